@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# All a newcomer types: `make run`, `make check`. Everything else is meson and ninja underneath.
+B ?= build
+export CC ?= gcc
+
+all: $(B)/build.ninja
+	@ninja -C $(B)
+
+$(B)/build.ninja: | deps
+	@meson setup $(B) >/dev/null
+
+# Debian packages that are missing are installed (as root or with sudo); nothing is fetched when all are there.
+deps:
+	@tools/deps.sh
+
+run: all
+	@$(B)/osier run examples/pi/pi.yaml
+
+check: all
+	@tools/check.sh
+
+bench: all
+	@tools/deps.sh bench
+	@bench/run.sh $(ONLY)
+
+install: all
+	@meson install -C $(B) --no-rebuild
+
+clean:
+	@rm -rf build build-*
+
+.PHONY: all deps run check bench install clean

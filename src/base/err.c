@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* err - see err.h. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *e, enum err_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return -1;
+	e->code = code;
+	e->sys = 0;
+	e->hint[0] = '\0';
+	va_start(ap, fmt);
+	(void)vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int err_sys(struct err *e, const char *fmt, ...)
+{
+	int sys = errno;
+	size_t n;
+	va_list ap;
+
+	if (!e)
+		return -1;
+	e->code = ERR_SYSTEM;
+	e->sys = sys;
+	e->hint[0] = '\0';
+	va_start(ap, fmt);
+	(void)vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	n = strlen(e->msg);
+	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(sys));
+	return -1;
+}
+
+int err_hint(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return -1;
+	va_start(ap, fmt);
+	(void)vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	char old[sizeof(e->msg)];
+	size_t n;
+	va_list ap;
+
+	if (!e)
+		return -1;
+	memcpy(old, e->msg, sizeof(old));
+	va_start(ap, fmt);
+	(void)vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	n = strlen(e->msg);
+	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);
+	return -1;
+}
+
+const char *err_code_name(enum err_code code)
+{
+	switch (code) {
+	case ERR_NONE:
+		return "none";
+	case ERR_INVALID:
+		return "invalid";
+	case ERR_NOTFOUND:
+		return "not_found";
+	case ERR_EXISTS:
+		return "exists";
+	case ERR_DENIED:
+		return "denied";
+	case ERR_FULL:
+		return "full";
+	case ERR_CORRUPT:
+		return "corrupt";
+	case ERR_VERSION:
+		return "version";
+	case ERR_SYSTEM:
+		return "system";
+	case ERR_TIMEOUT:
+		return "timeout";
+	case ERR_CLOSED:
+		return "closed";
+	}
+	return "unknown";
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jobspec - from a tree of keys and values (YAML or JSON) to a validated job specification.
+ *
+ * The one place that knows the job file's keys: the schema is a table, from which validation, "did you mean", docs/jobs.md's
+ * key list and `osier init` follow. Not a parser: io/doc_yaml and io/doc_json build the tree. Pure.
+ */
+#ifndef OSIER_CORE_JOBSPEC_H
+#define OSIER_CORE_JOBSPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "wire/osier.pb-c.h"
+
+/* A document as read: every node knows where it stood. Scalars keep their text; `quoted` tells "5" from 5. */
+enum doc_kind { DOC_NULL, DOC_SCALAR, DOC_LIST, DOC_MAP };
+struct doc {
+	enum doc_kind kind;
+	bool quoted;
+	uint32_t line, column; /* from 1; 0 unknown */
+	const char *text;      /* SCALAR: NUL-terminated; text_bytes may reveal embedded NULs */
+	size_t text_bytes;
+	const struct doc *child;   /* LIST, MAP: first child */
+	const struct doc *next;	   /* sibling */
+	const char *key;	   /* of a map's child */
+	uint32_t key_line, key_column;
+};
+
+struct jobspec_problem {
+	uint32_t line, column;
+	char path[96];	   /* "steps[2].resources.memory" */
+	char found[64];	   /* what is there */
+	char expected[160]; /* what is allowed, and "did you mean 'x'?" */
+};
+#define JOBSPEC_PROBLEMS_MAX 20
+
+/* Files that the shell must read for the job: asked through these, so that this stays pure. Any may be NULL (then a job
+ * that needs it is invalid: over the API, files have been turned into digests already). */
+struct jobspec_files {
+	void *ctx;
+	/* Hash a file (relative to the job file's folder); give digest and size. */
+	int (*digest)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
+		      struct err *e);
+	/* Count its lines. */
+	int (*lines)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_lines, struct err *e);
+};
+
+/* Validate `root` and build the specification in the arena, with every default filled in (tasks counted, steps ordered,
+ * reduce trees sized). Returns 0, or -1 with up to JOBSPEC_PROBLEMS_MAX problems, in the order of the file. `source` is the
+ * file name for messages. `default_workdir` absolute, or NULL for the scratch folder. */
+int jobspec_from_doc(struct arena *a, const struct doc *root, const char *source, const char *default_workdir,
+		     const struct jobspec_files *files, const Wire__JobSpec **out, struct jobspec_problem *problems,
+		     size_t *n_problems);
+
+/* Re-check a specification that came as bytes or JSON from a client: everything jobspec_from_doc() guarantees. */
+int jobspec_check(const Wire__JobSpec *spec, struct err *e);
+
+/* Tasks of a reduce over n inputs with this fan-in (a tree: ceil(n/f) + ... + 1), and the inputs of node `task` of it: nodes are
+ * numbered level by level from the inputs up, the root last. from_map: inputs are the map step's tasks. */
+uint64_t reduce_tasks(uint64_t n, uint32_t fan_in);
+void reduce_inputs(uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count);
+/* The node of the tree that takes the output of map task i (from_map) or of node i; UINT64_MAX for the root. */
+uint64_t reduce_parent(uint64_t n, uint32_t fan_in, bool from_map, uint64_t i);
+
+#endif

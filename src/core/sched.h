@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sched - which slice goes next, and where.
+ *
+ * Knows nodes and what they hold free, namespaces with weights and quotas, and groups: the ready tasks of one step, which
+ * are all alike. Does not know jobs' inner life, entries or processes (engine.h does). Pure; memory comes with
+ * sched_new(); `const` functions are what decide() may call, the others belong to apply().
+ *
+ * Order: class realtime before batch; realtime by earliest deadline; batch by weighted fair share between namespaces
+ * (least decayed usage per weight first), inside one by effective priority (priority plus age), then round-robin between
+ * jobs; ties by id. A group that cannot be placed reserves (EASY backfill): others may pass it only if they do not delay
+ * it by what is known of run times. Nothing starves: a group older than STARVE_NS is the next to get a reservation, whatever
+ * its class or namespace. Finding the next placement costs O(log n) in groups and in nodes.
+ *
+ * Amounts: bytes for memory and disk, thousandths for everything else. An indexed resource has devices; a need of less
+ * than 1000 shares one device, of k*1000 takes k whole ones.
+ */
+#ifndef OSIER_CORE_SCHED_H
+#define OSIER_CORE_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/osier.pb-c.h"
+
+#define RESOURCES_MAX 16u /* kinds in one pool of machines: cpu, memory, disk, gpu, fpga and eleven of your own */
+#define VARIANTS_MAX 4u
+#define DEVICES_PER_LEASE_MAX 64u
+#define DEVICES_PER_NODE_MAX 64u
+#define STARVE_NS (600ull * 1000000000ull)
+
+struct sched;
+
+struct sched_limits {
+	uint32_t groups_max, jobs_max, leases_max, nodes_max, namespaces_max, kinds_max;
+};
+
+/* Bytes that sched_new() needs for the limits; mem is zeroed and 16-aligned. */
+size_t sched_bytes(const struct sched_limits *l);
+struct sched *sched_new(void *mem, const struct sched_limits *l);
+
+/* ---- apply(): the only writers ---- */
+
+/* A node appears or changes (capacity, devices, state). May shrink below what is leased: free is then negative and
+ * nothing more is placed there. Returns < 0 when nodes_max or RESOURCES_MAX is reached (decide asks sched_node_ok()). */
+int sched_node_set(struct sched *s, const Wire__NodeSet *n);
+int sched_namespace_set(struct sched *s, const Wire__NamespaceSet *n);
+
+struct sched_job {
+	uint64_t id;
+	const char *namespace_;
+	bool realtime;
+	uint32_t priority;    /* 0-100 */
+	uint64_t deadline_ns; /* 0 none */
+	uint32_t concurrency; /* most leases at once, 0 no limit */
+	uint64_t submitted_ns;
+};
+int sched_job_add(struct sched *s, const struct sched_job *j);
+/* Change what may change (priority, deadline, concurrency); the namespace stays. */
+void sched_job_adjust(struct sched *s, const struct sched_job *j);
+void sched_job_remove(struct sched *s, uint64_t job); /* no group may have leases */
+
+/* A group of alike tasks of `job`. `variants` and `kind` are read during the call. slice_max: 1 if tasks must not be
+ * leased together. `*out_group` names it from now on. Returns < 0 when full or when a resource has no free name. */
+int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants, size_t n_variants,
+		    const char *kind, uint64_t slice_max, uint32_t *out_group);
+/* How many of its tasks are ready now (0 takes it out of the queue). since_ns: when the oldest became ready. */
+void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns);
+
+/* A lease was granted / given back. */
+struct sched_placement {
+	uint32_t group, node, variant;
+	uint64_t count_max; /* tasks that one lease may take */
+	uint64_t run_ns;    /* expected for one task, 0 unknown */
+	uint32_t n_devices, devices[DEVICES_PER_LEASE_MAX];
+};
+void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns);
+void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns);
+/* A lease is being stopped: what it holds counts as coming free. */
+void sched_lease_stopping(struct sched *s, uint64_t lease);
+/* Learn: `n` tasks of the lease's group took wall_us each (one column of Results). */
+void sched_learn(struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns);
+
+/* ---- decide(): const ---- */
+
+enum sched_verdict {
+	SCHED_NOTHING, /* nothing can be placed before something changes or sched_wake_ns() */
+	SCHED_PLACE,   /* out_place */
+	SCHED_PREEMPT, /* stop out_victim so that a realtime group fits */
+};
+/* What to do next at now_ns. Call until SCHED_NOTHING, applying each in between. */
+enum sched_verdict sched_pick(const struct sched *s, uint64_t now_ns, struct sched_placement *out_place,
+			      uint64_t *out_victim);
+/* When sched_pick() may say something new by the passing of time alone (ageing), or UINT64_MAX. */
+uint64_t sched_wake_ns(const struct sched *s);
+
+/* Could these variants ever run: is there a node whose whole capacity holds one of them, and does the namespace's quota
+ * allow it? If not, *why says what is too large and what the largest node has, *hint what to do. */
+bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__Variant *const *variants, size_t n,
+		     char *why, size_t why_bytes);
+
+/* The earliest time at which `tasks` tasks of `kind` with these needs would all have finished if submitted at now_ns with
+ * this class and deadline, given what runs, what waits before it and the learned run times (its 90 % quantile);
+ * 0 when nothing is known of its run time. For admission of realtime jobs and for `osier plan`. */
+uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool realtime, uint32_t priority,
+				  uint64_t deadline_ns, const char *namespace_, const char *kind,
+				  const Wire__Variant *const *variants, size_t n_variants, uint64_t tasks);
+
+/* Learned run time of a kind: quantile in thousandths (500: median). 0: nothing known. */
+uint64_t sched_run_ns(const struct sched *s, const char *kind, uint32_t quantile_milli);
+
+/* ---- explaining: `osier why`, `osier nodes`, `osier plan` ---- */
+
+enum wait_reason {
+	WAIT_NOT_READY,	   /* nothing of the group is ready (the engine knows why) */
+	WAIT_NEXT,	   /* it would be placed at the next tick */
+	WAIT_RESOURCES,	   /* no node has enough free */
+	WAIT_RESERVED,	   /* it would fit, but would delay the group with the reservation */
+	WAIT_BEHIND,	   /* others come first */
+	WAIT_CONCURRENCY,  /* the job's own limit */
+	WAIT_QUOTA,	   /* the namespace's quota */
+	WAIT_DRAINED,	   /* every node that could take it is drained or lost */
+	WAIT_TOO_LARGE,	   /* no node could ever take it */
+};
+struct sched_holder { uint64_t lease, job; uint64_t amount; uint64_t until_ns; /* expected, 0 unknown */ };
+struct sched_why {
+	enum wait_reason reason;
+	uint32_t resource;		  /* index of the scarce resource, for RESOURCES and QUOTA */
+	uint64_t needs, free, capacity;	  /* of it, on the nearest-fitting node */
+	uint32_t node;			  /* that node */
+	uint64_t groups_before, tasks_before; /* BEHIND */
+	uint64_t blocking_job;		  /* RESERVED, BEHIND: the first of them */
+	uint64_t start_ns;		  /* expected start, 0 unknown */
+	/* The smallest change that would start it now: ask for no more than `fits_amount` of `resource` (0: would not
+	 * help), or end `holders[0]`. */
+	uint64_t fits_amount;
+	uint32_t n_holders;
+	struct sched_holder holders[8]; /* who holds the scarce resource, largest first */
+};
+bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out);
+
+const char *sched_resource_name(const struct sched *s, uint32_t resource); /* NULL past the last */
+struct sched_node_view {
+	uint32_t node;
+	const char *name;
+	Wire__NodeSet__State state;
+	uint64_t capacity[RESOURCES_MAX];
+	int64_t free[RESOURCES_MAX];
+	uint32_t n_leases;
+};
+bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *out);
+bool sched_node_next(const struct sched *s, uint32_t after, struct sched_node_view *out);
+struct sched_totals { uint64_t groups_ready, tasks_ready, leases; };
+void sched_totals(const struct sched *s, struct sched_totals *out);
+
+/* CHECK the invariants (slow) and fold the state into a digest (order of insertion must not matter). */
+void sched_check(const struct sched *s);
+uint64_t sched_digest(const struct sched *s);
+
+/* Learned run times and fair-share usage are state: save/load as engine_save() does; groups, jobs and leases are added
+ * again by the engine on load. */
+int sched_save(const struct sched *s, int (*put)(void *ctx, const void *p, size_t n), void *ctx);
+int sched_load(struct sched *s, const uint8_t *bytes, size_t n);
+
+#endif

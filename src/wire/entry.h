@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * entry - bytes <-> journal entries (Protocol Buffers, see osier.proto).
+ *
+ * Decoding treats the bytes as hostile: sizes, counts and enums are checked here, so that apply() can trust an
+ * entry's shape (not its sense). Pure; memory comes from the caller's arena.
+ */
+#ifndef OSIER_WIRE_ENTRY_H
+#define OSIER_WIRE_ENTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "wire/osier.pb-c.h"
+
+#define ENTRY_FORMAT 1u		    /* bumped when the meaning of bytes changes; stored with the journal */
+#define ENTRY_BYTES_MAX (16u << 20) /* of one encoded entry */
+
+/* Bytes that entry_encode() will write. */
+size_t entry_size(const Wire__Entry *en);
+
+/* Write the entry to out (room for entry_size() bytes); returns the bytes written. */
+size_t entry_encode(const Wire__Entry *en, uint8_t *out);
+
+/* Read an entry into the arena. ERR_CORRUPT: not an entry; ERR_VERSION: a kind this osier does not know;
+ * ERR_FULL: the arena is too small. The bytes may be dropped afterwards. */
+int entry_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Entry **out, struct err *e);
+
+/* The same for a job specification alone (as the core keeps it). */
+size_t jobspec_encode(const Wire__JobSpec *spec, uint8_t *out);
+size_t jobspec_size(const Wire__JobSpec *spec);
+int jobspec_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__JobSpec **out, struct err *e);
+
+/* A protobuf-c allocator over an arena; free does nothing. `out` must live as long as it is used. */
+void arena_allocator(struct arena *a, ProtobufCAllocator *out);
+
+/* "lease_granted", "results" ... for humans and JSON. Never NULL. */
+const char *entry_kind_name(const Wire__Entry *en);
+const char *outcome_name(Wire__Outcome o);	    /* "succeeded", "timed_out" ... */
+const char *stop_reason_name(Wire__StopReason r); /* "cancelled", "preempted" ... */
+
+/* A column of Results: empty = 0, one value = the same for all, else one each. */
+#define RESULT_COLUMN(r, col, i) \
+	((r)->n_##col == 0 ? 0 : (r)->n_##col == 1 ? (r)->col[0] : (r)->col[i])
+
+#endif
