@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node - one engine process: the loop, the core, the journal, and the only caller of decide() and apply().
+ *
+ * A round: everything that is ready (requests, keeper and worker messages, timers) becomes commands; each is decided,
+ * applied and added to the open batch; then CMD_TICK until nothing comes; then journal_flush(). When a batch is durable,
+ * its answers are given and its effects carried out (exec.h), in order. Nothing is answered before that.
+ * Threads: everything here runs on the loop thread (libuv). Time: node_now_ns() never goes back, whatever the wall clock does.
+ * A node without its keeper's socket (keeper_fd < 0) only looks: nothing is leased (`osier jobs` with no node up).
+ */
+#ifndef OSIER_ENGINE_NODE_H
+#define OSIER_ENGINE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "core/engine.h"
+#include "io/journal.h"
+
+struct node;
+struct blobs;
+
+struct node_options {
+	const char *state_dir; /* exists */
+	const char *config;    /* path of config.yaml, or NULL: STATE/config.yaml if there */
+	int keeper_fd;	       /* socket to the keeper, or -1 */
+};
+
+/* Open the journal, fold it, say HELLO to the keeper, probe the machine, boot a new epoch. Ready to answer when it returns. */
+int node_open(const struct node_options *o, struct node **out, struct err *e);
+/* Run the loop until node_stop(); 0, or < 0 with *e when the journal failed. */
+int node_run(struct node *n, struct err *e);
+void node_stop(struct node *n); /* answers what is durable, commits, leaves running tasks to the keeper */
+void node_close(struct node *n);
+
+/* The outcome of a command, given once it is durable (or refused before it reached the core: disk full, shutting down).
+ * `entries` are what it caused, valid during the call. */
+struct node_answer {
+	enum err_code code; /* ERR_NONE, or why it was refused */
+	char message[240], hint[120];
+	job_id job; /* of a SUBMIT (also when its key was known already: `repeated`) */
+	bool repeated;
+	char warning[240];
+	uint64_t seq; /* of its last entry */
+};
+typedef void (*node_answer_fn)(void *ctx, const struct node_answer *a);
+
+/* Decide and apply `cmd` now (borrowed for the call); `fn` (may be NULL) is called when it is durable. */
+void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx);
+
+/* Be told, at most once a round and after it is durable, that a job changed (job 0: any job). */
+struct node_watch;
+typedef void (*node_watch_fn)(void *ctx, job_id job);
+struct node_watch *node_watch(struct node *n, job_id job, node_watch_fn fn, void *ctx);
+void node_unwatch(struct node_watch *w);
+
+/* Where the live output of a running task can be read: makes the keeper write it to a spool file from now on (FOLLOW).
+ * stream: 0 stdout, 1 stderr. Writes the path. ERR_NOTFOUND: it does not run (any more): see the journal. */
+int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path, size_t room,
+		struct err *e);
+
+uv_loop_t *node_loop(struct node *n);
+uint64_t node_now_ns(const struct node *n); /* since 1970 */
+const struct engine *node_engine(const struct node *n);
+struct journal *node_journal(struct node *n);
+struct journal_reader *node_reader(struct node *n);
+struct blobs *node_blobs(struct node *n);
+const char *node_state_dir(const struct node *n);
+const char *node_name(const struct node *n);
+bool node_read_only(const struct node *n);
+/* What is not enforced here and why ("no cgroups: memory limits by rlimit"), a line each, or "". */
+const char *node_notices(const struct node *n);
+
+#endif
