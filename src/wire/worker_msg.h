@@ -2,33 +2,43 @@
 /*
  * worker_msg - what engine and worker say to each other over the worker's socket (SOCK_SEQPACKET, fd 3).
  *
- * Little-endian, one message a packet: struct worker_head, then its body; integers unaligned as u64 unless said. A long
- * list is cut into several packets. Also spoken by sdk/python. Both sides treat the other's bytes as hostile. Pure.
+ * Also spoken by sdk/python/osier/worker.py. One message a packet of at most WORKER_PACKET_MAX bytes: a struct worker_head, then a
+ * body; integers little-endian and unaligned; a "text" is u32 length + bytes. Both sides treat the other's bytes as hostile.
+ * Pure; header only.
  *
- * worker -> engine   HELLO     u32 version, u32 n, then n function names (u32 length + bytes)
- * engine -> worker   BATCH     lease, first, count, u32 flags, function name, then either nothing (args are the same for all
- *                              tasks: one u32 length + bytes) or (flag VARIES) count x (u32 length + bytes). May come in
- *                              several packets: each carries its own first and count; the last has flag LAST
- *                    INPUT     for reduce and declared inputs: lease, index, u32 n, n x (u8 inline? bytes : path)
- *                    ACK       lease, cursor: results before cursor are durable, forget them
- *                    RESUME    lease, cursor: a new engine asks for the results from cursor on, again
- *                    CANCEL    lease: drop what has not begun; the running task may finish
- * worker -> engine   RESULTS   lease, first, count, u32 flags (ALL_OK_EMPTY: nothing follows), else count x (u8 status 0 ok 1 error,
- *                              u32 wall_us, u32 cpu_us, u32 length + bytes; flag in the length's top bit: the bytes are the path
- *                              of a file in the scratch folder that is the output)
- *                    PROGRESS  lease, index: this task has begun (sent only when the previous one took over 1 ms, and at once before
- *                              a task when asked to by flag TELL, which bisection of a poison task sets)
+ *   kind      from    lease first     count    flags            body
+ *   HELLO     worker  0     version   names n                   n texts: the functions it offers
+ *   INPUT     engine  lease task      inputs n                  n x (u8 0 inline | 1 path of a file, text). Sent before the BATCH with
+ *                                                               that task; several for one task append
+ *   BATCH     engine  lease first     tasks n  VARIES LAST TELL u64 tasks of the step, text function, then one text: arguments of all,
+ *                                                               or with VARIES n texts. Batches of a lease continue each other (the
+ *                                                               first of the next = first + count); LAST: no more will come
+ *   ACK       engine  lease cursor    0                         results before cursor are durable: forget them
+ *   RESUME    engine  lease cursor    0                         a new engine wants the results from cursor on again
+ *   CANCEL    engine  lease 0         0                         drop the tasks that have not begun
+ *   RESULTS   worker  lease first     n        EMPTY UNKNOWN    n x (u8 status, u8 code, u16 0, u32 wall_us, u32 cpu_us, u32 length,
+ *                                              CANCELLED        bytes). Status OK: bytes are the output, or with bit 31 of length the name
+ *                                                               of a file in the scratch folder that is the output; FAILED and
+ *                                                               NO_FUNCTION: why. EMPTY: no body, all succeeded in under 1 us each
+ *                                                               with no output. UNKNOWN: answer to RESUME for a lease it does not
+ *                                                               have. CANCELLED: answer to CANCEL, n = 0, first: where it stopped
+ *   PROGRESS  worker  lease task      0                         this task begins (with TELL: sent before every task, so that a task
+ *                                                               that kills its worker is known by name; else when the one before
+ *                                                               took over 1 ms)
  *
- * A worker keeps the results of a lease until ACK, so an engine that was killed loses nothing.
+ * A worker keeps the results of a lease until ACK, so an engine that was killed loses nothing. It exits when the socket closes.
  */
 #ifndef OSIER_WIRE_WORKER_MSG_H
 #define OSIER_WIRE_WORKER_MSG_H
 
 #include <stdint.h>
 
-#define WORKER_PROTOCOL 1u
-#define WORKER_PACKET_MAX (64u * 1024u)
-#define WORKER_FD 3
+#define WORKER_PROTOCOL	    1u
+#define WORKER_PACKET_MAX   (64u * 1024u)
+#define WORKER_FD	    3
+#define WORKER_INLINE_MAX   (32u * 1024u) /* of one output or argument in a packet; larger outputs are files */
+#define WORKER_OUTPUT_FILE  0x80000000u	  /* bit 31 of a result's length */
+#define WORKER_FUNCTIONS_MAX 64u
 
 enum worker_kind {
 	WORKER_HELLO = 1,
@@ -39,6 +49,28 @@ enum worker_kind {
 	WORKER_CANCEL,
 	WORKER_RESULTS,
 	WORKER_PROGRESS,
+};
+
+enum worker_flag {
+	WORKER_VARIES = 1,    /* BATCH */
+	WORKER_LAST = 2,      /* BATCH */
+	WORKER_TELL = 4,      /* BATCH */
+	WORKER_EMPTY = 8,     /* RESULTS */
+	WORKER_UNKNOWN = 16,  /* RESULTS */
+	WORKER_CANCELLED = 32 /* RESULTS */
+};
+
+enum worker_status { WORKER_OK = 0, WORKER_FAILED = 1, WORKER_NO_FUNCTION = 2 };
+
+struct worker_head { /* 32 bytes */
+	uint32_t kind, flags;
+	uint64_t lease, first, count;
+};
+
+struct worker_result { /* 16 bytes, then the output */
+	uint8_t status, code;
+	uint16_t zero;
+	uint32_t wall_us, cpu_us, length;
 };
 
 #endif
