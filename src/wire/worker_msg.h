@@ -17,16 +17,21 @@
  *   RESUME    engine  lease cursor    0                         a new engine wants the results from cursor on again
  *   CANCEL    engine  lease 0         0                         drop the tasks that have not begun
  *   RESULTS   worker  lease first     n        EMPTY UNKNOWN    n x (u8 status, u8 code, u16 0, u32 wall_us, u32 cpu_us, u32 length,
- *                                              CANCELLED        bytes). Status OK: bytes are the output, or with bit 31 of length the name
- *                                                               of a file in the scratch folder that is the output; FAILED and
- *                                                               NO_FUNCTION: why. EMPTY: no body, all succeeded in under 1 us each
- *                                                               with no output. UNKNOWN: answer to RESUME for a lease it does not
- *                                                               have. CANCELLED: answer to CANCEL, n = 0, first: where it stopped
+ *                                              CANCELLED        bytes). Status OK: bytes are the output; or length is just
+ *                                                               WORKER_OUTPUT_FILE and the output is the next of the file
+ *                                                               descriptors that come with the packet (SCM_RIGHTS, at most
+ *                                                               WORKER_FDS_MAX; read it from 0 to its size, it does not change any
+ *                                                               more). FAILED and NO_FUNCTION: bytes say why. EMPTY: no body, all
+ *                                                               succeeded in under 1 us each with no output. UNKNOWN: answer to
+ *                                                               RESUME for a lease it does not have. CANCELLED: answer to CANCEL,
+ *                                                               n = 0, first: where it stopped
  *   PROGRESS  worker  lease task      0                         this task begins (with TELL: sent before every task, so that a task
  *                                                               that kills its worker is known by name; else when the one before
  *                                                               took over 1 ms)
  *
- * A worker keeps the results of a lease until ACK, so an engine that was killed loses nothing. It exits when the socket closes.
+ * A worker keeps the results of a lease until ACK, so an engine that was killed loses nothing (packets sent again may begin before the
+ * cursor: skip what is known). Inputs and outputs as files travel as descriptors or paths it can read, since the engine may run under
+ * another user. It exits when the socket closes.
  */
 #ifndef OSIER_WIRE_WORKER_MSG_H
 #define OSIER_WIRE_WORKER_MSG_H
@@ -37,7 +42,8 @@
 #define WORKER_PACKET_MAX   (64u * 1024u)
 #define WORKER_FD	    3
 #define WORKER_INLINE_MAX   (32u * 1024u) /* of one output or argument in a packet; larger outputs are files */
-#define WORKER_OUTPUT_FILE  0x80000000u	  /* bit 31 of a result's length */
+#define WORKER_OUTPUT_FILE  0x80000000u	  /* as a result's length: the output came as a descriptor */
+#define WORKER_FDS_MAX	    32u		  /* descriptors with one packet */
 #define WORKER_FUNCTIONS_MAX 64u
 
 enum worker_kind {
