@@ -30,16 +30,19 @@ struct doc {
 	uint32_t key_line, key_column;
 };
 
+/* Reads "found FOUND, expected EXPECTED". */
 struct jobspec_problem {
-	uint32_t line, column;
-	char path[96];	   /* "steps[2].resources.memory" */
-	char found[64];	   /* what is there */
-	char expected[160]; /* what is allowed, and "did you mean 'x'?" */
+	uint32_t line, column; /* 0 unknown */
+	char path[96];	    /* "steps.link.resources.memory", "" the whole file */
+	char found[160];    /* what is there: "'memry'", "a list", "nothing" */
+	char expected[320]; /* what is allowed, and "; did you mean 'x'?" */
 };
 #define JOBSPEC_PROBLEMS_MAX 20
+#define JOBSPEC_STEPS_MAX    1024u
+#define JOBSPEC_TASKS_MAX    UINT64_C(10000000) /* of the whole job */
 
 /* Files that the shell must read for the job: asked through these, so that this stays pure. Any may be NULL (then a job
- * that needs it is invalid: over the API, files have been turned into digests already). */
+ * that needs it is invalid). Over the API they answer from what the client said of its files. */
 struct jobspec_files {
 	void *ctx;
 	/* Hash a file (relative to the job file's folder); give digest and size. */
@@ -49,17 +52,39 @@ struct jobspec_files {
 	int (*lines)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_lines, struct err *e);
 };
 
+/* A value for one of the job's own `parameters:`, in place of what the file says (osier run -p digits=1000). */
+struct jobspec_set {
+	const char *name, *value;
+};
+
+/* What belongs to a job besides its text. All zero is valid. Borrowed for the call. */
+struct jobspec_in {
+	const char *source; /* file name for messages; a job without a name is called after it */
+	const char *folder; /* absolute: of the job file, relative workdirs start there; NULL: those are refused */
+	const struct jobspec_files *files;
+	const struct jobspec_set *set;
+	size_t n_set;
+};
+
 /* Validate `root` and build the specification in the arena, with every default filled in (tasks counted, steps ordered,
- * reduce trees sized). Returns 0, or -1 with up to JOBSPEC_PROBLEMS_MAX problems, in the order of the file. `source` is the
- * file name for messages. `default_workdir` absolute, or NULL for the scratch folder. */
-int jobspec_from_doc(struct arena *a, const struct doc *root, const char *source, const char *default_workdir,
-		     const struct jobspec_files *files, const Wire__JobSpec **out, struct jobspec_problem *problems,
-		     size_t *n_problems);
+ * reduce trees sized, the job's parameters put in). Returns 0, or -1 with 1 to JOBSPEC_PROBLEMS_MAX problems, in the
+ * order of the file. `problems` has room for JOBSPEC_PROBLEMS_MAX. The specification points into `root`'s texts. */
+int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in, const Wire__JobSpec **out,
+		     struct jobspec_problem *problems, size_t *n_problems);
+
+/* The schema's keys in the order of its tables; false past the last. object: "job", "step", "resources" ... */
+struct jobspec_key {
+	const char *object, *name, *type, *dflt;
+};
+bool jobspec_key_at(size_t i, struct jobspec_key *out);
+
+/* A commented job file to start from (`osier init`); valid as it stands. */
+extern const char jobspec_example[];
 
 /* Re-check a specification that came as bytes or JSON from a client: everything jobspec_from_doc() guarantees. */
 int jobspec_check(const Wire__JobSpec *spec, struct err *e);
 
-/* Tasks of a reduce over n inputs with this fan-in (a tree: ceil(n/f) + ... + 1), and the inputs of node `task` of it: nodes are
+/* Tasks of a reduce over n inputs with this fan-in (a tree: ceil(n/f) + ... + 1; fan_in 0: one task takes all; never 1), and the inputs of node `task` of it: nodes are
  * numbered level by level from the inputs up, the root last. from_map: inputs are the map step's tasks. */
 uint64_t reduce_tasks(uint64_t n, uint32_t fan_in);
 void reduce_inputs(uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count);

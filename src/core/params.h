@@ -40,6 +40,9 @@ int template_check(const Wire__JobSpec *spec, uint32_t step, const char *text, s
 /* Does the text have any "${"? Then it differs from task to task, otherwise it need not be expanded. */
 int template_varies(const char *text);
 
+/* Is this one of the names known everywhere? A parameter may not be called so. */
+int params_reserved(const char *name);
+
 /* Index of the task's value on axis k: the last axis varies fastest. */
 uint64_t params_axis_index(const Wire__Step *step, uint64_t task, size_t axis);
 
