@@ -8,11 +8,14 @@
  *
  *   kind      from    lease first     count    flags            body
  *   HELLO     worker  0     version   names n                   n texts: the functions it offers
- *   INPUT     engine  lease task      inputs n                  n x (u8 0 inline | 1 path of a file, text). Sent before the BATCH with
- *                                                               that task; several for one task append
+ *   INPUT     engine  lease task      inputs n  FRESH           n x (u8 0 inline | 1 path of a file, text). Sent before the BATCH with
+ *                                                               that task; several for one task append, FRESH starts over. Of a
+ *                                                               task already given by a BATCH: skip
  *   BATCH     engine  lease first     tasks n  VARIES LAST TELL u64 tasks of the step, text function, then one text: arguments of all,
  *                                                               or with VARIES n texts. Batches of a lease continue each other (the
- *                                                               first of the next = first + count); LAST: no more will come
+ *                                                               first of the next = first + count); LAST: no more will come. After
+ *                                                               RESUME the engine, who does not know what the last one sent, sends
+ *                                                               batches from its cursor on: skip the tasks that are known
  *   ACK       engine  lease cursor    0                         results before cursor are durable: forget them
  *   RESUME    engine  lease cursor    0                         a new engine wants the results from cursor on again
  *   CANCEL    engine  lease 0         0                         drop the tasks that have not begun
@@ -63,7 +66,8 @@ enum worker_flag {
 	WORKER_TELL = 4,      /* BATCH */
 	WORKER_EMPTY = 8,     /* RESULTS */
 	WORKER_UNKNOWN = 16,  /* RESULTS */
-	WORKER_CANCELLED = 32 /* RESULTS */
+	WORKER_CANCELLED = 32, /* RESULTS */
+	WORKER_FRESH = 64     /* INPUT */
 };
 
 enum worker_status { WORKER_OK = 0, WORKER_FAILED = 1, WORKER_NO_FUNCTION = 2 };
