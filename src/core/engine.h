@@ -96,6 +96,8 @@ bool engine_job(const struct engine *e, job_id id, struct job_view *out);
 /* The next job after `after` (0: the first) by id, or false. The last by id: engine_job_last(). */
 bool engine_job_next(const struct engine *e, job_id after, struct job_view *out);
 job_id engine_job_last(const struct engine *e);
+/* The group that a step's ready tasks form in the scheduler, for sched_why(); false: none (any more). */
+bool engine_step_group(const struct engine *e, job_id id, uint32_t step, uint32_t *out_group);
 bool engine_step_counts(const struct engine *e, job_id id, uint32_t step, struct step_counts *out);
 
 enum task_state { TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED, TASK_DONE };

@@ -151,6 +151,22 @@ struct sched_node_view {
 };
 bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *out);
 bool sched_node_next(const struct sched *s, uint32_t after, struct sched_node_view *out);
+/* The k-th device of a node, by resource, then index; false past the last. Strings as in NodeSet, valid until the next apply. */
+struct sched_device_view {
+	uint32_t resource, index;
+	const char *id, *model;
+	uint64_t milli; /* what it offers, and what of it is free */
+	int64_t free;
+};
+bool sched_device(const struct sched *s, uint32_t node, uint32_t k, struct sched_device_view *out);
+/* The k-th namespace, in order of first use; false past the last. */
+struct sched_namespace_view {
+	const char *name;
+	uint32_t weight;
+	uint64_t quota[RESOURCES_MAX]; /* UINT64_MAX: none */
+	uint64_t used[RESOURCES_MAX];
+};
+bool sched_namespace(const struct sched *s, uint32_t k, struct sched_namespace_view *out);
 struct sched_totals { uint64_t groups_ready, tasks_ready, leases; };
 void sched_totals(const struct sched *s, struct sched_totals *out);
 
