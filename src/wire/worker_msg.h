@@ -17,7 +17,9 @@
  *                                                               RESUME the engine, who does not know what the last one sent, sends
  *                                                               batches from its cursor on: skip the tasks that are known
  *   ACK       engine  lease cursor    0                         results before cursor are durable: forget them
- *   RESUME    engine  lease cursor    0                         a new engine wants the results from cursor on again
+ *   RESUME    engine  lease cursor    0                         a new engine: drop the tasks that have not begun, send the results from
+ *                                                               cursor on again, then RESULTS with CANCELLED (or UNKNOWN); the
+ *                                                               engine sends BATCHes from where that says
  *   CANCEL    engine  lease 0         0                         drop the tasks that have not begun
  *   RESULTS   worker  lease first     n        EMPTY UNKNOWN    n x (u8 status, u8 code, u16 0, u32 wall_us, u32 cpu_us, u32 length,
  *                                              CANCELLED        bytes). Status OK: bytes are the output; or length is just
@@ -26,8 +28,8 @@
  *                                                               WORKER_FDS_MAX; read it from 0 to its size, it does not change any
  *                                                               more). FAILED and NO_FUNCTION: bytes say why. EMPTY: no body, all
  *                                                               succeeded in under 1 us each with no output. UNKNOWN: answer to
- *                                                               RESUME for a lease it does not have. CANCELLED: answer to CANCEL,
- *                                                               n = 0, first: where it stopped
+ *                                                               RESUME for a lease it does not have. CANCELLED: answer to CANCEL and
+ *                                                               RESUME, n = 0, first: the next task it has not run
  *   PROGRESS  worker  lease task      0                         this task begins (with TELL: sent before every task, so that a task
  *                                                               that kills its worker is known by name; else when the one before
  *                                                               took over 1 ms)
