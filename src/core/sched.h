@@ -7,10 +7,12 @@
  * sched_new(); `const` functions are what decide() may call, the others belong to apply().
  *
  * Order: class realtime before batch; realtime by earliest deadline; batch by weighted fair share between namespaces
- * (least decayed usage per weight first), inside one by effective priority (priority plus age), then round-robin between
- * jobs; ties by id. A group that cannot be placed reserves (EASY backfill): others may pass it only if they do not delay
- * it by what is known of run times. Nothing starves: a group older than STARVE_NS is the next to get a reservation, whatever
- * its class or namespace. Finding the next placement costs O(log n) in groups and in nodes.
+ * (least decayed usage per weight first), inside one by effective priority (a job gains one point for every AGE_NS that
+ * it was not served), which among equals is round-robin between jobs; ties by id. The first group in that order that
+ * cannot be placed reserves a node (EASY backfill): others may use that node only if, by what is known of run times, they
+ * do not delay it. Nothing starves: the oldest group that was not served for STARVE_NS comes first, whatever its class or
+ * namespace. Finding the next placement costs O(log n) in groups and in nodes. Nodes are filled first-fit by id, those
+ * without devices first.
  *
  * Amounts: bytes for memory and disk, thousandths for everything else. An indexed resource has devices; a need of less
  * than 1000 shares one device, of k*1000 takes k whole ones.
@@ -22,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "wire/osier.pb-c.h"
 
 #define RESOURCES_MAX 16u /* kinds in one pool of machines: cpu, memory, disk, gpu, fpga and eleven of your own */
@@ -29,6 +32,8 @@
 #define DEVICES_PER_LEASE_MAX 64u
 #define DEVICES_PER_NODE_MAX 64u
 #define STARVE_NS (600ull * 1000000000ull)
+#define AGE_NS (60ull * 1000000000ull)
+#define SLICE_MAX 8192u /* most tasks in one lease */
 
 struct sched;
 
@@ -42,10 +47,18 @@ struct sched *sched_new(void *mem, const struct sched_limits *l);
 
 /* ---- apply(): the only writers ---- */
 
-/* A node appears or changes (capacity, devices, state). May shrink below what is leased: free is then negative and
- * nothing more is placed there. Returns < 0 when nodes_max or RESOURCES_MAX is reached (decide asks sched_node_ok()). */
+/* A node appears or changes (capacity, devices, state). Its id is 1..nodes_max. May shrink below what is leased: free is
+ * then negative and nothing more is placed there. Of a resource with devices, the devices count, not `capacity`; a device of
+ * less than 1000 is only ever shared. Returns < 0, and changes nothing, where sched_node_ok() says no. */
 int sched_node_set(struct sched *s, const Wire__NodeSet *n);
+/* Weight 0 counts as 1. A resource that `quota` does not name has no limit; leases over a lowered quota go on. */
 int sched_namespace_set(struct sched *s, const Wire__NamespaceSet *n);
+
+/* For decide(): would these be accepted? Each returns 0, or < 0 with the reason in *e. */
+int sched_node_ok(const struct sched *s, const Wire__NodeSet *n, struct err *e);
+int sched_namespace_ok(const struct sched *s, const Wire__NamespaceSet *n, struct err *e);
+/* Room for one more job in this namespace, with this many groups. */
+int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_groups, struct err *e);
 
 struct sched_job {
 	uint64_t id;
@@ -56,30 +69,36 @@ struct sched_job {
 	uint32_t concurrency; /* most leases at once, 0 no limit */
 	uint64_t submitted_ns;
 };
+/* An unknown namespace comes to be, with weight 1 and no quota. Returns < 0 when full or when the id is taken. */
 int sched_job_add(struct sched *s, const struct sched_job *j);
 /* Change what may change (priority, deadline, concurrency); the namespace stays. */
 void sched_job_adjust(struct sched *s, const struct sched_job *j);
-void sched_job_remove(struct sched *s, uint64_t job); /* no group may have leases */
+void sched_job_remove(struct sched *s, uint64_t job); /* and its groups; none may have leases */
 
-/* A group of alike tasks of `job`. `variants` and `kind` are read during the call. slice_max: 1 if tasks must not be
- * leased together. `*out_group` names it from now on. Returns < 0 when full or when a resource has no free name. */
+/* A group of alike tasks of `job`; (job, step) must be new. `variants` and `kind` are read during the call. slice_max: most
+ * tasks in one lease, 1 if they must not be leased together, 0 no limit. `*out_group` (never 0) names it until its job is
+ * removed. Returns < 0 when full, without a variant, or when a resource has no free name. */
 int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants, size_t n_variants,
 		    const char *kind, uint64_t slice_max, uint32_t *out_group);
-/* How many of its tasks are ready now (0 takes it out of the queue). since_ns: when the oldest became ready. */
+/* How many of its tasks are ready now (0 takes it out of the queue); cheap when only the number changes. since_ns: when the
+ * oldest became ready. sched_lease_add() does not count down: call this after it. */
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns);
 
 /* A lease was granted / given back. */
 struct sched_placement {
 	uint32_t group, node, variant;
 	uint64_t count_max; /* tasks that one lease may take */
-	uint64_t run_ns;    /* expected for one task, 0 unknown */
+	uint64_t run_ns;    /* expected for one task (median), 0 unknown */
+	/* Indexes, for each need of the variant that the node has devices for, in the order of its needs. */
 	uint32_t n_devices, devices[DEVICES_PER_LEASE_MAX];
 };
+/* Of *p, group, node, variant, run_ns and the devices are read: also from an entry on recovery, whatever the node has
+ * become since. `lease` is new and not 0. */
 void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns);
 void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns);
 /* A lease is being stopped: what it holds counts as coming free. */
 void sched_lease_stopping(struct sched *s, uint64_t lease);
-/* Learn: `n` tasks of the lease's group took wall_us each (one column of Results). */
+/* Learn: `n` tasks of the group took wall_us each (one column of Results; of a column with one value, give that one). */
 void sched_learn(struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns);
 
 /* ---- decide(): const ---- */
@@ -92,8 +111,9 @@ enum sched_verdict {
 /* What to do next at now_ns. Call until SCHED_NOTHING, applying each in between. */
 enum sched_verdict sched_pick(const struct sched *s, uint64_t now_ns, struct sched_placement *out_place,
 			      uint64_t *out_victim);
-/* When sched_pick() may say something new by the passing of time alone (ageing), or UINT64_MAX. */
-uint64_t sched_wake_ns(const struct sched *s);
+/* After sched_pick() said SCHED_NOTHING at now_ns: when it may say something else by the passing of time alone
+ * (starvation), always later than now_ns, or UINT64_MAX. */
+uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns);
 
 /* Could these variants ever run: is there a node whose whole capacity holds one of them, and does the namespace's quota
  * allow it? If not, *why says what is too large and what the largest node has, *hint what to do. */
@@ -174,8 +194,9 @@ void sched_totals(const struct sched *s, struct sched_totals *out);
 void sched_check(const struct sched *s);
 uint64_t sched_digest(const struct sched *s);
 
-/* Learned run times and fair-share usage are state: save/load as engine_save() does; groups, jobs and leases are added
- * again by the engine on load. */
+/* Learned run times, fair-share usage and the turns of jobs are state: save/load as engine_save() does. The engine first adds
+ * nodes, namespaces, jobs, groups (with what is ready) and leases (and those stopping) again, in any order that the calls
+ * allow, then calls sched_load() once. Returns < 0 on bytes that sched_save() did not write. */
 int sched_save(const struct sched *s, int (*put)(void *ctx, const void *p, size_t n), void *ctx);
 int sched_load(struct sched *s, const uint8_t *bytes, size_t n);
 
