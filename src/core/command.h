@@ -3,7 +3,8 @@
  * command - what may be asked of the core, and what the core asks of the shells.
  *
  * Commands come from the API, the executor (keeper, workers) and the clock; the shell fills one in, calls
- * engine_decide() and forgets it. Everything pointed to is borrowed for the call. Pure data.
+ * engine_decide() and forgets it. Everything pointed to is borrowed until the entries that came of it are applied and
+ * encoded: they point into the command's messages instead of copying them. Pure data.
  */
 #ifndef OSIER_CORE_COMMAND_H
 #define OSIER_CORE_COMMAND_H
@@ -68,7 +69,7 @@ struct entry_list {
 enum effect_kind {
 	EFFECT_START, /* lease: start its tasks, from the first, one after another (engine_lease() tells all) */
 	EFFECT_STOP,  /* lease: stop what runs (reason PREEMPTED: checkpoint signal), then CMD_LEASE_ENDED */
-	EFFECT_COMPARE,	/* job, step, task, replicas a and b: run the comparator, then CMD_COMPARED */
+	EFFECT_COMPARE,	/* job, step, task, replicas a and b: run the comparator on their outputs, then CMD_COMPARED */
 	EFFECT_JOB,	/* job: its counts or state changed; whoever watches it may look (comes once per entry) */
 	EFFECT_FORGET,	/* job: drop its outputs and blobs */
 };

@@ -100,6 +100,21 @@ job_id engine_job_last(const struct engine *e);
 bool engine_step_group(const struct engine *e, job_id id, uint32_t step, uint32_t *out_group);
 bool engine_step_counts(const struct engine *e, job_id id, uint32_t step, struct step_counts *out);
 
+/* The job that this principal (by uid; NULL: uid 0) submitted with this idempotency key, or 0. CMD_SUBMIT with the key of a job that
+ * is there causes no entry at all: ask here for the answer, before or after. */
+job_id engine_job_by_key(const struct engine *e, const Wire__Principal *by, const char *key);
+
+/* What holds for a step now; timeouts may have been adjusted since the specification. */
+struct step_view {
+	struct step_counts counts;
+	uint64_t tasks;
+	uint32_t replicas; /* 1 unless verified */
+	uint32_t group;	   /* for sched_why(); UINT32_MAX when the job is finished */
+	uint64_t queue_timeout_ns, run_timeout_ns, grace_ns; /* 0 none */
+	uint32_t waits_for; /* a step that it waits for as a whole, UINT32_MAX none */
+};
+bool engine_step(const struct engine *e, job_id id, uint32_t step, struct step_view *out);
+
 enum task_state { TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED, TASK_DONE };
 struct task_view {
 	enum task_state state;
@@ -129,6 +144,22 @@ bool engine_lease_next(const struct engine *e, lease_id after, struct lease_view
  * *of when *from_map, else of the reduce step itself (a partial reduction). */
 bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint64_t task, bool *from_map, uint32_t *of,
 			  uint64_t *first, uint64_t *count);
+
+/* The attempts that a task of a verified step has made, one per replica; the shell names who differed. Returns their number (at
+ * most `max` are written), 0 when the step is not verified. */
+struct vote_view {
+	enum task_state state; /* of this replica */
+	Wire__Outcome outcome; /* of a TASK_DONE; SKIPPED: was not needed any more */
+	lease_id lease;	       /* that gave the outcome */
+	uint32_t node;
+	uint32_t class_;       /* replicas that agree have the same number; UINT32_MAX not known */
+	uint8_t digest[32];    /* of a success: SHA-256 of stdout, or over all its outputs but stderr */
+};
+uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);
+
+/* Comparisons that were asked for and not answered (after a start, the shell runs them again): the next one after `after`
+ * (NULL: the first), as an EFFECT_COMPARE. */
+bool engine_compare_next(const struct engine *e, const struct effect *after, struct effect *out);
 
 uint64_t engine_epoch(const struct engine *e);
 struct sched;

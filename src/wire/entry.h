@@ -17,6 +17,7 @@
 
 #define ENTRY_FORMAT 1u		    /* bumped when the meaning of bytes changes; stored with the journal */
 #define ENTRY_BYTES_MAX (16u << 20) /* of one encoded entry */
+#define ENTRY_MEMBERS_MAX (1u << 20) /* values of all fields of one entry, packed numbers not counted */
 
 /* Bytes that entry_encode() will write. */
 size_t entry_size(const Wire__Entry *en);
@@ -24,14 +25,19 @@ size_t entry_size(const Wire__Entry *en);
 /* Write the entry to out (room for entry_size() bytes); returns the bytes written. */
 size_t entry_encode(const Wire__Entry *en, uint8_t *out);
 
-/* Read an entry into the arena. ERR_CORRUPT: not an entry; ERR_VERSION: a kind this osier does not know;
- * ERR_FULL: the arena is too small. The bytes may be dropped afterwards. */
+/* Read an entry into the arena. ERR_CORRUPT: not an entry; ERR_VERSION: a kind, field or enum value this osier does not know;
+ * ERR_FULL: the arena is too small. The bytes may be dropped afterwards. Before anything is allocated, the bytes are
+ * walked with the schema, so hostile ones cost no more memory than honest ones of their size. */
 int entry_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Entry **out, struct err *e);
 
 /* The same for a job specification alone (as the core keeps it). */
 size_t jobspec_encode(const Wire__JobSpec *spec, uint8_t *out);
 size_t jobspec_size(const Wire__JobSpec *spec);
 int jobspec_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__JobSpec **out, struct err *e);
+
+/* Is the shape of Results right: count at least 1, columns empty, of one value or of `count`, outputs and digests as many as they say,
+ * outcomes such as an executor may report. entry_decode() checks it too. */
+int results_check(const Wire__Results *r, struct err *e);
 
 /* A protobuf-c allocator over an arena; free does nothing. `out` must live as long as it is used. */
 void arena_allocator(struct arena *a, ProtobufCAllocator *out);
