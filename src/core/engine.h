@@ -53,8 +53,9 @@ void engine_decide(const struct engine *e, uint64_t now_ns, const struct command
  * `out` may be NULL during recovery: no effects are wanted then. */
 void engine_apply(struct engine *e, const Wire__Entry *en, struct effect_list *out);
 
-/* When decide() next wants CMD_TICK, or UINT64_MAX. <= now: at once. Nothing in osier polls. */
-uint64_t engine_deadline_ns(const struct engine *e);
+/* After CMD_TICK gave nothing at now_ns: when decide() next wants it, always later than now_ns, or UINT64_MAX. <= now_ns
+ * only while CMD_TICK still has something to say. Nothing in osier polls. */
+uint64_t engine_deadline_ns(const struct engine *e, uint64_t now_ns);
 
 /* CHECK every invariant; slow. For tests, the simulator and `osier doctor`. */
 void engine_check(const struct engine *e);
