@@ -47,7 +47,7 @@
 #define KEEPER_SLOTS_MAX    1024u	   /* slots are 0 .. KEEPER_SLOTS_MAX - 1 */
 #define KEEPER_QUEUE_MAX    256u	   /* STARTs waiting in one slot */
 #define KEEPER_STRINGS_MAX  8192u	   /* argv and environment strings of a START, each */
-#define KEEPER_FILES_MAX    256u	   /* inputs, and outputs, of a START, each */
+#define KEEPER_FILES_MAX    2048u	   /* inputs, and outputs, of a START, each */
 #define KEEPER_PATH_MAX	    1024u	   /* bytes of a path of an input or output, of a blob's name, of workdir */
 #define KEEPER_INDEX_WORKER UINT64_MAX	   /* the index of a worker's START, by habit: it is no task */
 #define KEEPER_MISSING	    UINT64_MAX	   /* in EXITED.output_bytes: an optional output that was not there */
@@ -141,8 +141,8 @@ struct keeper_start {
 	uint32_t zero;
 	/* after the fixed part */
 	struct keeper_list argv;     /* at least one; argv[0] without '/' is looked up in the PATH of env */
-	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_SCRATCH, and for a worker
-				      * OSIER_WORKER_FD=3 */
+	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_SCRATCH, TMPDIR unless it
+				      * is there (the scratch folder too), and for a worker OSIER_WORKER_FD=3 */
 	struct keeper_text workdir;  /* absolute; "" the scratch folder */
 	struct keeper_text stdin_;   /* TEXT: the bytes; BLOB: the name below blobs/ */
 	struct keeper_files inputs;  /* put into the scratch folder before the start */
