@@ -3,15 +3,18 @@
  * journal - the append-only record of one node: SQLite, group commit, RFC 6962 tree.
  *
  * The loop thread adds entries to the open batch; journal_flush() hands the batch to the commit thread, which writes it in
- * one transaction (WAL, synchronous=FULL). While a commit is under way the next batch fills. on_durable() is called on
- * the loop thread (journal_poll(), when journal_fd() is readable) with the last durable sequence number; answers and
- * effects wait for it. A commit that fails for want of room is tried again until there is room (journal_full() says so, and
- * nothing is acknowledged meanwhile); any other failure is final: on_failed(), and the engine stops.
+ * one transaction (WAL, synchronous=FULL). While a commit is under way the next batch fills; what was flushed together
+ * becomes durable together. on_durable() is called on the loop thread (journal_poll(), when journal_fd() is readable) with
+ * the last durable sequence number; answers and effects wait for it. A commit that fails for want of room is tried again
+ * every second until there is room (journal_full() says so, and nothing is acknowledged meanwhile); any other failure is
+ * final: on_failed(), and the engine stops.
  *
  * Files in the folder: journal.db (+ -wal, -shm), snapshot-<seq>, lock. Entries are numbered from 0 (a leaf index).
- * Threads: everything is called from the loop thread, except journal_read_* on a reader of its own.
+ * Threads: everything is called from the loop thread, except journal_read_* on a reader of its own, and what is said at
+ * snapshots. No thread wakes while nothing is added.
  * Tree: leaf = SHA-256(0x00 || entry bytes), node = SHA-256(0x01 || left || right); the frontier is kept in memory, the leaf
  * hash beside each entry, so the root of every batch is known when it is durable.
+ * The tables are drawn in journal_db.c.
  */
 #ifndef OSIER_IO_JOURNAL_H
 #define OSIER_IO_JOURNAL_H
@@ -26,7 +29,7 @@ struct journal;
 
 struct journal_options {
 	bool read_only;		    /* for replay and look-ups beside a running engine; takes no lock */
-	uint32_t wal_bytes_max;	    /* the WAL is checkpointed and reused beyond this; 0: 16 MiB */
+	uint32_t wal_bytes_max;	    /* the WAL is checkpointed and reused beyond this; 0: 16 MiB, at least 256 KiB */
 	void (*on_durable)(void *ctx, uint64_t last_seq);
 	void (*on_failed)(void *ctx, const struct err *e);
 	void *ctx;
@@ -38,12 +41,16 @@ struct journal_head {
 };
 
 /* Open or create the journal in the folder `dir` (which exists). ERR_EXISTS: another engine holds it (the message names its
- * pid); ERR_VERSION: made by a newer osier; ERR_CORRUPT: says where. Checks the tree from the last snapshot on. */
+ * pid); ERR_VERSION: made by a newer osier; ERR_CORRUPT: says where; ERR_NOTFOUND: read_only and there is none. Checks every
+ * entry's hash from the last snapshot on, and that no entry is missing that a snapshot has seen. */
 int journal_open(const char *dir, const struct journal_options *o, struct journal **out, struct err *e);
-/* Waits for the commit under way, commits what is open, closes. NULL is fine. */
+/* Waits for the commit under way, commits what is open, closes; calls no callback. What finds the disk full is dropped (it
+ * was not acknowledged). NULL is fine. */
 void journal_close(struct journal *j);
 
-/* Fold: call `fold` with every entry from `from` up to (not including) `to` or the end. Stops when it returns < 0. */
+/* Fold: call `fold` with every durable entry from `from` up to (not including) `to` or the end, streaming: memory does not
+ * grow with the number of entries. Stops when fold returns < 0. Entries before the last snapshot are checked against their
+ * hash on the way. ERR_NOTFOUND: history before some entry was dropped by policy; ERR_CORRUPT. */
 int journal_replay(struct journal *j, uint64_t from, uint64_t to,
 		   int (*fold)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e), void *ctx,
 		   struct err *e);
@@ -60,8 +67,13 @@ struct journal_index {
  * the limit (journal_backlog_bytes()), disk comes with the flush. */
 uint64_t journal_add(struct journal *j, const uint8_t *bytes, size_t n, const struct journal_index *index);
 
-/* Commit the open batch, if it has entries and no commit is under way; otherwise it goes as soon as that one is done. */
+/* Hand over the open batch: at once when no commit is under way, otherwise it goes as soon as that one is done. */
 void journal_flush(struct journal *j);
+/* The same on the calling thread: when nothing is under way the batch is committed here and on_durable() or on_failed()
+ * is called before this returns (it saves two thread switches, and costs the loop one fsync); otherwise, and when the disk is
+ * full, as journal_flush(). Must not be called from a callback. */
+void journal_flush_inline(struct journal *j);
+/* Bytes of entries and outputs that are not yet durable. */
 size_t journal_backlog_bytes(const struct journal *j);
 bool journal_full(const struct journal *j); /* the disk is full: refuse what would add entries */
 
@@ -72,11 +84,15 @@ void journal_poll(struct journal *j);
 void journal_head(const struct journal *j, struct journal_head *out); /* with what is not yet durable */
 uint64_t journal_durable(const struct journal *j);		       /* entries that are durable */
 
-/* Snapshots. Write one of the state after the first `seq` entries in the background of the caller's choosing: `put` as
- * engine_save() wants it; end with commit (fsync, rename, older ones but one removed) or abort. */
+/* Snapshots. Write one of the state after the first `seq` entries, which must be all there are now, durable or not
+ * (journal_head().size; else ERR_INVALID). `put` as engine_save() wants it. Begin and end belong to the loop thread; put and
+ * seal may run on one other thread, or in a forked child. seal (trailer, fsync) is optional: end does it when nobody has.
+ * end with commit: the snapshot is renamed into place as soon as its entries are durable, and older ones but one are
+ * removed; without: dropped. A crash before that leaves no trace. */
 struct journal_snapshot;
 int journal_snapshot_begin(struct journal *j, uint64_t seq, struct journal_snapshot **out, struct err *e);
 int journal_snapshot_put(void *snapshot, const void *p, size_t n);
+int journal_snapshot_seal(struct journal_snapshot *s, struct err *e);
 int journal_snapshot_end(struct journal_snapshot *s, bool commit, struct err *e);
 /* The newest usable snapshot at or before `at` (UINT64_MAX: any): malloc'd bytes for free(), and the entry to go on from. A
  * damaged one is skipped. No snapshot: *out = NULL, *out_seq = 0. */
@@ -86,17 +102,34 @@ int journal_snapshot_load(struct journal *j, uint64_t at, uint8_t **out, size_t 
 struct journal_reader;
 int journal_reader_open(const char *dir, struct journal_reader **out, struct err *e);
 void journal_reader_close(struct journal_reader *r);
-/* Entry `seq`; bytes valid until the next call on r. ERR_NOTFOUND past the end, or "history of ... was dropped". */
+/* Entry `seq`; bytes valid until the next call on r. ERR_NOTFOUND past the end, or "... was dropped by policy" (leaf is
+ * filled in then). */
 int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, uint8_t leaf[32],
 		       struct err *e);
 /* The newest Results entry for the task, its number and the small outputs stored with it. ERR_NOTFOUND: none. */
 int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task, uint64_t *out_seq,
 			const uint8_t **out, size_t *out_n, const uint8_t **out_outputs, size_t *out_output_bytes,
 			struct err *e);
-/* Every Results entry of the task, oldest first. */
+/* Every Results entry of the task, oldest first. `each` returns < 0 to stop; it must not use r. */
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
 			  int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
-/* Drop what is kept of a job beside its entries (indexes, outputs): history by policy. Goes with the next batch. */
+/* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
+
+/* Drop what is kept of a job beside its entries (indexes, outputs). Goes with the next batch; flush. */
 void journal_forget(struct journal *j, uint64_t job);
+/* Drop the bytes of entries before `before` (rounded down to a multiple of 256), their leaf hashes stay, so the tree and its
+ * proofs stay valid. ERR_INVALID when the oldest snapshot does not cover them: recovery would need them. Goes with the next
+ * batch; flush. */
+int journal_drop_history(struct journal *j, uint64_t before, struct err *e);
+
+struct journal_stats {
+	uint64_t entries;      /* durable */
+	uint64_t history_from; /* the first entry whose bytes are kept (or will be, when the drop is done) */
+	uint64_t db_bytes;     /* the database file, of which free_bytes are to be reused */
+	uint64_t free_bytes;
+	uint64_t wal_bytes; /* the log in use, not the file's size */
+	uint64_t commits;   /* batches since the journal was opened */
+};
+void journal_stats(struct journal *j, struct journal_stats *out);
 
 #endif

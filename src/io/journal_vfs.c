@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal_vfs - SQLite's own files, with the fault seam before every write and sync. See journal_int.h. */
+#include "io/journal_int.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "io/fault.h"
+
+struct file {
+	sqlite3_file base;
+	enum fault_point write, sync;
+	/* the real file's bytes follow */
+};
+
+static sqlite3_vfs shim;
+static sqlite3_vfs *real_vfs;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static sqlite3_file *real(sqlite3_file *f)
+{
+	return (sqlite3_file *)(void *)((uint8_t *)f + sizeof(struct file));
+}
+
+static int fault_code(int sys, int code)
+{
+	errno = sys; /* sqlite3_system_errno() */
+	return sys == ENOSPC ? SQLITE_FULL : code;
+}
+
+static int file_close(sqlite3_file *f)
+{
+	return real(f)->pMethods->xClose(real(f));
+}
+
+static int file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+	return real(f)->pMethods->xRead(real(f), p, n, at);
+}
+
+static int file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	int sys = fault_hit(((struct file *)f)->write);
+
+	return sys ? fault_code(sys, SQLITE_IOERR_WRITE) : real(f)->pMethods->xWrite(real(f), p, n, at);
+}
+
+static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	return real(f)->pMethods->xTruncate(real(f), size);
+}
+
+static int file_sync(sqlite3_file *f, int flags)
+{
+	int sys = fault_hit(((struct file *)f)->sync);
+
+	return sys ? fault_code(sys, SQLITE_IOERR_FSYNC) : real(f)->pMethods->xSync(real(f), flags);
+}
+
+static int file_size(sqlite3_file *f, sqlite3_int64 *out)
+{
+	return real(f)->pMethods->xFileSize(real(f), out);
+}
+
+static int file_lock(sqlite3_file *f, int level)
+{
+	return real(f)->pMethods->xLock(real(f), level);
+}
+
+static int file_unlock(sqlite3_file *f, int level)
+{
+	return real(f)->pMethods->xUnlock(real(f), level);
+}
+
+static int file_check_reserved(sqlite3_file *f, int *out)
+{
+	return real(f)->pMethods->xCheckReservedLock(real(f), out);
+}
+
+static int file_control(sqlite3_file *f, int op, void *arg)
+{
+	return real(f)->pMethods->xFileControl(real(f), op, arg);
+}
+
+static int file_sector_size(sqlite3_file *f)
+{
+	return real(f)->pMethods->xSectorSize(real(f));
+}
+
+static int file_characteristics(sqlite3_file *f)
+{
+	return real(f)->pMethods->xDeviceCharacteristics(real(f));
+}
+
+static int file_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+{
+	return real(f)->pMethods->xShmMap(real(f), page, size, extend, out);
+}
+
+static int file_shm_lock(sqlite3_file *f, int offset, int n, int flags)
+{
+	return real(f)->pMethods->xShmLock(real(f), offset, n, flags);
+}
+
+static void file_shm_barrier(sqlite3_file *f)
+{
+	real(f)->pMethods->xShmBarrier(real(f));
+}
+
+static int file_shm_unmap(sqlite3_file *f, int remove)
+{
+	return real(f)->pMethods->xShmUnmap(real(f), remove);
+}
+
+static const sqlite3_io_methods methods = {
+        .iVersion = 2, /* no xFetch: nothing is mapped */
+        .xClose = file_close,
+        .xRead = file_read,
+        .xWrite = file_write,
+        .xTruncate = file_truncate,
+        .xSync = file_sync,
+        .xFileSize = file_size,
+        .xLock = file_lock,
+        .xUnlock = file_unlock,
+        .xCheckReservedLock = file_check_reserved,
+        .xFileControl = file_control,
+        .xSectorSize = file_sector_size,
+        .xDeviceCharacteristics = file_characteristics,
+        .xShmMap = file_shm_map,
+        .xShmLock = file_shm_lock,
+        .xShmBarrier = file_shm_barrier,
+        .xShmUnmap = file_shm_unmap,
+};
+
+static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out_flags)
+{
+	struct file *file = (struct file *)f;
+	bool wal = (flags & SQLITE_OPEN_WAL) != 0;
+	int rc;
+
+	(void)vfs;
+	f->pMethods = NULL; /* SQLite closes only what has methods */
+	rc = real_vfs->xOpen(real_vfs, name, real(f), flags, out_flags);
+	if (rc != SQLITE_OK)
+		return rc;
+	file->write = wal ? FAULT_WAL_WRITE : FAULT_DB_WRITE;
+	file->sync = wal ? FAULT_WAL_SYNC : FAULT_DB_SYNC;
+	f->pMethods = &methods;
+	return SQLITE_OK;
+}
+
+static void set_up(void)
+{
+	int rc;
+
+	real_vfs = sqlite3_vfs_find(NULL);
+	CHECK(real_vfs);
+	shim = *real_vfs;
+	shim.pNext = NULL;
+	shim.zName = "osier";
+	shim.szOsFile = (int)sizeof(struct file) + real_vfs->szOsFile;
+	shim.xOpen = shim_open;
+	rc = sqlite3_vfs_register(&shim, 0);
+	CHECK(rc == SQLITE_OK);
+}
+
+const char *journal_vfs(void)
+{
+	(void)pthread_once(&once, set_up);
+	return shim.zName;
+}
