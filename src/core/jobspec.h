@@ -35,7 +35,7 @@ struct jobspec_problem {
 	uint32_t line, column; /* 0 unknown */
 	char path[96];	    /* "steps.link.resources.memory", "" the whole file */
 	char found[160];    /* what is there: "'memry'", "a list", "nothing" */
-	char expected[320]; /* what is allowed, and "; did you mean 'x'?" */
+	char expected[448]; /* what is allowed, and "; did you mean 'x'?" */
 };
 #define JOBSPEC_PROBLEMS_MAX 20
 #define JOBSPEC_STEPS_MAX    1024u
@@ -71,6 +71,10 @@ struct jobspec_in {
  * order of the file. `problems` has room for JOBSPEC_PROBLEMS_MAX. The specification points into `root`'s texts. */
 int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in, const Wire__JobSpec **out,
 		     struct jobspec_problem *problems, size_t *n_problems);
+
+/* One line for people: "job.yaml:14:7: found 'memry', expected one of cpu, ...; did you mean 'memory'?", or with the path
+ * in the document where there is no line. Cut to fit; returns the bytes written without the NUL. */
+size_t jobspec_problem_text(const struct jobspec_problem *p, const char *source, char *out, size_t room);
 
 /* The schema's keys in the order of its tables; false past the last. object: "job", "step", "resources" ... */
 struct jobspec_key {

@@ -20,6 +20,11 @@ static enum builtin_name builtin_find(const char *name, size_t n)
 	return B_NONE;
 }
 
+const char *params_builtin(size_t i)
+{
+	return i < ARRAY_LEN(builtin) ? builtin[i] : NULL;
+}
+
 int params_reserved(const char *name)
 {
 	return builtin_find(name, strlen(name)) != B_NONE;
@@ -136,42 +141,38 @@ int64_t params_get(const struct params *p, const char *name, char *out, size_t r
 	return get_n(p, name, strlen(name), out, room, e);
 }
 
-/* One piece of a template: literal text, a name, or a fault. Advances *text; returns 0 at the end. */
-enum piece_kind { PIECE_END, PIECE_TEXT, PIECE_NAME, PIECE_UNCLOSED, PIECE_EMPTY };
-struct piece {
-	const char *at;
-	size_t n;
-};
-
-static enum piece_kind piece_next(const char **text, struct piece *out)
+enum template_piece template_next(const char **text, const char **out_at, size_t *out_n)
 {
 	const char *s = *text, *at;
 
 	if (*s == '\0')
-		return PIECE_END;
+		return TEMPLATE_END;
 	if (strncmp(s, "$${", 3) == 0) {
-		*out = (struct piece){ "${", 2 };
+		*out_at = "${";
+		*out_n = 2;
 		*text = s + 3;
-		return PIECE_TEXT;
+		return TEMPLATE_TEXT;
 	}
 	if (strncmp(s, "${", 2) == 0) {
 		at = strchr(s, '}');
 		if (!at)
-			return PIECE_UNCLOSED;
-		*out = (struct piece){ s + 2, (size_t)(at - s) - 2 };
+			return TEMPLATE_UNCLOSED;
+		*out_at = s + 2;
+		*out_n = (size_t)(at - s) - 2;
 		*text = at + 1;
-		return out->n ? PIECE_NAME : PIECE_EMPTY;
+		return *out_n ? TEMPLATE_NAME : TEMPLATE_EMPTY;
 	}
 	for (at = s + 1; *at && !(at[0] == '$' && (at[1] == '{' || (at[1] == '$' && at[2] == '{'))); at++)
 		continue;
-	*out = (struct piece){ s, (size_t)(at - s) };
+	*out_at = s;
+	*out_n = (size_t)(at - s);
 	*text = at;
-	return PIECE_TEXT;
+	return TEMPLATE_TEXT;
 }
 
-static int fault(enum piece_kind kind, struct err *e)
+static int fault(enum template_piece kind, struct err *e)
 {
-	if (kind == PIECE_UNCLOSED)
+	if (kind == TEMPLATE_UNCLOSED)
 		(void)err_set(e, ERR_INVALID, "'${' without '}'");
 	else
 		(void)err_set(e, ERR_INVALID, "'${}' without a name");
@@ -182,18 +183,19 @@ int64_t template_expand(const struct params *p, const char *text, char *out, siz
 {
 	const char *whole = text;
 	size_t used = 0;
-	enum piece_kind kind;
-	struct piece pc;
+	enum template_piece kind;
+	const char *at;
+	size_t at_n;
 
-	while ((kind = piece_next(&text, &pc)) != PIECE_END) {
+	while ((kind = template_next(&text, &at, &at_n)) != TEMPLATE_END) {
 		int64_t n;
 
-		if (kind == PIECE_UNCLOSED || kind == PIECE_EMPTY)
+		if (kind == TEMPLATE_UNCLOSED || kind == TEMPLATE_EMPTY)
 			return fault(kind, e);
-		if (kind == PIECE_TEXT)
-			n = put(out + used, room - used, pc.at, pc.n);
+		if (kind == TEMPLATE_TEXT)
+			n = put(out + used, room - used, at, at_n);
 		else
-			n = get_n(p, pc.at, pc.n, out + used, room - used, e);
+			n = get_n(p, at, at_n, out + used, room - used, e);
 		if (n < 0)
 			return n;
 		if ((uint64_t)n >= room - used)
@@ -224,17 +226,18 @@ static int unknown_name(const Wire__Step *step, const char *name, size_t n, stru
 int template_check(const Wire__JobSpec *spec, uint32_t step, const char *text, struct err *e)
 {
 	const Wire__Step *s;
-	enum piece_kind kind;
-	struct piece pc;
+	enum template_piece kind;
+	const char *at;
+	size_t at_n;
 	size_t axis;
 
 	CHECK(step < spec->n_steps);
 	s = spec->steps[step];
-	while ((kind = piece_next(&text, &pc)) != PIECE_END) {
-		if (kind == PIECE_UNCLOSED || kind == PIECE_EMPTY)
+	while ((kind = template_next(&text, &at, &at_n)) != TEMPLATE_END) {
+		if (kind == TEMPLATE_UNCLOSED || kind == TEMPLATE_EMPTY)
 			return fault(kind, e);
-		if (kind == PIECE_NAME && builtin_find(pc.at, pc.n) == B_NONE && !axis_find(s, pc.at, pc.n, &axis))
-			return unknown_name(s, pc.at, pc.n, e);
+		if (kind == TEMPLATE_NAME && builtin_find(at, at_n) == B_NONE && !axis_find(s, at, at_n, &axis))
+			return unknown_name(s, at, at_n, e);
 	}
 	return 0;
 }

@@ -40,6 +40,14 @@ int template_check(const Wire__JobSpec *spec, uint32_t step, const char *text, s
 /* Does the text have any "${"? Then it differs from task to task, otherwise it need not be expanded. */
 int template_varies(const char *text);
 
+/* The next piece of a template, and past it. TEXT: literal text; NAME: "${name}", *at is the name; faults: UNCLOSED ("${"
+ * without "}"), EMPTY ("${}"). *at is not NUL-terminated and may point to static text. */
+enum template_piece { TEMPLATE_END, TEMPLATE_TEXT, TEMPLATE_NAME, TEMPLATE_UNCLOSED, TEMPLATE_EMPTY };
+enum template_piece template_next(const char **text, const char **at, size_t *n);
+
+/* The i-th of the names known everywhere, in a fixed order; NULL past the last. */
+const char *params_builtin(size_t i);
+
 /* Is this one of the names known everywhere? A parameter may not be called so. */
 int params_reserved(const char *name);
 

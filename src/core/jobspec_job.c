@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jobspec_job - the keys of a job as a whole, its parameters, and its list of steps. See jobspec_read.h. Pure. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/jobspec_read.h"
+#include "core/params.h"
+
+static void job_version(struct build *b, const struct doc *v, void *obj)
+{
+	Wire__JobSpec *job = obj;
+
+	if (v->kind != DOC_SCALAR || strcmp(v->text, "1") != 0)
+		problem_value(b, v, "1, the only version of the job file there is");
+	job->version = 1;
+}
+
+static void job_name(struct build *b, const struct doc *v, void *obj)
+{
+	Wire__JobSpec *job = obj;
+	const char *s;
+
+	if (read_name(b, v, &s))
+		job->name = (char *)s;
+}
+
+static void job_namespace(struct build *b, const struct doc *v, void *obj)
+{
+	Wire__JobSpec *job = obj;
+	const char *s;
+
+	if (read_name(b, v, &s))
+		job->namespace_ = (char *)s;
+}
+
+static void job_labels(struct build *b, const struct doc *v, void *obj)
+{
+	Wire__JobSpec *job = obj;
+	size_t n = doc_count(v);
+
+	if (v->kind != DOC_MAP || n > LABELS_MAX) {
+		problem_value(b, v, "a map of at most %d labels (key: text)", LABELS_MAX);
+		return;
+	}
+	job->labels = take(b, n, sizeof(Wire__Pair *));
+	for (const struct doc *c = v->child; c && !b->full; c = c->next) {
+		Wire__Pair *pair = take(b, 1, sizeof(*pair));
+		const char *s = "";
+
+		if (!pair)
+			return;
+		if (!label_key_ok(c->key))
+			problem_key(b, c, "a label's key: a letter, then letters, digits, '.', '_', '-' or '/', at most %d",
+				    NAME_BYTES_MAX);
+		(void)read_text(b, c, VALUE_BYTES_MAX, &s);
+		wire__pair__init(pair);
+		pair->key = (char *)c->key;
+		pair->value = (char *)s;
+		job->labels[job->n_labels++] = pair;
+	}
+}
+
+static void job_nothing(struct build *b, const struct doc *v, void *obj)
+{
+	(void)b, (void)v, (void)obj; /* parameters: read before all else; steps: after all else */
+}
+
+static void job_class(struct build *b, const struct doc *v, void *obj)
+{
+	static const char *const words[] = { "batch", "realtime" };
+	Wire__JobSpec *job = obj;
+	size_t i;
+
+	if (read_choice(b, v, words, 2, &i))
+		job->class_ = i ? WIRE__JOB_SPEC__CLASS__REALTIME : WIRE__JOB_SPEC__CLASS__BATCH;
+}
+
+static void job_priority(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_u32(b, v, 0, 100, &((Wire__JobSpec *)obj)->priority);
+}
+
+static void deadline_within(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_duration(b, v, &((Wire__JobSpec *)obj)->deadline_after_ns);
+}
+
+static void deadline_at(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_time(b, v, &((Wire__JobSpec *)obj)->deadline_ns);
+}
+
+static void deadline_on_missed(struct build *b, const struct doc *v, void *obj)
+{
+	static const char *const words[] = { "refuse", "warn" };
+	size_t i;
+
+	if (read_choice(b, v, words, 2, &i))
+		((Wire__JobSpec *)obj)->deadline_warn = i == 1;
+}
+
+static const struct key deadline_keys[] = {
+	{ "within", "time span after submit", "", deadline_within },
+	{ "at", "time", "", deadline_at },
+	{ "on_missed", "refuse or warn", "refuse", deadline_on_missed },
+};
+static const struct table deadline_table = { "deadline", "", deadline_keys, ARRAY_LEN(deadline_keys) };
+
+static void job_deadline(struct build *b, const struct doc *v, void *obj)
+{
+	Wire__JobSpec *job = obj;
+	const char *text = NULL;
+	uint64_t ns;
+
+	if (v->kind == DOC_SCALAR && !read_text(b, v, VALUE_BYTES_MAX, &text))
+		return;
+	if (v->kind == DOC_MAP) {
+		read_map(b, v, &deadline_table, job, NULL, NULL);
+		if (!doc_get(v, "within") == !doc_get(v, "at"))
+			problem_value(b, v, "either 'within' or 'at'");
+		return;
+	}
+	if (text && parse_duration(text, &ns)) {
+		job->deadline_after_ns = ns;
+	} else if (text && parse_time(text, &ns)) {
+		job->deadline_ns = ns;
+	} else {
+		problem_value(b, v, "a time span after submit such as 5m, or a time such as 2026-11-21T18:00:00Z");
+		return;
+	}
+	if (ns == 0)
+		problem_value(b, v, "a deadline after the submit");
+}
+
+static void timeout_job(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_duration(b, v, &((Wire__JobSpec *)obj)->timeout_ns);
+}
+
+static const struct key job_timeouts_keys[] = { { "job", "time span", "none", timeout_job } };
+static const struct table job_timeouts_table = { "timeouts of a job", "", job_timeouts_keys, 1 };
+
+static void job_timeouts(struct build *b, const struct doc *v, void *obj)
+{
+	read_map(b, v, &timeouts_table, b->current, &job_timeouts_table, obj);
+}
+
+static void job_concurrency(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_u32(b, v, 1, UINT32_MAX, &((Wire__JobSpec *)obj)->concurrency);
+}
+
+static void job_not_before(struct build *b, const struct doc *v, void *obj)
+{
+	(void)read_time(b, v, &((Wire__JobSpec *)obj)->not_before_ns);
+}
+
+static void job_hold(struct build *b, const struct doc *v, void *obj)
+{
+	bool held;
+
+	if (read_bool(b, v, &held))
+		((Wire__JobSpec *)obj)->held = held;
+}
+
+static void job_keep_going(struct build *b, const struct doc *v, void *obj)
+{
+	bool on;
+
+	if (read_bool(b, v, &on))
+		((Wire__JobSpec *)obj)->keep_going = on;
+}
+
+static const struct key job_keys[] = {
+	{ "version", "1", "1", job_version },
+	{ "name", "name", "the file's name", job_name },
+	{ "namespace", "name", "default", job_namespace },
+	{ "labels", "map of text", "none", job_labels },
+	{ "parameters", "map of text", "none", job_nothing },
+	{ "class", "batch or realtime", "batch", job_class },
+	{ "priority", "0 to 100", "50", job_priority },
+	{ "deadline", "time span, time or map", "none", job_deadline },
+	{ "timeouts", "map", "none", job_timeouts },
+	{ "concurrency", "tasks at once", "no limit", job_concurrency },
+	{ "not_before", "time", "at once", job_not_before },
+	{ "hold", "true or false", "false", job_hold },
+	{ "keep_going", "true or false", "true", job_keep_going },
+	{ "steps", "map or list of steps", "one step", job_nothing },
+};
+const struct table job_table = { "job", "", job_keys, ARRAY_LEN(job_keys) };
+
+const struct table *schema_table(size_t i)
+{
+	static const struct table *const all[] = {
+		&job_table,	 &deadline_table, &job_timeouts_table, &step_table,  &worker_table,  &stdin_table,
+		&input_table,	 &output_table,	  &range_table,	       &lines_table, &after_table,   &reduce_table,
+		&resources_table, &any_of_table,  &verify_table,       &retries_table, &timeouts_table, &limits_table,
+	};
+
+	return i < ARRAY_LEN(all) ? all[i] : NULL;
+}
+
+/* ---- the job's own parameters ---- */
+
+static void var_read(struct build *b, const struct doc *c, struct var *out)
+{
+	const char *value = "";
+
+	if (!identifier_ok(c->key) || params_reserved(c->key))
+		problem_key(b, c, "a parameter's name: a letter or '_', then letters, digits or '_', and none of those known "
+				  "everywhere (task, tasks, attempt, job, job_name, step, node, devices)");
+	(void)read_text(b, c, VALUE_BYTES_MAX, &value);
+	for (size_t i = 0; i < b->in->n_set; i++)
+		if (strcmp(b->in->set[i].name, c->key) == 0)
+			value = b->in->set[i].value;
+	*out = (struct var){ c->key, value, strlen(c->key), strlen(value) };
+}
+
+static void check_set(struct build *b, const struct doc *v, const char *name)
+{
+	const char *near = NULL;
+
+	for (const struct doc *c = v ? v->child : NULL; c; c = c->next) {
+		if (strcmp(c->key, name) == 0)
+			return;
+		if (is_near(name, c->key))
+			near = c->key;
+	}
+	problem_quoted(b, v, name, "one of the job's own parameters%s%s%s", near ? "; did you mean '" : " (see 'parameters')",
+		near ? near : "", near ? "'?" : "");
+}
+
+void read_vars(struct build *b, const struct doc *root)
+{
+	const struct doc *v = doc_get(root, "parameters");
+	size_t n = v ? doc_count(v) : 0, k = 0;
+	struct var *vars;
+
+	if (v && v->kind != DOC_MAP) {
+		problem_value(b, v, "a map (name: value)");
+		return;
+	}
+	for (size_t i = 0; i < b->in->n_set; i++)
+		check_set(b, v, b->in->set[i].name);
+	if (n > LABELS_MAX) {
+		problem_value(b, v, "at most %d parameters", LABELS_MAX);
+		return;
+	}
+	vars = n ? take(b, n, sizeof(*vars)) : NULL;
+	for (const struct doc *c = v ? v->child : NULL; c && vars; c = c->next)
+		var_read(b, c, &vars[k++]);
+	b->vars = vars; /* only now: a parameter's value has no parameters in it */
+	b->n_vars = k;
+}
+
+/* ---- steps ---- */
+
+/* "examples/word count.yaml" -> "word-count" */
+static void name_after_source(struct build *b)
+{
+	const char *s = b->in->source ? b->in->source : "", *slash = strrchr(s, '/'), *dot;
+	char *name = take(b, NAME_BYTES_MAX + 1, 1);
+	size_t n;
+
+	if (!name)
+		return;
+	s = slash ? slash + 1 : s;
+	dot = strrchr(s, '.');
+	n = dot ? (size_t)(dot - s) : strlen(s);
+	n = n < NAME_BYTES_MAX ? n : NAME_BYTES_MAX;
+	for (size_t i = 0; i < n; i++) {
+		char one[3] = { 'a', s[i], '\0' };
+
+		name[i] = name_ok(one) ? s[i] : '-';
+	}
+	if (!name_ok(name))
+		memcpy(name, "job", 4);
+	b->job->name = name;
+}
+
+static void copy_step(struct build *b, const struct step_src *base, struct step_src *out)
+{
+	*out = *base;
+	out->step = take(b, 1, sizeof(*out->step));
+	if (out->step)
+		*out->step = *base->step;
+}
+
+/* One step of `steps`; key: its name in a map, or NULL. */
+static void read_step(struct build *b, const struct doc *v, const char *key, const struct step_src *base,
+		      struct step_src *out)
+{
+	copy_step(b, base, out);
+	if (b->full)
+		return;
+	out->node = v;
+	b->current = out;
+	out->step->line = key ? v->key_line : v->line;
+	if (key) {
+		out->step->name = (char *)key;
+		if (!name_ok(key))
+			problem_key(b, v, "a step's name: a letter, then letters, digits, '.', '_' or '-', at most %d",
+				    NAME_BYTES_MAX);
+	}
+	if (v->kind == DOC_SCALAR || v->kind == DOC_LIST) {
+		out->command = v;
+		read_command(b, v, &out->step->command);
+	} else {
+		read_map(b, v, &step_table, out, NULL, NULL);
+	}
+	if (!out->step->name[0]) {
+		problem(b, v, "a step without a name", "a key 'name'");
+		out->step->name = (char *)"?";
+	}
+	if (!b->full)
+		step_finish(b, out);
+}
+
+static void read_step_list(struct build *b, const struct doc *v, struct step_src *base)
+{
+	struct trail here = { .up = b->trail, .key = "steps" }, item = { .up = &here };
+	size_t n = doc_count(v);
+
+	if ((v->kind != DOC_MAP && v->kind != DOC_LIST) || n == 0 || n > JOBSPEC_STEPS_MAX) {
+		if (n > JOBSPEC_STEPS_MAX)
+			problem(b, v, "too many steps", "at most %u steps; an 'array' makes one step many tasks",
+				JOBSPEC_STEPS_MAX);
+		else
+			problem_value(b, v, "a map of steps (name: {command: ...}) or a list of them");
+		return;
+	}
+	if (base->own)
+		problem_key(b, base->own, "'%s' inside a step, since the job has 'steps'", base->own->key);
+	b->steps = take(b, n, sizeof(*b->steps));
+	b->job->steps = take(b, n, sizeof(Wire__Step *));
+	for (const struct doc *c = v->child; c && !b->full; c = c->next, item.index++) {
+		item.key = v->kind == DOC_MAP ? c->key : NULL;
+		b->trail = &item;
+		read_step(b, c, item.key, base, &b->steps[b->n_steps]);
+		b->trail = here.up;
+		b->n_steps++;
+	}
+}
+
+static void read_single_step(struct build *b, struct step_src *base)
+{
+	base->step->name = (char *)"main";
+	base->step->line = b->root->line;
+	b->steps = take(b, 1, sizeof(*b->steps));
+	b->job->steps = take(b, 1, sizeof(Wire__Step *));
+	if (b->full)
+		return;
+	step_finish(b, base);
+	b->steps[0] = *base;
+	b->n_steps = 1;
+}
+
+void read_steps(struct build *b, struct step_src *base)
+{
+	const struct doc *v = doc_get(b->root, "steps");
+	Wire__JobSpec *job = b->job;
+
+	if (!job->name[0])
+		name_after_source(b);
+	if (b->full)
+		return;
+	if (v)
+		read_step_list(b, v, base);
+	else
+		read_single_step(b, base);
+	for (size_t i = 0; i < b->n_steps && !b->full; i++)
+		job->steps[job->n_steps++] = b->steps[i].step;
+}
