@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sched - the tables, and namespaces, jobs and groups in their orders.
+ *
+ * Not fit (sched_fit.c), nodes (sched_node.c), leases (sched_lease.c), learning (sched_learn.c), picking (sched_pick.c).
+ * Pure. Rule for every writer: a key is changed only while its element is out of the order (ns_out(), job_out(), group_out()).
+ */
+#include "core/sched_state.h"
+
+#define SHAPES_CAP 65536u
+
+/* ---- memory ---- */
+
+struct carver {
+	uint8_t *base; /* NULL: only count */
+	size_t used;
+};
+
+static void *carve(struct carver *c, size_t n, size_t size)
+{
+	size_t at = (c->used + 63) & ~(size_t)63;
+
+	c->used = at + n * size;
+	return c->base == NULL ? NULL : c->base + at;
+}
+
+static uint32_t pow2_at_least(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static struct map map_carve(struct carver *c, uint32_t n)
+{
+	const uint32_t cells = pow2_at_least(2 * (n + 1));
+
+	return (struct map){ carve(c, cells, sizeof(struct map_cell)), cells - 1 };
+}
+
+static void lay_out(struct carver *c, struct sched *s, const struct sched_limits *l)
+{
+	const size_t groups = (size_t)l->groups_max + 1, jobs = (size_t)l->jobs_max + 1;
+	const size_t nss = (size_t)l->namespaces_max + 1, leases = (size_t)l->leases_max + 1;
+
+	s->half = pow2_at_least(l->nodes_max);
+	s->leaves = 2 * s->half;
+	s->shapes_max = (uint32_t)(groups * VARIANTS_MAX < SHAPES_CAP ? groups * VARIANTS_MAX : SHAPES_CAP);
+	s->shape_chain_mask = pow2_at_least(s->shapes_max) - 1;
+	s->nodes = carve(c, (size_t)l->nodes_max + 1, sizeof(*s->nodes));
+	s->devs = carve(c, ((size_t)l->nodes_max + 1) * DEVICES_PER_NODE_MAX, sizeof(*s->devs));
+	s->dev_used = carve(c, ((size_t)l->nodes_max + 1) * DEVICES_PER_NODE_MAX, sizeof(*s->dev_used));
+	s->tree = carve(c, (size_t)2 * s->leaves * VEC, sizeof(*s->tree));
+	s->able_tree = carve(c, (size_t)2 * s->leaves * VEC, sizeof(*s->able_tree));
+	s->shapes = carve(c, (size_t)s->shapes_max + 1, sizeof(*s->shapes));
+	s->shape_chain = carve(c, (size_t)s->shape_chain_mask + 1, sizeof(*s->shape_chain));
+	for (uint32_t i = 0; i < VEC; i++)
+		s->sorted[i] = carve(c, (size_t)s->shapes_max + 1, sizeof(*s->sorted[i]));
+	s->ns = carve(c, nss, sizeof(*s->ns));
+	s->ns_map = map_carve(c, l->namespaces_max);
+	s->ns_fair.t = carve(c, nss, sizeof(struct tnode));
+	s->ns_starve.t = carve(c, nss, sizeof(struct tnode));
+	s->jobs = carve(c, jobs, sizeof(*s->jobs));
+	s->job_map = map_carve(c, l->jobs_max);
+	s->job_order.t = carve(c, jobs, sizeof(struct tnode));
+	s->job_starve.t = carve(c, jobs, sizeof(struct tnode));
+	s->groups = carve(c, groups, sizeof(*s->groups));
+	s->group_order.t = carve(c, groups, sizeof(struct tnode));
+	s->leases = carve(c, leases, sizeof(*s->leases));
+	s->lease_devs = carve(c, leases * DEVICES_PER_LEASE_MAX, sizeof(*s->lease_devs));
+	s->lease_map = map_carve(c, l->leases_max);
+	s->kinds = carve(c, (size_t)l->kinds_max + 1, sizeof(*s->kinds));
+	s->kind_map = map_carve(c, l->kinds_max);
+}
+
+size_t sched_bytes(const struct sched_limits *l)
+{
+	struct carver c = { 0 };
+	struct sched s;
+
+	(void)carve(&c, 1, sizeof(s));
+	lay_out(&c, &s, l);
+	return c.used;
+}
+
+static int by_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int cmp_ns_fair(const struct sched *s, uint32_t a, uint32_t b)
+{
+	int c = by_u64(s->ns[a].share, s->ns[b].share);
+
+	return c != 0 ? c : strcmp(s->ns[a].name, s->ns[b].name);
+}
+
+static int cmp_ns_starve(const struct sched *s, uint32_t a, uint32_t b)
+{
+	int c = by_u64(s->ns[a].starve_ns, s->ns[b].starve_ns);
+
+	return c != 0 ? c : strcmp(s->ns[a].name, s->ns[b].name);
+}
+
+static int cmp_job(const struct sched *s, uint32_t a, uint32_t b)
+{
+	const struct job *x = &s->jobs[a], *y = &s->jobs[b];
+	int c = by_u64(x->k_deadline, y->k_deadline);
+
+	if (c != 0)
+		return c;
+	if (x->k_age != y->k_age)
+		return x->k_age < y->k_age ? -1 : 1;
+	c = by_u64(x->turn, y->turn);
+	return c != 0 ? c : by_u64(x->id, y->id);
+}
+
+static int cmp_job_starve(const struct sched *s, uint32_t a, uint32_t b)
+{
+	int c = by_u64(s->jobs[a].k_starve, s->jobs[b].k_starve);
+
+	return c != 0 ? c : by_u64(s->jobs[a].id, s->jobs[b].id);
+}
+
+static int cmp_group(const struct sched *s, uint32_t a, uint32_t b)
+{
+	const struct group *x = &s->groups[a], *y = &s->groups[b];
+	int c = by_u64(x->k_wait, y->k_wait);
+
+	if (c == 0)
+		c = by_u64(x->turn, y->turn);
+	return c != 0 ? c : by_u64(x->step, y->step);
+}
+
+struct sched *sched_new(void *mem, const struct sched_limits *l)
+{
+	static const char *const known[] = { "", "cpu", "memory", "disk", "gpu", "fpga" };
+	struct carver c = { .base = mem };
+	struct sched *s = carve(&c, 1, sizeof(*s));
+
+	CHECK(((uintptr_t)mem & 15) == 0 && l->nodes_max > 0 && l->nodes_max < (1u << 24));
+	lay_out(&c, s, l);
+	s->lim = *l;
+	for (; s->n_lanes < ARRAY_LEN(known); s->n_lanes++)
+		(void)snprintf(s->lane_name[s->n_lanes], sizeof(s->lane_name[0]), "%s", known[s->n_lanes]);
+	s->ns_fair.cmp = cmp_ns_fair;
+	s->ns_starve.cmp = cmp_ns_starve;
+	s->job_order.cmp = cmp_job;
+	s->job_starve.cmp = cmp_job_starve;
+	s->group_order.cmp = cmp_group;
+	return s;
+}
+
+/* ---- namespaces ---- */
+
+static uint64_t name_key(const char *name)
+{
+	uint64_t h = 0;
+
+	for (; *name != '\0'; name++)
+		h = prng_mix(h, (uint8_t)*name, 7);
+	return h | 1;
+}
+
+uint32_t ns_find(const struct sched *s, const char *name)
+{
+	for (uint64_t key = name_key(name);; key += 2) {
+		uint32_t x = map_get(&s->ns_map, key);
+
+		if (x == 0 || strcmp(s->ns[x].name, name) == 0)
+			return x;
+	}
+}
+
+uint32_t ns_make(struct sched *s, const char *name)
+{
+	uint32_t x = ns_find(s, name);
+	uint64_t key = name_key(name);
+	struct nspace *n;
+
+	if (x != 0)
+		return x;
+	if (s->n_ns == s->lim.namespaces_max || strlen(name) >= NAME_BYTES)
+		return 0;
+	while (map_get(&s->ns_map, key) != 0)
+		key += 2;
+	x = ++s->n_ns;
+	n = &s->ns[x];
+	(void)snprintf(n->name, sizeof(n->name), "%s", name);
+	n->weight = 1;
+	for (uint32_t i = 0; i < VEC; i++)
+		n->quota[i] = UINT64_MAX;
+	for (uint32_t i = 0; i < BITS_W; i++)
+		n->allow.w[i] = UINT64_MAX;
+	map_put(&s->ns_map, key, x);
+	return x;
+}
+
+void ns_out(struct sched *s, uint32_t ns)
+{
+	struct nspace *n = &s->ns[ns];
+
+	if (n->in_fair)
+		order_remove(s, &s->ns_fair, &s->fair_root, ns);
+	if (n->in_starve)
+		order_remove(s, &s->ns_starve, &s->starve_root, ns);
+	n->in_fair = n->in_starve = false;
+}
+
+void ns_in(struct sched *s, uint32_t ns)
+{
+	struct nspace *n = &s->ns[ns];
+	struct bits own = s->job_order.t[n->jobs_root].all;
+
+	CHECK(!n->in_fair && !n->in_starve);
+	if (n->jobs_root != 0) {
+		for (uint32_t i = 0; i < BITS_W; i++)
+			own.w[i] &= n->allow.w[i];
+		order_insert(s, &s->ns_fair, &s->fair_root, ns, &own);
+		n->in_fair = true;
+	}
+	if (n->starve_root != 0) {
+		static const struct bits none;
+
+		n->starve_ns = s->jobs[order_first(&s->job_starve, n->starve_root)].k_starve;
+		order_insert(s, &s->ns_starve, &s->starve_root, ns, &none);
+		n->in_starve = true;
+	}
+}
+
+void ns_allow(struct sched *s, uint32_t ns)
+{
+	struct nspace *n = &s->ns[ns];
+	bool tight = false;
+
+	if (!n->limited)
+		return;
+	for (uint32_t l = 1; l < s->n_lanes; l++) {
+		uint64_t left = n->quota[l] > n->used[l] ? n->quota[l] - n->used[l] : 0;
+
+		if (n->quota[l] != UINT64_MAX && s->n_sorted[l] > 0)
+			tight = tight || s->sorted[l][s->n_sorted[l] - 1].need > left;
+	}
+	memset(&n->allow, tight ? 0 : 0xff, sizeof(n->allow));
+	for (uint32_t x = 1; tight && x <= s->shape_top; x++)
+		if (s->shapes[x].refs > 0 && ns_permits(n, &s->shapes[x]))
+			bits_set(&n->allow, x);
+}
+
+int sched_namespace_ok(const struct sched *s, const Wire__NamespaceSet *n, struct err *e)
+{
+	uint32_t fresh = 0;
+
+	if (n->name[0] == '\0' || strlen(n->name) >= NAME_BYTES)
+		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", n->name, NAME_BYTES - 1);
+	if (ns_find(s, n->name) == 0 && s->n_ns == s->lim.namespaces_max)
+		return err_set(e, ERR_FULL, "there are %u namespaces, which is the most", s->n_ns);
+	for (size_t i = 0; i < n->n_quota; i++) {
+		const char *r = n->quota[i]->name;
+
+		if (r[0] == '\0' || strlen(r) >= sizeof(s->lane_name[0]))
+			return err_set(e, ERR_INVALID, "quota's resource name '%.40s' must have 1 to 31 bytes", r);
+		fresh += lane_find(s, r) == 0;
+	}
+	if (s->n_lanes + fresh > VEC)
+		return err_set(e, ERR_FULL, "the quota needs %u new kinds of resource, and of %u at most %u are left", fresh,
+			RESOURCES_MAX, VEC - s->n_lanes);
+	return 0;
+}
+
+int sched_namespace_set(struct sched *s, const Wire__NamespaceSet *n)
+{
+	uint32_t ns;
+	struct nspace *p;
+
+	if (sched_namespace_ok(s, n, NULL) < 0)
+		return -1;
+	ns = ns_make(s, n->name);
+	CHECK(ns != 0);
+	p = &s->ns[ns];
+	ns_out(s, ns);
+	p->weight = n->weight == 0 ? 1 : n->weight;
+	p->share = p->usage / p->weight;
+	p->limited = n->n_quota > 0;
+	memset(p->quota, 0xff, sizeof(p->quota));
+	for (size_t i = 0; i < n->n_quota; i++)
+		p->quota[lane_make(s, n->quota[i]->name)] = n->quota[i]->amount;
+	memset(&p->allow, 0xff, sizeof(p->allow));
+	ns_allow(s, ns);
+	ns_in(s, ns);
+	return 0;
+}
+
+/* ---- jobs ---- */
+
+void job_out(struct sched *s, uint32_t job)
+{
+	struct job *j = &s->jobs[job];
+	struct nspace *n = &s->ns[j->ns];
+
+	ns_out(s, j->ns);
+	if (!j->in)
+		return;
+	order_remove(s, &s->job_order, j->realtime ? &s->rt_root : &n->jobs_root, job);
+	order_remove(s, &s->job_starve, &n->starve_root, job);
+	j->in = false;
+}
+
+void job_in(struct sched *s, uint32_t job)
+{
+	struct job *j = &s->jobs[job];
+	struct nspace *n = &s->ns[j->ns];
+
+	if (j->groups_root != 0 && job_may(j)) {
+		const struct bits *own = &s->group_order.t[j->groups_root].all;
+		uint64_t wait = s->groups[order_first(&s->group_order, j->groups_root)].k_wait;
+
+		j->k_deadline = j->realtime ? (j->deadline_ns == 0 ? UINT64_MAX : j->deadline_ns) : 0;
+		j->k_starve = wait;
+		wait = wait > j->last_ns ? wait : j->last_ns;
+		j->k_age = (int64_t)(wait & INT64_MAX) - (int64_t)(j->priority * AGE_NS);
+		order_insert(s, &s->job_order, j->realtime ? &s->rt_root : &n->jobs_root, job, own);
+		order_insert(s, &s->job_starve, &n->starve_root, job, own);
+		j->in = true;
+	}
+	ns_in(s, j->ns);
+}
+
+int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_groups, struct err *e)
+{
+	if (namespace_[0] == '\0' || strlen(namespace_) >= NAME_BYTES)
+		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", namespace_,
+			NAME_BYTES - 1);
+	if (ns_find(s, namespace_) == 0 && s->n_ns == s->lim.namespaces_max)
+		return err_set(e, ERR_FULL, "there are %u namespaces, which is the most", s->n_ns);
+	if (s->n_jobs == s->lim.jobs_max)
+		return err_set(e, ERR_FULL, "%u jobs are unfinished, which is the most", s->n_jobs);
+	if (n_groups > s->lim.groups_max - s->n_groups)
+		return err_set(e, ERR_FULL, "%u steps of unfinished jobs are known and %u more are too many (at most %u)",
+			s->n_groups, n_groups, s->lim.groups_max);
+	if ((uint64_t)s->n_shapes + (uint64_t)n_groups * VARIANTS_MAX > s->shapes_max)
+		return err_set(e, ERR_FULL, "unfinished jobs ask for %u different sets of resources; %u is the most", s->n_shapes,
+			s->shapes_max);
+	return 0;
+}
+
+int sched_job_add(struct sched *s, const struct sched_job *in)
+{
+	uint32_t x = s->jobs_free;
+	uint32_t ns;
+
+	if (in->id == 0 || map_get(&s->job_map, in->id) != 0 || s->n_jobs == s->lim.jobs_max)
+		return -1;
+	ns = ns_make(s, in->namespace_);
+	if (ns == 0)
+		return -1;
+	if (x != 0)
+		s->jobs_free = s->jobs[x].groups;
+	else
+		x = ++s->jobs_top;
+	s->jobs[x] = (struct job){
+		.id = in->id,
+		.ns = ns,
+		.priority = in->priority,
+		.concurrency = in->concurrency,
+		.realtime = in->realtime,
+		.deadline_ns = in->deadline_ns,
+	};
+	map_put(&s->job_map, in->id, x);
+	s->n_jobs++;
+	return 0;
+}
+
+void sched_job_adjust(struct sched *s, const struct sched_job *in)
+{
+	uint32_t x = map_get(&s->job_map, in->id);
+
+	CHECK(x != 0);
+	job_out(s, x);
+	s->jobs[x].priority = in->priority;
+	s->jobs[x].deadline_ns = in->deadline_ns;
+	s->jobs[x].concurrency = in->concurrency;
+	job_in(s, x);
+}
+
+void sched_job_remove(struct sched *s, uint64_t job)
+{
+	uint32_t x = map_get(&s->job_map, job), next;
+	struct job *j = &s->jobs[x];
+
+	CHECK(x != 0 && j->n_leases == 0);
+	job_out(s, x);
+	for (uint32_t g = j->groups; g != 0; g = next) {
+		struct group *p = &s->groups[g];
+
+		next = p->next;
+		group_out(s, g);
+		if (p->n_ready > 0) {
+			s->groups_ready--;
+			s->tasks_ready -= p->n_ready;
+		}
+		for (uint32_t v = 0; v < p->n_variants; v++)
+			shape_drop(s, p->v[v].shape);
+		*p = (struct group){ .next = s->groups_free };
+		s->groups_free = g;
+		s->n_groups--;
+	}
+	ns_in(s, j->ns);
+	map_del(&s->job_map, job);
+	*j = (struct job){ .groups = s->jobs_free };
+	s->jobs_free = x;
+	s->n_jobs--;
+}
+
+/* ---- groups ---- */
+
+void group_out(struct sched *s, uint32_t group)
+{
+	struct group *g = &s->groups[group];
+
+	if (g->in)
+		order_remove(s, &s->group_order, &s->jobs[g->job].groups_root, group);
+	g->in = false;
+}
+
+void group_in(struct sched *s, uint32_t group)
+{
+	struct group *g = &s->groups[group];
+	struct bits own = { 0 };
+
+	if (g->n_ready == 0)
+		return;
+	for (uint32_t v = 0; v < g->n_variants; v++)
+		bits_set(&own, g->v[v].shape);
+	g->k_wait = g->since_ns > g->last_ns ? g->since_ns : g->last_ns;
+	order_insert(s, &s->group_order, &s->jobs[g->job].groups_root, group, &own);
+	g->in = true;
+}
+
+/* The needs of a variant, those of one name summed. */
+static bool variant_read(struct sched *s, const Wire__Variant *in, struct variant *v)
+{
+	const uint64_t most = 1ull << 62;
+	uint64_t need[VEC] = { 0 };
+
+	for (size_t i = 0; i < in->n_needs; i++) {
+		uint32_t l = in->needs[i]->amount == 0 ? 0 : lane_make(s, in->needs[i]->name), k;
+		uint64_t amount = in->needs[i]->amount < most ? in->needs[i]->amount : most;
+
+		if (in->needs[i]->amount == 0)
+			continue;
+		if (l == 0)
+			return false;
+		for (k = 0; k < v->n && v->lane[k] != l; k++)
+			;
+		if (k == v->n)
+			v->lane[v->n++] = (uint8_t)l;
+		v->amount[k] = v->amount[k] + amount < most ? v->amount[k] + amount : most;
+		need[l] = v->amount[k];
+	}
+	v->shape = shape_take(s, need);
+	return v->shape != 0;
+}
+
+int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants, size_t n_variants,
+	const char *kind, uint64_t slice_max, uint32_t *out_group)
+{
+	uint32_t j = map_get(&s->job_map, job), x = s->groups_free;
+	struct group g = { .job = j, .step = step };
+
+	CHECK(j != 0);
+	if (n_variants == 0 || n_variants > VARIANTS_MAX || s->n_groups == s->lim.groups_max)
+		return -1;
+	for (; g.n_variants < n_variants; g.n_variants++) {
+		struct variant *v = &g.v[g.n_variants];
+
+		v->kind = kind_key(kind, g.n_variants);
+		if (!variant_read(s, variants[g.n_variants], v)) {
+			while (g.n_variants-- > 0)
+				shape_drop(s, g.v[g.n_variants].shape);
+			return -1;
+		}
+	}
+	g.slice_max = slice_max == 0 || slice_max > SLICE_MAX ? SLICE_MAX : slice_max;
+	g.next = s->jobs[j].groups;
+	if (x != 0)
+		s->groups_free = s->groups[x].next;
+	else
+		x = ++s->groups_top;
+	s->groups[x] = g;
+	s->jobs[j].groups = x;
+	s->n_groups++;
+	*out_group = x;
+	return 0;
+}
+
+void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns)
+{
+	struct group *g = &s->groups[group];
+
+	CHECK(group != 0 && group <= s->groups_top && g->job != 0);
+	s->tasks_ready += n_ready - g->n_ready;
+	s->groups_ready += (uint64_t)(n_ready > 0) - (uint64_t)(g->n_ready > 0);
+	if (g->in && n_ready > 0 && (since_ns == g->since_ns || (since_ns <= g->last_ns && g->since_ns <= g->last_ns))) {
+		g->n_ready = n_ready;
+		g->since_ns = since_ns;
+		return;
+	}
+	job_out(s, g->job);
+	group_out(s, group);
+	g->n_ready = n_ready;
+	g->since_ns = since_ns;
+	group_in(s, group);
+	job_in(s, g->job);
+}
+
+void sched_totals(const struct sched *s, struct sched_totals *out)
+{
+	*out = (struct sched_totals){ s->groups_ready, s->tasks_ready, s->n_leases };
+}
