@@ -268,8 +268,11 @@ static int syntax_fault(struct reader *r, const yaml_parser_t *p)
 {
 	char found[150];
 
-	(void)snprintf(found, sizeof(found), "broken YAML: %s%s%s", p->problem ? p->problem : "unreadable",
-		       p->context ? " " : "", p->context ? p->context : "");
+	if (p->context)
+		(void)snprintf(found, sizeof(found), "broken YAML: %s %s from line %zu", p->problem, p->context,
+			       p->context_mark.line + 1);
+	else
+		(void)snprintf(found, sizeof(found), "broken YAML: %s", p->problem ? p->problem : "unreadable");
 	return fault_at(r, &p->problem_mark, "valid YAML", found);
 }
 

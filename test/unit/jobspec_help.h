@@ -87,7 +87,7 @@ static const Wire__JobSpec *spec_of_n(const char *text, size_t n)
 	return NULL;
 }
 
-static const Wire__JobSpec *spec_of(const char *text)
+__attribute__((unused)) static const Wire__JobSpec *spec_of(const char *text)
 {
 	const Wire__JobSpec *spec = spec_of_n(text, strlen(text));
 
@@ -97,7 +97,7 @@ static const Wire__JobSpec *spec_of(const char *text)
 }
 
 /* What is wrong with it. */
-static const char *wrong(const char *text)
+__attribute__((unused)) static const char *wrong(const char *text)
 {
 	assert_null(spec_of_n(text, strlen(text)));
 	return complaint;
