@@ -141,7 +141,7 @@ static int check_source(const struct look *l, const Wire__Input *in)
 	if (in->from_step[0] == '\0')
 		return in->blob.len == 32 ? 0 : bad(l, "an input has no digest");
 	of = earlier(l, in->from_step);
-	if (!of || (of->tasks != 1 && of->tasks != l->step->tasks))
+	if (!of || (!of->reduce && of->tasks != 1 && of->tasks != l->step->tasks))
 		return bad(l, "an input from a step that does not fit");
 	for (i = 0; i < of->n_outputs; i++)
 		if (strcmp(of->outputs[i]->path, in->from_output) == 0)

@@ -265,7 +265,7 @@ static void check_counts(struct build *b, const struct graph *g, struct step_src
 		if (!in || !in->from_step[0])
 			continue;
 		of = b->steps[find(b, g, in->from_step)].step;
-		if (of->tasks != 1 && of->tasks != step->tasks)
+		if (!of->reduce && of->tasks != 1 && of->tasks != step->tasks)
 			problem(b, at, "steps of different sizes",
 				"a step with one task or as many as here: '%s' has %llu, '%s' %llu; 'reduce' takes all",
 				step->name, (unsigned long long)step->tasks, of->name,

@@ -246,3 +246,10 @@ int template_varies(const char *text)
 {
 	return strstr(text, "${") != NULL;
 }
+
+uint64_t params_input_task(const Wire__Step *of, uint64_t task)
+{
+	if (of->reduce)
+		return of->tasks - 1;
+	return of->tasks == 1 ? 0 : task;
+}

@@ -54,4 +54,8 @@ int params_reserved(const char *name);
 /* Index of the task's value on axis k: the last axis varies fastest. */
 uint64_t params_axis_index(const Wire__Step *step, uint64_t task, size_t axis);
 
+/* Which task of the earlier step `of` gives an input (Input.from_step) to task `task`: the last of a reduce (the root of the
+ * tree), the only one, or the one with the same index. */
+uint64_t params_input_task(const Wire__Step *of, uint64_t task);
+
 #endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * world - a simulated machine room that drives the real core: clock, disk, executor, faults, all from one seed.
+ *
+ * The world does what the shells do (engine/node.h): commands are decided and applied, entries go to a disk that takes time,
+ * answers and effects wait until they are durable. It can kill the engine between any two entries (what is not durable is
+ * gone), kill the keeper (what runs is gone), lose and double messages, slow the disk down, and make tasks fail, crash, hang or lie.
+ * After every step it checks, by its own books, what must always hold (world_check()).
+ * Single-threaded; the same seed gives the same world on every machine.
+ */
+#ifndef OSIER_SIM_WORLD_H
+#define OSIER_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/prng.h"
+#include "core/engine.h"
+
+#define SIM_MS 1000000ull
+#define SIM_S  1000000000ull
+
+/* Chances are per thousand. */
+struct faults {
+	uint32_t engine_kill, keeper_kill; /* per step */
+	uint32_t lose, twice;		   /* per message from the executor */
+	uint32_t task_fails, task_hangs, worker_crashes, task_lies;
+	uint64_t disk_ns_max;  /* a commit takes up to this */
+	uint32_t disk_stalls;  /* per commit: it takes a hundred times as long */
+	uint32_t clock_jumps;  /* per step: hours forward */
+	uint64_t task_ns_max;  /* how long tasks take */
+};
+
+struct world;
+
+/* A world with `nodes` machines of 4 cpus, 8 GiB and 2 gpus each. trace: where the narration goes, or NULL. */
+struct world *world_new(uint64_t seed, const struct faults *f, uint32_t nodes, FILE *trace);
+void world_free(struct world *w);
+
+struct engine *world_engine(struct world *w);
+struct prng *world_prng(struct world *w);
+uint64_t world_now_ns(const struct world *w); /* since the world began */
+void world_set_faults(struct world *w, const struct faults *f);
+
+/* Ask the core; the answer comes when it is durable, if the engine lives that long. Returns the job of a SUBMIT, or 0. */
+uint64_t world_submit(struct world *w, const Wire__JobSpec *spec);
+void world_command(struct world *w, const struct command *cmd);
+void world_kill_engine(struct world *w);
+void world_kill_keeper(struct world *w);
+/* Every task with this number in step 0 of any job kills its worker. */
+void world_poison(struct world *w, uint64_t task);
+
+/* Let the next thing happen; false: nothing is left to happen. */
+bool world_step(struct world *w);
+/* Until this time, or until nothing is left to happen. */
+void world_run_until(struct world *w, uint64_t ns);
+
+/* CHECK the invariants: no acknowledged job lost, nothing committed twice, nothing run twice at a time, no node
+ * oversubscribed, replay equals state (`deep`), and when nothing is left to happen: nothing runnable waits. */
+void world_check(struct world *w, bool deep);
+/* Every job that was acknowledged has finished. */
+void world_check_all_finished(struct world *w);
+
+struct world_counts {
+	uint64_t steps, entries, kills, keeper_kills, jobs, acked, results, stale, leases;
+};
+void world_counts(const struct world *w, struct world_counts *out);
+
+#endif
