@@ -10,8 +10,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "io/disk.h"
 #include "io/fault.h"
 #include "wire/entry.h"
+
+#define PREALLOC_LEAVES                                                                                      \
+	((uint64_t)64 << 20) /* free bytes below which the log is not made larger in advance */
 
 /* ---- open ---- */
 
@@ -19,8 +23,10 @@ static int check_folder(const char *dir, struct err *e)
 {
 	struct stat st;
 
-	if (stat(dir, &st) < 0)
-		return err_sys(e, "cannot open the folder '%s'", dir);
+	if (stat(dir, &st) < 0) {
+		(void)err_sys(e, "cannot open the folder '%s'", dir);
+		return err_hint(e, "make it, or choose another with --state");
+	}
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_INVALID, "'%s' is not a folder", dir);
 	return 0;
@@ -46,7 +52,11 @@ static int take_lock(struct journal *j, struct err *e)
 
 	j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (j->lock_fd < 0) {
+		bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
+
 		rc = err_sys(e, "cannot open '%s'", path);
+		if (denied && e)
+			e->code = ERR_DENIED;
 		(void)err_hint(
 		        e, "osier keeps its journal there: make it writable, or choose another with --state");
 	} else if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -131,6 +141,8 @@ static int check_tree(struct journal *j, struct err *e)
 	if (rc == 0)
 		rc = reader_size(r, &size, e);
 	if (rc == 0)
+		rc = reader_history_from(r, &j->history_from, e);
+	if (rc == 0)
 		rc = snapshot_find(j->dir, UINT64_MAX, s, &found, e);
 	if (rc == 0 && found)
 		rc = check_snapshot(j, r, s, size, e);
@@ -168,8 +180,10 @@ static int start_writer(struct journal *j, struct err *e)
 		*e = j->writer.why;
 		return err_wrap(e, "opening the journal in '%s'", j->dir);
 	}
-	writer_preallocate(j->dir, wal_max);
+	if (disk_room(j->dir, 0, PREALLOC_LEAVES, NULL) == 0)
+		writer_preallocate(j->dir, wal_max);
 	j->writer.next_seq = j->durable;
+	j->retry_after_ns = (j->o.full_retry_ms ? j->o.full_retry_ms : 1000) * (uint64_t)1000000;
 	j->wal_soft = wal_max < WAL_PREALLOC_BYTES ? wal_max : WAL_PREALLOC_BYTES;
 	j->history_from = j->writer.drop_before;
 	j->drop_more = j->writer.forgetting || j->writer.drop_from < j->writer.drop_before;

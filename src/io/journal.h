@@ -28,20 +28,23 @@
 struct journal;
 
 struct journal_options {
-	bool read_only;		    /* for replay and look-ups beside a running engine; takes no lock */
-	uint32_t wal_bytes_max;	    /* the WAL is checkpointed and reused beyond this; 0: 16 MiB, at least 256 KiB */
+	bool read_only; /* for replay and look-ups beside a running engine; takes no lock */
+	uint32_t
+	        wal_bytes_max; /* the WAL is checkpointed and reused beyond this; 0: 16 MiB, at least 256 KiB */
+	uint32_t full_retry_ms; /* how long to wait before a commit is tried again on a full disk; 0: 1000 */
 	void (*on_durable)(void *ctx, uint64_t last_seq);
 	void (*on_failed)(void *ctx, const struct err *e);
 	void *ctx;
 };
 
 struct journal_head {
-	uint64_t size;	  /* number of entries; the next gets this number */
+	uint64_t size;    /* number of entries; the next gets this number */
 	uint8_t root[32]; /* of the tree over all of them */
 };
 
 /* Open or create the journal in the folder `dir` (which exists). ERR_EXISTS: another engine holds it (the message names its
- * pid); ERR_VERSION: made by a newer osier; ERR_CORRUPT: says where; ERR_NOTFOUND: read_only and there is none. Checks every
+ * pid); ERR_VERSION: made by a newer osier; ERR_CORRUPT: says where; ERR_NOTFOUND: read_only and there is none;
+ * ERR_DENIED: the folder may not be written. Checks every
  * entry's hash from the last snapshot on, and that no entry is missing that a snapshot has seen. */
 int journal_open(const char *dir, const struct journal_options *o, struct journal **out, struct err *e);
 /* Waits for the commit under way, commits what is open, closes; calls no callback. What finds the disk full is dropped (it
@@ -52,8 +55,8 @@ void journal_close(struct journal *j);
  * grow with the number of entries. Stops when fold returns < 0. Entries before the last snapshot are checked against their
  * hash on the way. ERR_NOTFOUND: history before some entry was dropped by policy; ERR_CORRUPT. */
 int journal_replay(struct journal *j, uint64_t from, uint64_t to,
-		   int (*fold)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e), void *ctx,
-		   struct err *e);
+        int (*fold)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e), void *ctx,
+        struct err *e);
 
 /* What a Results entry must be found by: task ranges of a job, and its small outputs (concatenated, may be empty). */
 struct journal_index {
@@ -82,11 +85,11 @@ int journal_fd(const struct journal *j);
 void journal_poll(struct journal *j);
 
 void journal_head(const struct journal *j, struct journal_head *out); /* with what is not yet durable */
-uint64_t journal_durable(const struct journal *j);		       /* entries that are durable */
+uint64_t journal_durable(const struct journal *j);                    /* entries that are durable */
 
 /* Snapshots. Write one of the state after the first `seq` entries, which must be all there are now, durable or not
  * (journal_head().size; else ERR_INVALID). `put` as engine_save() wants it. Begin and end belong to the loop thread; put and
- * seal may run on one other thread, or in a forked child. seal (trailer, fsync) is optional: end does it when nobody has.
+ * seal may run on one other thread, or in a forked child (which holds the journal's lock as long as it lives). seal (trailer, fsync) is optional: end does it when nobody has.
  * end with commit: the snapshot is renamed into place as soon as its entries are durable, and older ones but one are
  * removed; without: dropped. A crash before that leaves no trace. */
 struct journal_snapshot;
@@ -96,7 +99,8 @@ int journal_snapshot_seal(struct journal_snapshot *s, struct err *e);
 int journal_snapshot_end(struct journal_snapshot *s, bool commit, struct err *e);
 /* The newest usable snapshot at or before `at` (UINT64_MAX: any): malloc'd bytes for free(), and the entry to go on from. A
  * damaged one is skipped. No snapshot: *out = NULL, *out_seq = 0. */
-int journal_snapshot_load(struct journal *j, uint64_t at, uint8_t **out, size_t *out_n, uint64_t *out_seq, struct err *e);
+int journal_snapshot_load(
+        struct journal *j, uint64_t at, uint8_t **out, size_t *out_n, uint64_t *out_seq, struct err *e);
 
 /* ---- look-ups, on a connection of their own (one per thread) ---- */
 struct journal_reader;
@@ -104,15 +108,15 @@ int journal_reader_open(const char *dir, struct journal_reader **out, struct err
 void journal_reader_close(struct journal_reader *r);
 /* Entry `seq`; bytes valid until the next call on r. ERR_NOTFOUND past the end, or "... was dropped by policy" (leaf is
  * filled in then). */
-int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, uint8_t leaf[32],
-		       struct err *e);
+int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n,
+        uint8_t leaf[32], struct err *e);
 /* The newest Results entry for the task, its number and the small outputs stored with it. ERR_NOTFOUND: none. */
-int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task, uint64_t *out_seq,
-			const uint8_t **out, size_t *out_n, const uint8_t **out_outputs, size_t *out_output_bytes,
-			struct err *e);
+int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
+        size_t *out_output_bytes, struct err *e);
 /* Every Results entry of the task, oldest first. `each` returns < 0 to stop; it must not use r. */
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
-			  int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
+        int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
 /* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
 
 /* Drop what is kept of a job beside its entries (indexes, outputs). Goes with the next batch; flush. */

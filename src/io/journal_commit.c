@@ -7,10 +7,9 @@
 
 #include "base/check.h"
 
-#define DROP_ROWS     256       /* of a forgotten job in one step */
-#define DROP_TILES    8         /* of dropped history in one step */
-#define IDLE_NS       50000000u /* without a batch, then the log is moved while nobody waits */
-#define FULL_RETRY_NS 1000000000u
+#define DROP_ROWS  256       /* of a forgotten job in one step */
+#define DROP_TILES 8         /* of dropped history in one step */
+#define IDLE_NS    50000000u /* without a batch, then the log is moved while nobody waits */
 
 static int run(sqlite3_stmt *s)
 {
@@ -97,7 +96,7 @@ static enum write_result fail(struct writer *w, int rc)
 	enum write_result result = WRITE_FAILED;
 
 	(void)db_err(w->db, &w->why, "cannot write the journal");
-	if ((rc & 0xff) == SQLITE_BUSY || db_is_full(w->db, rc))
+	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_FULL)
 		result = WRITE_FULL;
 	if (!sqlite3_get_autocommit(w->db))
 		(void)run(w->stmt[W_ROLLBACK]);
@@ -284,7 +283,7 @@ void commit_once(struct journal *j)
 	(void)pthread_mutex_lock(&j->mutex);
 	work_done(j, result);
 	j->full = result == WRITE_FULL;
-	j->retry_ns = j->full ? now_ns() + FULL_RETRY_NS : 0;
+	j->retry_ns = j->full ? now_ns() + j->retry_after_ns : 0;
 	if (result == WRITE_OK) {
 		j->durable = w->next_seq;
 		j->commits++;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "io/disk.h"
 #include "wire/entry.h"
 
 #define APPLICATION_ID 0x4f534945 /* "OSIE" */
@@ -86,27 +87,14 @@ void *must_grow(void *p, size_t n)
 	return grown;
 }
 
-bool db_is_full(sqlite3 *db, int rc)
-{
-	int sys;
-
-	if ((rc & 0xff) == SQLITE_FULL)
-		return true;
-	if ((rc & 0xff) != SQLITE_IOERR)
-		return false;
-	sys = sqlite3_system_errno(db);
-	return sys == ENOSPC || sys == EDQUOT;
-}
-
 int db_err(sqlite3 *db, struct err *e, const char *what)
 {
-	int rc = sqlite3_extended_errcode(db), sys = sqlite3_system_errno(db);
+	int rc = sqlite3_extended_errcode(db), sys;
 
-	if (db_is_full(db, rc)) {
+	switch (rc == SQLITE_IOERR_SHORT_READ ? SQLITE_CORRUPT : rc & 0xff) {
+	case SQLITE_FULL:
 		(void)err_set(e, ERR_FULL, "%s: no room left on the disk", what);
 		return err_hint(e, "make room where the journal lies");
-	}
-	switch (rc & 0xff) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_SCHEMA:
@@ -121,6 +109,7 @@ int db_err(sqlite3 *db, struct err *e, const char *what)
 		(void)err_set(e, ERR_DENIED, "%s: the folder or its files may not be written", what);
 		return err_hint(e, "make it writable, or choose another with --state");
 	default:
+		sys = (rc & 0xff) == SQLITE_IOERR ? journal_vfs_errno() : sqlite3_system_errno(db);
 		errno = sys;
 		if (sys != 0)
 			return err_sys(e, "%s: %s", what, sqlite3_errmsg(db));
@@ -146,17 +135,6 @@ int db_number(sqlite3 *db, const char *sql, uint64_t otherwise, uint64_t *out, s
 		return db_err(db, e, "cannot read the journal");
 	*out = n;
 	return 0;
-}
-
-static int sync_folder(const char *dir, struct err *e)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return err_sys(e, "cannot open '%s'", dir);
-	rc = fsync(fd) < 0 ? err_sys(e, "cannot sync '%s'", dir) : 0;
-	(void)close(fd);
-	return rc;
 }
 
 static int create_at(const char *path, struct err *e)
@@ -200,7 +178,7 @@ int db_create(const char *dir, struct err *e)
 	if (rc == 0 && rename(made, path) < 0)
 		rc = err_sys(e, "cannot rename '%s' to '%s'", made, path);
 	if (rc == 0)
-		rc = sync_folder(dir, e);
+		rc = disk_sync_folder(dir, e);
 	free(made);
 	free(path);
 	return rc;

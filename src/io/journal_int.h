@@ -104,8 +104,6 @@ int db_create(const char *dir, struct err *e);
 int db_open(const char *dir, bool read_only, sqlite3 **out, struct err *e);
 /* An error out of what SQLite last said about db: "WHAT: ...". */
 int db_err(sqlite3 *db, struct err *e, const char *what);
-/* Whether the last error was for want of room (file system or quota). */
-bool db_is_full(sqlite3 *db, int rc);
 /* One number out of a statement without parameters; *out = otherwise when there is no row or it is NULL. */
 int db_number(sqlite3 *db, const char *sql, uint64_t otherwise, uint64_t *out, struct err *e);
 int writer_init(struct writer *w, sqlite3 *db, uint32_t wal_bytes_max, struct err *e);
@@ -121,6 +119,8 @@ size_t writer_wal_bytes(const struct writer *w);
 
 /* SQLite's default files with the fault seam in every write and sync; its name for sqlite3_open_v2(). */
 const char *journal_vfs(void);
+/* The errno of the last write or sync of this thread that failed. */
+int journal_vfs_errno(void);
 
 /* ---- the tree from one entry on ---- */
 
@@ -132,6 +132,8 @@ int reader_scan(struct journal_reader *r, uint64_t from, uint64_t to, uint64_t c
         struct err *e);
 /* Number of entries. */
 int reader_size(struct journal_reader *r, uint64_t *out, struct err *e);
+/* The first entry whose bytes are kept. */
+int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e);
 /* Pages of the database, and how many of them are free. */
 int reader_pages(struct journal_reader *r, uint64_t *out_pages, uint64_t *out_free, struct err *e);
 /* The leaf hash of an entry, dropped or not. */
@@ -185,13 +187,14 @@ struct journal {
 	struct batch queued;
 	bool busy; /* a commit is under way: whoever set it owns `writer` and `committing` */
 	bool stop, full, failed, drop_more;
-	uint64_t retry_ns; /* when full */
+	uint64_t retry_ns; /* when full: the time to try again */
 	size_t committing_bytes;
 	uint64_t durable, commits;
 	struct err failure;
 	uint64_t wal_bytes, history_from;
 
 	uint64_t wal_soft; /* bytes in the log that are moved as soon as nothing is queued */
+	uint64_t retry_after_ns;
 	struct batch committing;
 	struct writer writer;
 	pthread_t thread;

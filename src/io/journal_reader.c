@@ -326,6 +326,11 @@ int reader_size(struct journal_reader *r, uint64_t *out, struct err *e)
 	return *out <= INT64_MAX ? 0 : err_set(e, ERR_CORRUPT, "the journal's entries are misnumbered");
 }
 
+int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e)
+{
+	return db_number(r->db, "SELECT value FROM meta WHERE key = 'drop_before'", 0, out, e);
+}
+
 int reader_pages(struct journal_reader *r, uint64_t *out_pages, uint64_t *out_free, struct err *e)
 {
 	if (db_number(r->db, "PRAGMA page_count", 0, out_pages, e) < 0)

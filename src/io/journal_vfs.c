@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "io/disk.h"
 #include "io/fault.h"
 
 struct file {
@@ -15,6 +16,7 @@ struct file {
 
 static sqlite3_vfs shim;
 static sqlite3_vfs *real_vfs;
+static _Thread_local int last_errno; /* of the last write or sync that failed: SQLite loses it on some ways */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static sqlite3_file *real(sqlite3_file *f)
@@ -22,10 +24,24 @@ static sqlite3_file *real(sqlite3_file *f)
 	return (sqlite3_file *)(void *)((uint8_t *)f + sizeof(struct file));
 }
 
-static int fault_code(int sys, int code)
+/* What a call that needs room came to: "no room" is SQLITE_FULL whichever call finds it out, and by quota, too. */
+static int outcome(int rc)
 {
-	errno = sys; /* sqlite3_system_errno() */
-	return sys == ENOSPC ? SQLITE_FULL : code;
+	if (rc == SQLITE_OK)
+		return rc;
+	last_errno = errno;
+	return disk_errno_is_full(last_errno) ? SQLITE_FULL : rc;
+}
+
+static int fail(int sys, int code)
+{
+	errno = sys;
+	return outcome(code);
+}
+
+int journal_vfs_errno(void)
+{
+	return last_errno;
 }
 
 static int file_close(sqlite3_file *f)
@@ -42,19 +58,22 @@ static int file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	int sys = fault_hit(((struct file *)f)->write);
 
-	return sys ? fault_code(sys, SQLITE_IOERR_WRITE) : real(f)->pMethods->xWrite(real(f), p, n, at);
+	errno = 0;
+	return sys ? fail(sys, SQLITE_IOERR_WRITE) : outcome(real(f)->pMethods->xWrite(real(f), p, n, at));
 }
 
 static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return real(f)->pMethods->xTruncate(real(f), size);
+	errno = 0;
+	return outcome(real(f)->pMethods->xTruncate(real(f), size));
 }
 
 static int file_sync(sqlite3_file *f, int flags)
 {
 	int sys = fault_hit(((struct file *)f)->sync);
 
-	return sys ? fault_code(sys, SQLITE_IOERR_FSYNC) : real(f)->pMethods->xSync(real(f), flags);
+	errno = 0;
+	return sys ? fail(sys, SQLITE_IOERR_FSYNC) : outcome(real(f)->pMethods->xSync(real(f), flags));
 }
 
 static int file_size(sqlite3_file *f, sqlite3_int64 *out)
@@ -94,7 +113,8 @@ static int file_characteristics(sqlite3_file *f)
 
 static int file_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
 {
-	return real(f)->pMethods->xShmMap(real(f), page, size, extend, out);
+	errno = 0;
+	return outcome(real(f)->pMethods->xShmMap(real(f), page, size, extend, out));
 }
 
 static int file_shm_lock(sqlite3_file *f, int offset, int n, int flags)
