@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main - picks the subcommand. */
-#include <stdio.h>
+/*
+ * main - picks the subcommand.
+ *
+ * `osier engine` is the engine process, started by osier-keeper; everything else is the command line, which talks to it.
+ */
+#include "cli/cli.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	(void)puts("osier " OSIER_VERSION);
-	return 0;
+	return cli_main(argc, argv);
 }

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_doctor - `osier doctor`: is this machine fit for osier, and what to do where not.
+ *
+ * Each check is a line: ok, warn (something is not enforced or slower) or fail (osier will not work), with how to mend it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/nodeproc.h"
+
+enum verdict { OK, WARN, FAIL };
+
+struct doctor {
+	struct cli *c;
+	json_t *list;
+	int warnings, failures;
+};
+
+static void tell(struct doctor *d, enum verdict v, const char *what, const char *found, const char *mend)
+{
+	static const char *const names[] = {"ok", "warn", "fail"};
+	static const enum colour colours[] = {GREEN, YELLOW, RED};
+	struct text t = {0};
+
+	d->warnings += v == WARN;
+	d->failures += v == FAIL;
+	json_array_append_new(d->list, json_pack("{s:s,s:s,s:s,s:s*}", "check", what, "verdict", names[v],
+	                                       "found", found, "mend", v == OK ? NULL : mend));
+	if (d->c->json)
+		return;
+	term_paint(&t, stdout, colours[v], names[v]);
+	text_pad(&t, 6 - strlen(names[v]));
+	text_add(&t, what);
+	text_pad(&t, strlen(what) < 14 ? 14 - strlen(what) : 1);
+	text_add_clean(&t, found, strlen(found), "");
+	(void)puts(text_str(&t));
+	if (v != OK && mend && *mend)
+		(void)printf("                    mend: %s\n", mend);
+	text_release(&t);
+}
+
+static void tellf(struct doctor *d, enum verdict v, const char *what, const char *mend, const char *fmt, ...)
+        __attribute__((format(printf, 5, 6)));
+static void tellf(struct doctor *d, enum verdict v, const char *what, const char *mend, const char *fmt, ...)
+{
+	char found[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(found, sizeof(found), fmt, ap);
+	va_end(ap);
+	tell(d, v, what, found, mend);
+}
+
+static void check_kernel(struct doctor *d)
+{
+	struct utsname u;
+	int major = 0, minor = 0, fd;
+
+	if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2) {
+		tell(d, WARN, "kernel", "cannot tell its version", "");
+		return;
+	}
+	fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (fd >= 0)
+		(void)close(fd);
+	if (major < 5 || (major == 5 && minor < 4) || fd < 0)
+		tellf(d, FAIL, "kernel", "use Linux 5.4 or later (pidfd_open)", "Linux %s is too old",
+		        u.release);
+	else
+		tellf(d, OK, "kernel", "", "Linux %s", u.release);
+}
+
+/* Is the controller mounted as v1, and can we write there? 0 no, 1 read only, 2 yes. */
+static int v1_controller(const char *name)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", name);
+	if (access(path, F_OK) < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+	return access(path, W_OK) == 0 ? 2 : 1;
+}
+
+/* The folder of our own cgroup in the v2 hierarchy, where a delegated one is. */
+static bool own_v2(const char *mount, char *out, size_t room)
+{
+	char line[512];
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "0::", 3) == 0) {
+			(void)snprintf(out, room, "%s%s", mount, line + 3);
+			found = true;
+		}
+	}
+	if (f)
+		(void)fclose(f);
+	return found;
+}
+
+static void check_v2(struct doctor *d, const char *mount)
+{
+	char own[700], path[800], list[256] = "";
+	FILE *f;
+
+	if (!own_v2(mount, own, sizeof(own))) {
+		tell(d, WARN, "cgroups", "version 2, but our own group is not to be found", "");
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", own);
+	f = fopen(path, "re");
+	if (f) {
+		if (fgets(list, sizeof(list), f))
+			list[strcspn(list, "\n")] = '\0';
+		(void)fclose(f);
+	}
+	if (access(own, W_OK) < 0)
+		tellf(d, WARN, "cgroups",
+		        "run osier as a service: sudo osier up --install-service (it delegates a cgroup)",
+		        "version 2, not ours to write: limits by rlimit alone");
+	else if (!strstr(list, "memory") || !strstr(list, "pids"))
+		tellf(d, WARN, "cgroups",
+		        "delegate memory, cpu and pids to this group (systemd: Delegate=yes)",
+		        "version 2, with these controllers only: %s", *list ? list : "none");
+	else
+		tellf(d, OK, "cgroups", "", "version 2, writable: %s", list);
+}
+
+static void check_cgroups(struct doctor *d)
+{
+	static const char *const wanted[] = {"cpu", "memory", "pids"};
+	char missing[64] = "";
+	bool v1 = false, locked = false;
+	size_t n = 0;
+
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
+		check_v2(d, "/sys/fs/cgroup");
+		return;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		int state = v1_controller(wanted[i]);
+
+		v1 |= state > 0;
+		locked |= state == 1;
+		if (!state)
+			n += (size_t)snprintf(missing + n, sizeof(missing) - n, " %s", wanted[i]);
+	}
+	if (!v1)
+		tell(d, WARN, "cgroups", "none: limits by rlimit alone", "mount cgroups (most systems do)");
+	else if (locked)
+		tell(d, WARN, "cgroups", "version 1, not ours to write: limits by rlimit alone",
+		        "run the node as root: sudo osier up");
+	else if (n)
+		tellf(d, WARN, "cgroups", "mount the missing controllers", "version 1, without%s", missing);
+	else
+		tell(d, OK, "cgroups", "version 1 (cpu, memory, pids), writable", "");
+}
+
+static void check_disk(struct doctor *d, const char *dir)
+{
+	char *at = cli_dup(dir), size[32];
+	struct statvfs v;
+	struct statfs s;
+	uint64_t bytes;
+
+	while (access(at, F_OK) < 0 && strrchr(at, '/') && strrchr(at, '/') != at)
+		*strrchr(at, '/') = '\0';
+	if (statvfs(at, &v) < 0 || statfs(at, &s) < 0) {
+		tellf(d, FAIL, "state folder", "choose another with --state DIR", "'%s' cannot be used: %s",
+		        dir, strerror(errno));
+		free(at);
+		return;
+	}
+	bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	(void)size_text(bytes, size, sizeof(size));
+	if ((v.f_flag & ST_RDONLY) || access(at, W_OK) < 0)
+		tellf(d, FAIL, "state folder", "choose another with --state DIR, or mend its permissions",
+		        "'%s' cannot be written", dir);
+	else
+		tellf(d, OK, "state folder", "", "%s", dir);
+	if (bytes < 64u << 20 || v.f_favail < 1000)
+		tellf(d, FAIL, "disk", "make room; until then submits are refused", "%s free", size);
+	else if (bytes < 1u << 30)
+		tellf(d, WARN, "disk", "make room before large jobs", "%s free", size);
+	else
+		tellf(d, OK, "disk", "", "%s free", size);
+	if (s.f_type == 0x6969 || s.f_type == (__typeof__(s.f_type))0xff534d42)
+		tell(d, WARN, "file system", "the state folder is on a network file system",
+		        "put it on a local disk: --state DIR");
+	else if (s.f_type == 0x01021994)
+		tell(d, WARN, "file system", "the state folder is in memory (tmpfs): a reboot loses it",
+		        "put it on a disk: --state DIR");
+	free(at);
+}
+
+static void check_limits(struct doctor *d)
+{
+	struct rlimit files = {0}, procs = {0};
+
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	(void)getrlimit(RLIMIT_NPROC, &procs);
+	if (files.rlim_max < 4096)
+		tellf(d, WARN, "open files", "raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+		        "at most %llu", (unsigned long long)files.rlim_max);
+	else
+		tellf(d, OK, "open files", "", "at most %llu", (unsigned long long)files.rlim_max);
+	if (procs.rlim_max != RLIM_INFINITY && procs.rlim_max < 1024)
+		tellf(d, WARN, "processes", "raise the hard limit (ulimit -Hu, TasksMax=)", "at most %llu",
+		        (unsigned long long)procs.rlim_max);
+	else if (procs.rlim_max == RLIM_INFINITY)
+		tell(d, OK, "processes", "no limit", "");
+	else
+		tellf(d, OK, "processes", "", "at most %llu", (unsigned long long)procs.rlim_max);
+}
+
+static void check_tools(struct doctor *d)
+{
+	struct text t = {0};
+	struct err e;
+
+	if (access("/bin/sh", X_OK) < 0)
+		tell(d, FAIL, "shell", "there is no /bin/sh, which shell commands need",
+		        "install dash or bash");
+	else
+		tell(d, OK, "shell", "/bin/sh", "");
+	if (keeper_path(&t, &e) < 0)
+		tell(d, FAIL, "osier-keeper", e.msg, e.hint);
+	else
+		tell(d, OK, "osier-keeper", text_str(&t), "");
+	text_release(&t);
+}
+
+static void check_clock(struct doctor *d)
+{
+	struct timex tx = {0};
+	int state = adjtimex(&tx);
+
+	if (time(NULL) < 1700000000)
+		tell(d, WARN, "clock", "it says a time before this program was written",
+		        "set it (timedatectl, hwclock)");
+	else if (state == TIME_ERROR || (tx.status & STA_UNSYNC))
+		tell(d, WARN, "clock", "not synchronised: absolute deadlines may be off",
+		        "run an NTP client (systemd-timesyncd, chrony)");
+	else
+		tell(d, OK, "clock", "synchronised", "");
+}
+
+static void check_node(struct doctor *d)
+{
+	struct cli *c = d->c;
+	struct err e = {0};
+	json_t *v, *head;
+	size_t i;
+	json_t *n;
+
+	if (cli_connect_look(c, &e) < 0) {
+		if (e.code == ERR_NOTFOUND)
+			tell(d, OK, "node", "none is up, nothing has run here yet", "");
+		else
+			tell(d,
+			        e.code == ERR_VERSION || e.code == ERR_CORRUPT || c->node == NULL ? FAIL
+			                                                                          : WARN,
+			        "journal", e.msg, e.hint);
+		return;
+	}
+	v = ask_get(c, &e, "/v1/version");
+	if (!v) {
+		tell(d, FAIL, "node", e.msg, e.hint);
+		return;
+	}
+	if (c->node)
+		tell(d, OK, "node", "none is up ('osier up' starts one)", "");
+	else
+		tellf(d, strcmp(j_str(v, "version"), OSIER_VERSION) ? WARN : OK, "node",
+		        "osier down --engine-only takes up the new version",
+		        "'%s' is up, osier %s, engine %llu", j_str(v, "node"), j_str(v, "version"),
+		        (unsigned long long)j_uint(v, "epoch"));
+	if (j_bool(v, "disk_full"))
+		tell(d, FAIL, "node's disk", "full: nothing is accepted", "make room; it goes on by itself");
+	json_array_foreach(json_object_get(v, "notices"), i, n) if (!c->node)
+	        tell(d, WARN, "node", json_string_value(n) ? json_string_value(n) : "", "");
+	json_decref(v);
+	head = ask_get(c, &e, "/v1/journal/head");
+	if (head)
+		tellf(d, OK, "journal", "", "%llu entries, folded and checked, root %.16s",
+		        (unsigned long long)j_uint(head, "size"), j_str(head, "root"));
+	else
+		tell(d, FAIL, "journal", e.msg, e.hint);
+	json_decref(head);
+}
+
+static int run(struct cli *c)
+{
+	struct doctor d = {.c = c, .list = json_array()};
+	struct err e = {0};
+
+	if (state_folder(args_value(&c->args, "state"), &c->state_dir, &e) < 0)
+		return cli_fail(c, &e);
+	check_kernel(&d);
+	check_cgroups(&d);
+	check_limits(&d);
+	check_tools(&d);
+	check_clock(&d);
+	check_disk(&d, c->state_dir);
+	check_node(&d);
+	if (c->json) {
+		json_t *j = json_pack(
+		        "{s:O,s:i,s:i}", "checks", d.list, "warnings", d.warnings, "failures", d.failures);
+
+		json_print(j);
+		json_decref(j);
+	} else if (d.failures) {
+		(void)printf("\n%d must be mended before osier works here\n", d.failures);
+	} else {
+		(void)printf("\nosier works here%s\n", d.warnings ? ", with what the warnings say" : "");
+	}
+	json_decref(d.list);
+	return d.failures ? EXIT_JOB_FAILED : EXIT_OK;
+}
+
+const struct command_def cmd_doctor = {
+        .name = "doctor",
+        .group = GROUP_MORE,
+        .usage = "",
+        .summary = "check this machine, and say how to mend what is missing",
+        .about = "Looks at the kernel, cgroups and what osier may do with them, limits, the clock, the state "
+                 "folder and its disk, and the node or its "
+                 "journal. Each line is ok, warn (it works, but something is not enforced) or fail, with how "
+                 "to mend it. Exit code 1 if "
+                 "something fails.",
+        .examples = "osier doctor\n"
+                    "osier doctor --json | jq '.checks[] | select(.verdict != \"ok\")'",
+        .args_max = 0,
+        .run = run,
+};

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nodeproc - where a node's state is, and starting one: for good (`osier up`), for one job (`osier run`), or only to look.
+ *
+ * How processes are started and say that they are ready: docs/ARCHITECTURE.md, "Processes and files".
+ */
+#ifndef OSIER_CLI_NODEPROC_H
+#define OSIER_CLI_NODEPROC_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "cli/text.h"
+
+struct nodeproc;
+
+/* The state folder as --state (may be NULL), the environment and running nodes say. A new string. */
+int state_folder(const char *option, char **out, struct err *e);
+/* Create it with its parents, 0700, if it is not there. */
+int state_folder_make(const char *dir, struct err *e);
+/* "DIR/api.sock" */
+void state_socket(const char *dir, struct text *out);
+/* Does a node answer there? */
+bool state_answers(const char *dir);
+
+enum node_kind {
+	NODE_PRIVATE,  /* ends with this process */
+	NODE_DETACHED, /* outlives it: osier up; its output goes to DIR/node.log */
+	NODE_LOOKING,  /* an engine alone: reads, starts nothing */
+};
+/* Start it and wait until it listens. `*out` owns the process of a PRIVATE or LOOKING one. */
+int nodeproc_start(const char *dir, enum node_kind kind, struct nodeproc **out, struct err *e);
+const char *nodeproc_socket(const struct nodeproc *n);
+/* Has it ended by itself? */
+bool nodeproc_ended(struct nodeproc *n);
+/* End it and wait for that; a PRIVATE one must have been told to shut down by its API (this waits up to its grace, then
+ * asks its keeper by SIGTERM, then SIGKILL). NULL is fine. */
+void nodeproc_stop(struct nodeproc *n, bool asked);
+
+/* Leave it to itself: a DETACHED one, when it is ready. */
+void nodeproc_forget(struct nodeproc *n);
+/* End it at once, and everything that it runs (the keeper's death ends its tasks). */
+void nodeproc_kill(struct nodeproc *n);
+
+/* The path of osier-keeper, or of this very program. */
+int keeper_path(struct text *out, struct err *e);
+int self_path(struct text *out, struct err *e);
+
+#endif

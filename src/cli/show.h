@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* show - pieces of output that several commands share. */
+#ifndef OSIER_CLI_SHOW_H
+#define OSIER_CLI_SHOW_H
+
+#include "cli/cli.h"
+
+/* to - from, 0 when the clocks disagree. */
+uint64_t elapsed_ns(uint64_t from, uint64_t to);
+
+/* "  label   value" lines, aligned. */
+void show_field(const char *label, const char *value);
+void show_fieldf(const char *label, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One line for a task's outcome: "failed with exit code 3", "killed at its memory limit (peak 512 MiB)", with its note. `attempt` as in
+ * the API. */
+void outcome_text(struct text *t, const json_t *attempt);
+
+/* "3 failed, 2 skipped of 10" from counts. */
+void counts_text(struct text *t, const json_t *counts);
+
+/* Fill rows for progress_draw() from a JobEvent or job: the whole job first, then its steps when it has several. Names are
+ * borrowed from j. Returns how many (at most max). */
+size_t progress_rows(const json_t *j, struct progress_row *rows, size_t max);
+
+/* The exit code that a job's state asks for. */
+int exit_of_state(const char *state);
+
+#endif
