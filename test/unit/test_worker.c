@@ -148,7 +148,7 @@ static void batch(struct rig *r, uint64_t lease, uint64_t first, uint64_t count,
 }
 
 /* One packet; the descriptor that came with it, or -1, goes to *fd. */
-static size_t hear(struct rig *r, struct worker_head *h, uint8_t *body, int *fd)
+static size_t hear_any(struct rig *r, struct worker_head *h, uint8_t *body, int *fd)
 {
 	uint8_t p[WORKER_PACKET_MAX];
 	union {
@@ -169,6 +169,17 @@ static size_t hear(struct rig *r, struct worker_head *h, uint8_t *body, int *fd)
 	if (fd && c)
 		memcpy(fd, CMSG_DATA(c), sizeof(int));
 	return (size_t)n - sizeof(*h);
+}
+
+/* The next that is not PROGRESS, which a busy machine may cause anywhere. */
+static size_t hear(struct rig *r, struct worker_head *h, uint8_t *body, int *fd)
+{
+	size_t n;
+
+	do
+		n = hear_any(r, h, body, fd);
+	while (h->kind == WORKER_PROGRESS);
+	return n;
 }
 
 static void meet(struct rig *r)
