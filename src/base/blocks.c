@@ -64,7 +64,7 @@ bool blocks_fits(const struct blocks *b, size_t n)
 	return class_to_take(b, n) < BLOCKS_CLASSES;
 }
 
-uint32_t blocks_take(struct blocks *b, size_t n)
+static uint32_t take(struct blocks *b, size_t n, bool zeroed)
 {
 	unsigned c = class_to_take(b, n);
 	uint32_t block;
@@ -74,7 +74,8 @@ uint32_t blocks_take(struct blocks *b, size_t n)
 	block = b->free[c];
 	if (block) {
 		b->free[c] = head_of(b, block)->next;
-		memset(blocks_at(b, block), 0, n);
+		if (zeroed)
+			memset(blocks_at(b, block), 0, n);
 	} else {
 		block = (uint32_t)(b->end / 16 + 1);
 		b->end += class_bytes(c);
@@ -83,6 +84,16 @@ uint32_t blocks_take(struct blocks *b, size_t n)
 	head_of(b, block)->next = 0;
 	b->used += class_bytes(c);
 	return block;
+}
+
+uint32_t blocks_take(struct blocks *b, size_t n)
+{
+	return take(b, n, true);
+}
+
+uint32_t blocks_take_raw(struct blocks *b, size_t n)
+{
+	return take(b, n, false);
 }
 
 void blocks_give(struct blocks *b, uint32_t block)

@@ -27,6 +27,8 @@ struct blocks {
 void blocks_init(struct blocks *b, void *mem, size_t size);
 /* A zeroed block of at least n bytes, 16-aligned; 0 when full. */
 uint32_t blocks_take(struct blocks *b, size_t n);
+/* The same, not zeroed. */
+uint32_t blocks_take_raw(struct blocks *b, size_t n);
 /* Give it back; 0 is accepted. */
 void blocks_give(struct blocks *b, uint32_t block);
 /* Would blocks_take(n) succeed now? */

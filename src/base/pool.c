@@ -42,3 +42,39 @@ void pool_give(struct pool *p, uint32_t i)
 	p->free = i;
 	p->n--;
 }
+
+static struct link *link_at(const struct pool *p, uint32_t item, size_t off)
+{
+	return (struct link *)(void *)((uint8_t *)pool_at(p, item) + off);
+}
+
+void list_append(const struct pool *p, struct list *l, uint32_t item, size_t off)
+{
+	struct link *k = link_at(p, item, off);
+
+	k->prev = l->tail;
+	k->next = 0;
+	if (l->tail)
+		link_at(p, l->tail, off)->next = item;
+	else
+		l->head = item;
+	l->tail = item;
+	l->n++;
+}
+
+void list_remove(const struct pool *p, struct list *l, uint32_t item, size_t off)
+{
+	struct link *k = link_at(p, item, off);
+
+	CHECK(l->n > 0);
+	if (k->prev)
+		link_at(p, k->prev, off)->next = k->next;
+	else
+		l->head = k->next;
+	if (k->next)
+		link_at(p, k->next, off)->prev = k->prev;
+	else
+		l->tail = k->prev;
+	*k = (struct link){ 0 };
+	l->n--;
+}

@@ -33,4 +33,11 @@ static inline void *pool_at(const struct pool *p, uint32_t i)
 	return p->base + (size_t)(i - 1) * p->size;
 }
 
+/* A list through items of a pool, by a struct link at `off` inside each. */
+struct link { uint32_t prev, next; };
+struct list { uint32_t head, tail, n; };
+
+void list_append(const struct pool *p, struct list *l, uint32_t item, size_t off);
+void list_remove(const struct pool *p, struct list *l, uint32_t item, size_t off);
+
 #endif

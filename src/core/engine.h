@@ -35,6 +35,7 @@ struct engine;
 struct engine_limits {
 	size_t memory_bytes; /* of everything below; engine_new() needs a region of this size */
 	uint32_t jobs_max, leases_max, nodes_max, namespaces_max, delayed_max;
+	uint32_t groups_max; /* steps of all jobs that have not finished */
 };
 
 /* Sensible limits for a memory region of n bytes (address space: pages are touched only when used). */
@@ -154,6 +155,7 @@ struct vote_view {
 	lease_id lease;	       /* that gave the outcome */
 	uint32_t node;
 	uint32_t class_;       /* replicas that agree have the same number; UINT32_MAX not known */
+	bool committed;	       /* of the class that the task's success rests on; its lowest replica's outputs are the task's */
 	uint8_t digest[32];    /* of a success: SHA-256 of stdout, or over all its outputs but stderr */
 };
 uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* check - the engine's invariants, and its state in one number; see engine.h. Pure, slow. */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/prng.h"
+#include "core/state.h"
+
+static void check_step(const struct engine *e, const struct job *j, const struct step *s)
+{
+	uint64_t n[C_N + 1] = { 0 }, tasks[C_N] = { 0 }, marked = 0, comparing = 0, sum = 0;
+	struct bitmap ready = step_ready(e, j, s);
+
+	for (uint64_t u = 0; u < step_units(s); u++) {
+		uint8_t b = unit_states(e, j, s)[u];
+		unsigned p = unit_place(e, j, s, u);
+
+		n[p]++;
+		CHECK(p != C_N || (b & 15) <= WIRE__OUTCOME__SKIPPED);
+		CHECK(p != C_LEASED || (b & 15) == 0);
+		CHECK(b >> 4 == S_WAIT || !bitmap_test(&ready, u));
+		marked += (p == C_READY || p == C_DELAYED) && (b & 15);
+		CHECK((p == C_DELAYED) == (delay_find(e, j, (uint32_t)(s - step_at(e, j, 0)), u) != 0));
+	}
+	CHECK(bitmap_count(&ready) == n[C_READY] && s->units_ready == n[C_READY] && s->marked == marked);
+	for (uint64_t i = 0; i < s->tasks; i++) {
+		uint8_t b = task_states(e, j, s)[i];
+		static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, 0, C_READY };
+
+		if (b >> 4 == S_DONE)
+			tasks[outcome_count((Wire__Outcome)(b & 15))]++;
+		else
+			tasks[s->replicas == 1 ? unit_place(e, j, s, i) : place[b >> 4]]++;
+	}
+	for (unsigned c = 0; c < C_N; c++) {
+		CHECK(tasks[c] == s->c[c]);
+		sum += s->c[c];
+	}
+	CHECK(sum == s->tasks && s->finished == (step_done(s) == s->tasks));
+	for (uint64_t u = 0; s->replicas > 1 && u < step_units(s); u++)
+		comparing += step_votes(e, j, s)[u].asked != 0;
+	CHECK(comparing == s->comparing);
+}
+
+/* Every leased unit is in exactly one live lease. */
+static void check_leases(const struct engine *e)
+{
+	uint32_t n = 0, doomed = 0;
+	uint64_t last = 0;
+
+	for (uint32_t i = e->all_leases.head; i; i = lease_at(e, i)->all.next, n++) {
+		const struct lease *l = lease_at(e, i);
+		const struct job *j = job_at(e, l->job);
+		const struct step *s = step_at(e, j, l->step);
+
+		CHECK(l->id > last && l->id <= e->last_lease && lease_find(e, l->id) == l);
+		last = l->id;
+		CHECK(j->in_sched && !j->finished_ns);
+		CHECK(l->first <= l->cursor && l->cursor <= l->first + l->count && l->first + l->count <= s->tasks);
+		CHECK(l->replica < s->replicas);
+		for (uint64_t t = l->cursor; t < l->first + l->count; t++)
+			CHECK(unit_place(e, j, s, l->replica * s->tasks + t) == C_LEASED);
+		CHECK(heap_due(&e->timers, e->limits.jobs_max + i) == (l->deadline_ns ? l->deadline_ns : UINT64_MAX));
+		doomed += l->is_doomed;
+	}
+	CHECK(n == e->leases.n && n == e->all_leases.n && doomed == e->doomed.n);
+}
+
+static void check_job(const struct engine *e, const struct job *j)
+{
+	uint64_t leased = 0, covered = 0;
+	uint32_t finished = 0;
+
+	for (uint32_t k = 0; k < j->n_steps; k++) {
+		const struct step *s = step_at(e, j, k);
+
+		check_step(e, j, s);
+		finished += s->finished;
+		for (uint64_t u = 0; u < step_units(s); u++)
+			leased += unit_place(e, j, s, u) == C_LEASED;
+		CHECK((s->group != 0) == (j->in_sched != 0));
+	}
+	for (uint32_t i = j->leases.head; i; i = lease_at(e, i)->of_job.next)
+		covered += lease_at(e, i)->first + lease_at(e, i)->count - lease_at(e, i)->cursor;
+	CHECK(leased == covered); /* with check_leases(): no unit is in two leases */
+	CHECK(finished == j->steps_done);
+	CHECK((j->finished_ns != 0) == (finished == j->n_steps && j->leases.n == 0));
+	CHECK((j->finished_ns == 0) == (j->in_sched != 0));
+}
+
+void engine_check(const struct engine *e)
+{
+	uint64_t last = 0;
+	uint32_t n = 0, delays = 0;
+
+	for (uint32_t i = e->all_jobs.head; i; i = job_at(e, i)->all.next, n++) {
+		const struct job *j = job_at(e, i);
+
+		CHECK(j->id > last && j->id <= e->last_job && job_find(e, j->id) == j);
+		last = j->id;
+		delays += j->delays.n;
+		check_job(e, j);
+	}
+	CHECK(n == e->jobs.n && n == e->all_jobs.n && delays == e->delays.n);
+	check_leases(e);
+	sched_check(e->sched);
+}
+
+/* ---- digest ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	return prng_mix(h, v, 0x6f73696572u);
+}
+
+static uint64_t mix_bytes(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+	uint64_t w;
+
+	for (; n >= 8; n -= 8, b += 8) {
+		memcpy(&w, b, 8);
+		h = (h ^ w) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	w = n;
+	memcpy(&w, b, n);
+	return mix(h, w);
+}
+
+static uint64_t digest_step(const struct engine *e, const struct job *j, const struct step *s, uint64_t h)
+{
+	uint64_t units = step_units(s);
+	struct bitmap ready = step_ready(e, j, s);
+	const uint32_t *stamps = unit_stamps(e, j, s);
+
+	h = mix(mix(mix(h, s->queue_timeout_ns), s->run_timeout_ns), s->queue_due_ns);
+	h = mix(mix(mix(h, s->ready_since_ns), s->whole_pending), s->finished);
+	h = mix(mix(mix(h, s->marked), s->comparing), s->units_ready);
+	h = mix_bytes(h, s->c, sizeof(s->c));
+	h = mix_bytes(h, unit_states(e, j, s), units);
+	h = mix_bytes(h, unit_extras(e, j, s), units);
+	h = mix_bytes(h, ready.level[0], (units + 63) / 64 * 8);
+	for (uint64_t u = bitmap_next(&ready, 0); stamps && u != UINT64_MAX; u = bitmap_next(&ready, u + 1))
+		h = mix(h, stamps[u]);
+	if (s->replicas > 1) {
+		h = mix_bytes(h, task_states(e, j, s), s->tasks);
+		h = mix_bytes(h, step_votes(e, j, s), units * sizeof(struct vote));
+	}
+	for (uint64_t i = 0; s->reduce_of != NONE && i < s->tasks; i++)
+		h = mix(h, unit_place(e, j, s, i % units) == C_BLOCKED ? step_missing(e, j, s)[i] : 0);
+	return h;
+}
+
+static uint64_t digest_job(const struct engine *e, const struct job *j, uint64_t h)
+{
+	uint64_t delays = 0;
+
+	h = mix(mix(mix(h, j->id), j->priority), j->concurrency);
+	h = mix(mix(mix(h, j->uid), j->gid), j->n_steps);
+	h = mix(h, (uint64_t)j->realtime | (uint64_t)j->held << 1 | (uint64_t)j->early << 2 | (uint64_t)j->keep_going << 3 |
+			   (uint64_t)j->cancelled << 4 | (uint64_t)j->timed_out << 5 | (uint64_t)j->failing << 6 |
+			   (uint64_t)j->in_sched << 7);
+	h = mix(mix(mix(h, j->submitted_ns), j->started_ns), j->finished_ns);
+	h = mix(mix(mix(h, j->deadline_ns), j->timeout_ns), j->timeout_from_ns);
+	h = mix(mix(mix(h, j->not_before_ns), j->attempts), j->cpu_us);
+	h = mix(h, heap_due(&e->timers, job_index(e, j)));
+	h = mix_bytes(h, job_bytes(e, j) + j->name_at, j->spec_at - j->name_at + j->spec_bytes);
+	for (uint32_t i = j->delays.head; i; i = delay_at(e, i)->of_job.next) {
+		const struct delay *d = delay_at(e, i);
+
+		delays += mix(mix(mix(d->due_ns, d->seq), d->unit), d->step); /* their order says nothing */
+	}
+	h = mix(h, delays);
+	for (uint32_t k = 0; k < j->n_steps; k++)
+		h = digest_step(e, j, step_at(e, j, k), h);
+	return h;
+}
+
+static uint64_t digest_lease(const struct engine *e, const struct lease *l, uint64_t h)
+{
+	h = mix(mix(mix(h, l->id), job_at(e, l->job)->id), l->step);
+	h = mix(mix(mix(h, l->node), l->variant), l->replica);
+	h = mix(mix(mix(h, l->first), l->count), l->cursor);
+	h = mix(mix(mix(h, l->granted_ns), l->deadline_ns), l->run_ns);
+	h = mix(h, (uint64_t)l->stopping | (uint64_t)l->reason << 8 | (uint64_t)l->is_doomed << 16 | (uint64_t)l->doom << 24);
+	return mix_bytes(h, l->devices, l->n_devices * sizeof(l->devices[0]));
+}
+
+static uint64_t digest_kept(const struct engine *e, uint32_t block, uint64_t h)
+{
+	uint32_t len;
+
+	if (!block)
+		return h;
+	memcpy(&len, blocks_at(&e->blocks, block), sizeof(len));
+	return mix_bytes(h, (const uint8_t *)blocks_at(&e->blocks, block) + 4, len);
+}
+
+uint64_t engine_digest(const struct engine *e)
+{
+	uint64_t h = mix(mix(mix(1, e->epoch), e->seed), e->last_job);
+
+	h = mix(mix(h, e->last_lease), e->delay_seq);
+	for (uint32_t n = 1; n <= e->limits.nodes_max; n++)
+		h = digest_kept(e, e->nodes[n], h);
+	for (uint32_t n = 0; n < e->n_namespaces; n++)
+		h = digest_kept(e, e->namespaces[n], h);
+	for (uint32_t i = e->all_jobs.head; i; i = job_at(e, i)->all.next)
+		h = digest_job(e, job_at(e, i), h);
+	for (uint32_t i = e->all_leases.head; i; i = lease_at(e, i)->all.next)
+		h = digest_lease(e, lease_at(e, i), h);
+	return mix(h, sched_digest(e->sched));
+}

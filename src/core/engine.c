@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine - memory, and which way commands and entries go; see engine.h and state.h. Pure. */
+#include "core/engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/state.h"
+#include "wire/entry.h"
+
+static uint32_t clamp(size_t v, uint32_t lo, uint32_t hi)
+{
+	return v < lo ? lo : v > hi ? hi : (uint32_t)v;
+}
+
+struct engine_limits engine_limits_default(size_t n)
+{
+	return (struct engine_limits){ .memory_bytes = n,
+				       .jobs_max = clamp(n / 8192, 64, 1u << 20),
+				       .groups_max = clamp(n / 4096, 1536, 1u << 21),
+				       .leases_max = clamp(n / 32768, 64, 1u << 18),
+				       .nodes_max = clamp(n / 524288, 4, 16384),
+				       .namespaces_max = clamp(n / 1048576, 16, 4096),
+				       .delayed_max = clamp(n / 8192, 64, 1u << 20) };
+}
+
+/* Cuts pieces off the region. */
+struct cutter {
+	uint8_t *p;
+	size_t left;
+	int full;
+};
+
+static void *cut(struct cutter *c, size_t n)
+{
+	void *p = c->p;
+
+	n = (n + 63) & ~(size_t)63;
+	if (c->full || n > c->left) {
+		c->full = 1;
+		return NULL;
+	}
+	c->p += n;
+	c->left -= n;
+	return p;
+}
+
+static struct sched_limits sched_limits_of(const struct engine_limits *l)
+{
+	return (struct sched_limits){ .groups_max = l->groups_max,
+				      .jobs_max = l->jobs_max,
+				      .leases_max = l->leases_max,
+				      .nodes_max = l->nodes_max,
+				      .namespaces_max = l->namespaces_max,
+				      .kinds_max = l->groups_max };
+}
+
+struct engine *engine_new(void *mem, const struct engine_limits *l)
+{
+	struct cutter c = { .p = mem, .left = l->memory_bytes };
+	struct sched_limits sl = sched_limits_of(l);
+	struct engine *e = cut(&c, sizeof(*e));
+	void *jobs = cut(&c, pool_bytes(l->jobs_max, sizeof(struct job)));
+	void *leases = cut(&c, pool_bytes(l->leases_max, sizeof(struct lease)));
+	void *delays = cut(&c, pool_bytes(l->delayed_max, sizeof(struct delay)));
+	void *job_ids = cut(&c, idmap_bytes(l->jobs_max)), *job_keys = cut(&c, idmap_bytes(l->jobs_max));
+	void *lease_ids = cut(&c, idmap_bytes(l->leases_max)), *delay_units = cut(&c, idmap_bytes(l->delayed_max));
+	uint32_t n_timers = l->jobs_max + l->leases_max + l->delayed_max;
+	void *timers = cut(&c, heap_bytes(n_timers));
+	void *nodes = cut(&c, ((size_t)l->nodes_max + 1) * sizeof(uint32_t));
+	void *namespaces = cut(&c, (size_t)l->namespaces_max * sizeof(uint32_t));
+	void *groups = cut(&c, ((size_t)l->groups_max + 1) * sizeof(struct group_of));
+	void *sched = cut(&c, sched_bytes(&sl));
+
+	CHECK(((uintptr_t)mem & 15) == 0);
+	if (c.full || c.left < 65536)
+		return NULL;
+	e->limits = *l;
+	pool_init(&e->jobs, jobs, l->jobs_max, sizeof(struct job));
+	pool_init(&e->leases, leases, l->leases_max, sizeof(struct lease));
+	pool_init(&e->delays, delays, l->delayed_max, sizeof(struct delay));
+	idmap_init(&e->job_ids, job_ids, l->jobs_max);
+	idmap_init(&e->job_keys, job_keys, l->jobs_max);
+	idmap_init(&e->lease_ids, lease_ids, l->leases_max);
+	idmap_init(&e->delay_units, delay_units, l->delayed_max);
+	heap_init(&e->timers, timers, n_timers);
+	e->nodes = nodes;
+	e->namespaces = namespaces;
+	e->groups = groups;
+	e->sched = sched_new(sched, &sl);
+	CHECK(e->sched);
+	blocks_init(&e->blocks, c.p, c.left);
+	return e;
+}
+
+/* ---- decide ---- */
+
+void *entry_alloc(struct deciding *d, size_t n)
+{
+	void *p = d->out->full ? NULL : arena_alloc(d->out->arena, n);
+
+	if (!p)
+		d->out->full = 1;
+	return p;
+}
+
+Wire__Entry *entry_new(struct deciding *d, Wire__Entry__BodyCase body)
+{
+	Wire__Entry *en = entry_alloc(d, sizeof(*en));
+
+	if (!en)
+		return NULL;
+	if (d->out->n == d->out->max) {
+		d->out->full = 1;
+		return NULL;
+	}
+	wire__entry__init(en);
+	en->time_ns = d->now;
+	en->body_case = body;
+	d->out->v[d->out->n++] = en;
+	return en;
+}
+
+static char *alloc_text(struct deciding *d, const char *s)
+{
+	char *p = entry_alloc(d, strlen(s) + 1);
+
+	if (p)
+		memcpy(p, s, strlen(s) + 1);
+	return p;
+}
+
+void refuse(struct deciding *d, const char *what, const char *code, const char *hint, const char *fmt, ...)
+{
+	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_REFUSED);
+	Wire__Refused *m = entry_alloc(d, sizeof(*m));
+	char reason[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	if (!en || !m)
+		return;
+	wire__refused__init(m);
+	m->what = alloc_text(d, what);
+	m->by = (Wire__Principal *)(uintptr_t)d->by;
+	m->code = alloc_text(d, code);
+	m->reason = alloc_text(d, reason);
+	m->hint = alloc_text(d, hint);
+	en->refused = m;
+}
+
+static void decide_boot(struct deciding *d, const Wire__Boot *m)
+{
+	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_BOOT);
+	Wire__Boot *copy = entry_alloc(d, sizeof(*copy));
+
+	if (!en || !copy)
+		return;
+	*copy = *m;
+	copy->epoch = d->e->epoch + 1;
+	en->boot = copy;
+}
+
+static void decide_node_set(struct deciding *d, const Wire__NodeSet *m)
+{
+	struct err err = { 0 };
+	Wire__Entry *en;
+
+	if (m->node == 0 || m->node > d->e->limits.nodes_max)
+		refuse(d, "node_set", "full", "", "a node's number is 1 to %u, not %u", d->e->limits.nodes_max, m->node);
+	else if (sched_node_ok(d->e->sched, m, &err) < 0)
+		refuse(d, "node_set", "invalid", err.hint, "%s", err.msg);
+	else if (!blocks_fits(&d->e->blocks, wire__node_set__get_packed_size(m) + 8))
+		refuse(d, "node_set", "full", "forget finished jobs", "no memory for another node");
+	else if ((en = entry_new(d, WIRE__ENTRY__BODY_NODE_SET)))
+		en->node_set = (Wire__NodeSet *)(uintptr_t)m;
+}
+
+static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m)
+{
+	struct err err = { 0 };
+	Wire__NamespaceSet *copy;
+	Wire__Entry *en;
+
+	if (d->by && d->by->uid != 0) {
+		refuse(d, "namespace_set", "denied", "ask root", "only root may set weights and quotas");
+	} else if (sched_namespace_ok(d->e->sched, m, &err) < 0) {
+		refuse(d, "namespace_set", "invalid", err.hint, "%s", err.msg);
+	} else if (strlen(m->name) > 127) {
+		refuse(d, "namespace_set", "invalid", "", "a namespace's name has at most 127 bytes, not %zu", strlen(m->name));
+	} else if (!blocks_fits(&d->e->blocks, wire__namespace_set__get_packed_size(m) + 8)) {
+		refuse(d, "namespace_set", "full", "", "no memory for another namespace");
+	} else {
+		en = entry_new(d, WIRE__ENTRY__BODY_NAMESPACE_SET);
+		copy = entry_alloc(d, sizeof(*copy));
+		if (!en || !copy)
+			return;
+		*copy = *m;
+		copy->by = (Wire__Principal *)(uintptr_t)d->by;
+		en->namespace_set = copy;
+	}
+}
+
+void engine_decide(const struct engine *e, uint64_t now_ns, const struct command *cmd, struct entry_list *out)
+{
+	struct deciding d = { .e = e, .now = now_ns, .by = cmd->by, .out = out };
+
+	switch (cmd->kind) {
+	case CMD_BOOT:
+		decide_boot(&d, cmd->u.boot);
+		return;
+	case CMD_NODE_SET:
+		decide_node_set(&d, cmd->u.node_set);
+		return;
+	case CMD_NAMESPACE_SET:
+		decide_namespace_set(&d, cmd->u.namespace_set);
+		return;
+	case CMD_SUBMIT:
+		decide_submit(&d, cmd->u.submit.spec, cmd->u.submit.key);
+		return;
+	case CMD_CANCEL:
+		decide_cancel(&d, cmd->u.job.job.v, cmd->u.job.reason);
+		return;
+	case CMD_RETRY:
+		decide_retry(&d, cmd->u.job.job.v);
+		return;
+	case CMD_ADJUST:
+		decide_adjust(&d, cmd->u.adjust);
+		return;
+	case CMD_FORGET:
+		decide_forget(&d, cmd->u.job.job.v, cmd->u.job.reason);
+		return;
+	case CMD_RESULTS:
+		decide_results(&d, cmd->u.results);
+		return;
+	case CMD_LEASE_ENDED:
+		decide_ended(&d, cmd->u.ended);
+		return;
+	case CMD_COMPARED:
+		decide_compared(&d, cmd->u.compared);
+		return;
+	case CMD_TICK:
+		decide_tick(&d);
+		return;
+	}
+	CHECK(!"a command of an unknown kind");
+}
+
+/* ---- apply ---- */
+
+void apply_boot(struct applying *a, const Wire__Boot *m)
+{
+	a->e->epoch = m->epoch;
+	a->e->seed = m->seed;
+}
+
+/* A block with a packed message, its length before it. */
+static uint32_t keep(struct engine *e, const ProtobufCMessage *m)
+{
+	size_t n = protobuf_c_message_get_packed_size(m);
+	uint32_t block = blocks_take(&e->blocks, n + 4), len = (uint32_t)n;
+	uint8_t *p;
+
+	CHECK(block);
+	p = blocks_at(&e->blocks, block);
+	memcpy(p, &len, sizeof(len));
+	(void)protobuf_c_message_pack(m, p + 4);
+	return block;
+}
+
+void apply_node_set(struct applying *a, const Wire__NodeSet *m)
+{
+	struct engine *e = a->e;
+	uint32_t old;
+
+	CHECK(m->node > 0 && m->node <= e->limits.nodes_max);
+	old = e->nodes[m->node];
+	e->nodes[m->node] = keep(e, &m->base);
+	blocks_give(&e->blocks, old);
+	CHECK(sched_node_set(e->sched, m) == 0);
+	if (m->state != WIRE__NODE_SET__STATE__LOST)
+		return;
+	for (uint32_t i = e->all_leases.head; i; i = lease_at(e, i)->all.next)
+		if (lease_at(e, i)->node == m->node) {
+			lease_undoom(e, lease_at(e, i));
+			lease_doom(e, lease_at(e, i), WIRE__STOP_REASON__NODE_LOST);
+		}
+}
+
+/* Does the kept NamespaceSet begin with this name (its field 1)? */
+static bool same_namespace(const struct engine *e, uint32_t block, const Wire__NamespaceSet *m)
+{
+	const uint8_t *p = blocks_at(&e->blocks, block);
+	size_t n = strlen(m->name);
+	uint32_t len;
+
+	memcpy(&len, p, sizeof(len));
+	return n < 128 && len >= n + 2 && p[4] == 0x0a && p[5] == n && memcmp(p + 6, m->name, n) == 0;
+}
+
+void apply_namespace_set(struct applying *a, const Wire__NamespaceSet *m)
+{
+	struct engine *e = a->e;
+	Wire__NamespaceSet bare = *m;
+	uint32_t i = 0, block;
+
+	bare.by = NULL;
+	while (i < e->n_namespaces && !same_namespace(e, e->namespaces[i], m))
+		i++;
+	CHECK(i < e->limits.namespaces_max);
+	block = keep(e, &bare.base);
+	if (i < e->n_namespaces)
+		blocks_give(&e->blocks, e->namespaces[i]);
+	else
+		e->n_namespaces++;
+	e->namespaces[i] = block;
+	CHECK(sched_namespace_set(e->sched, m) == 0);
+}
+
+void engine_apply(struct engine *e, const Wire__Entry *en, struct effect_list *out)
+{
+	struct applying a = { .e = e, .now = en->time_ns, .out = out };
+
+	CHECK(!out || out->max - out->n >= EFFECTS_PER_APPLY_MAX);
+	switch (en->body_case) {
+	case WIRE__ENTRY__BODY_BOOT:
+		apply_boot(&a, en->boot);
+		return;
+	case WIRE__ENTRY__BODY_NODE_SET:
+		apply_node_set(&a, en->node_set);
+		return;
+	case WIRE__ENTRY__BODY_NAMESPACE_SET:
+		apply_namespace_set(&a, en->namespace_set);
+		return;
+	case WIRE__ENTRY__BODY_JOB_SUBMITTED:
+		apply_submitted(&a, en->job_submitted);
+		return;
+	case WIRE__ENTRY__BODY_REFUSED:
+		return; /* a fact, but nothing changes */
+	case WIRE__ENTRY__BODY_LEASE_GRANTED:
+		apply_granted(&a, en->lease_granted);
+		return;
+	case WIRE__ENTRY__BODY_RESULTS:
+		apply_results(&a, en->results);
+		return;
+	case WIRE__ENTRY__BODY_LEASE_STOPPING:
+		apply_stopping(&a, en->lease_stopping);
+		return;
+	case WIRE__ENTRY__BODY_LEASE_ENDED:
+		apply_ended(&a, en->lease_ended);
+		return;
+	case WIRE__ENTRY__BODY_JOB_CANCELLED:
+		apply_cancelled(&a, en->job_cancelled);
+		return;
+	case WIRE__ENTRY__BODY_JOB_RETRIED:
+		apply_retried(&a, en->job_retried);
+		return;
+	case WIRE__ENTRY__BODY_JOB_ADJUSTED:
+		apply_adjusted(&a, en->job_adjusted);
+		return;
+	case WIRE__ENTRY__BODY_EXPIRED:
+		apply_expired(&a, en->expired);
+		return;
+	case WIRE__ENTRY__BODY_COMPARED:
+		apply_compared(&a, en->compared);
+		return;
+	case WIRE__ENTRY__BODY_JOB_FORGOTTEN:
+		apply_forgotten(&a, en->job_forgotten);
+		return;
+	case WIRE__ENTRY__BODY__NOT_SET:
+	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
+		break;
+	}
+	CHECK(!"an entry of an unknown kind");
+}

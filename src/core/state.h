@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state - what the engine keeps, and what its files offer each other. Private to src/core: others use engine.h.
+ *
+ * Everything is in the region given to engine_new() and named by index, never by pointer, so that a snapshot is a copy.
+ *
+ *   struct engine | jobs | leases | delays | maps | timers | scheduler | blocks ......................
+ *   a job's block: steps | what each waits for | who waits for it | exit codes | strings | packed spec | arrays of each step
+ *
+ * A *unit* is what a lease runs: a task; of a verified step one replica of a task, numbered replica * tasks + task. A unit's
+ * state is one byte, S_* in the high half; S_WAIT is ready when its bit is set, else blocked. The low half is the outcome of
+ * S_DONE, and of S_WAIT and S_DELAYED its *mark*: 0, or k: it may only be leased with its likes, at most 2^(k-1) together,
+ * because a worker crashed somewhere among them. Arrays are zero to begin with: a blocked step costs no memory.
+ */
+#ifndef OSIER_CORE_STATE_H
+#define OSIER_CORE_STATE_H
+
+#include "base/bitmap.h"
+#include "base/blocks.h"
+#include "base/heap.h"
+#include "base/idmap.h"
+#include "base/pool.h"
+#include "core/engine.h"
+#include "core/sched.h"
+
+#define NONE UINT32_MAX
+#define VOTES_MAX 64u /* replicas of a task */
+#define SPEC_BYTES_MAX (4u << 20)
+#define LEASE_SLACK_NS (60ull * 1000000000ull) /* beyond what its tasks may take, before a lease is given up */
+
+enum { S_WAIT = 0, S_LEASED = 1, S_DELAYED = 2, S_DONE = 3, S_READY = 4 /* tasks of verified steps only */ };
+
+/* Indexes of counts; the first four are where a unit can be before it is done. */
+enum { C_BLOCKED, C_READY, C_DELAYED, C_LEASED, C_SUCCEEDED, C_FAILED, C_SKIPPED, C_STOPPED, C_N };
+
+struct dep { uint32_t step; uint16_t mode, on; };		   /* Wire__After */
+enum use_kind { USE_WHOLE, USE_EACH, USE_REDUCE };
+struct use { uint32_t step; uint32_t kind; };
+
+struct step {
+	/* From the specification. */
+	uint64_t tasks;
+	uint32_t replicas, agree;
+	uint32_t deps, n_deps, uses, n_uses; /* where in the job's arrays */
+	uint32_t exits, n_exits;
+	uint32_t reduce_of, fan_in; /* NONE; 0: one task takes all */
+	uint32_t retry_max, jitter_percent;
+	uint64_t backoff_ns, backoff_max_ns, grace_ns;
+	uint8_t comparator, handler, not_on_node_loss, finished;
+	/* Arrays: bytes from the job's block. */
+	uint32_t stamp_block; /* the stamps' own block, when an adjustment brought the queue timeout */
+	uint32_t unused0;
+	uint64_t units_at, ready_at, extra_at, missing_at, votes_at, tasks_at;
+	uint64_t stamps_at; /* u32 a unit: when it became ready, ms after the submit; only with a queue timeout */
+	/* What changes. */
+	uint64_t queue_timeout_ns, run_timeout_ns;
+	uint64_t queue_due_ns;	 /* no ready unit can time out before, UINT64_MAX none */
+	uint64_t ready_since_ns; /* since when something was ready and nothing was leased */
+	uint32_t whole_pending;	 /* steps it waits for as a whole */
+	uint32_t group;		 /* of the scheduler, 0 none */
+	uint32_t marked;	 /* units with a mark */
+	uint32_t comparing;	 /* comparisons asked for */
+	uint32_t units_ready;
+	uint32_t c[C_N]; /* tasks */
+	uint32_t unused1;
+};
+
+/* How a replica of a verified task ended. */
+struct vote {
+	uint8_t digest[32];
+	uint64_t lease;
+	uint32_t node;
+	uint8_t class_; /* 1 + the lowest replica that it agrees with; 0 not known */
+	uint8_t tried;	/* replicas below this were compared with it */
+	uint8_t asked;	/* 1 + the replica it is being compared with; 0 none */
+	uint8_t unused;
+};
+
+struct job {
+	uint64_t id;
+	struct link all;	    /* by id */
+	struct list leases, delays; /* live ones */
+	uint32_t block, n_steps, steps_done;
+	uint32_t priority, concurrency, uid, gid;
+	uint8_t realtime, held, early, keep_going;    /* early: before not_before */
+	uint8_t cancelled, timed_out, failing, in_sched;
+	uint32_t deps_at, uses_at, exits_at, name_at, namespace_at, key_at, spec_at, spec_bytes; /* bytes from the block */
+	uint64_t submitted_ns, started_ns, finished_ns, deadline_ns, timeout_ns, timeout_from_ns, not_before_ns;
+	uint64_t queue_due_ns; /* least of its steps */
+	uint64_t attempts, cpu_us, key_hash;
+};
+
+struct lease {
+	uint64_t id;
+	struct link all, of_job, doomed;
+	uint32_t job, step, node, variant, replica, n_devices;
+	uint64_t first, count, cursor; /* tasks */
+	uint64_t granted_ns, deadline_ns, run_ns;
+	uint8_t stopping, reason, is_doomed, doom; /* Wire__StopReason */
+	uint8_t unused[4];
+	uint32_t devices[DEVICES_PER_LEASE_MAX];
+};
+
+struct delay {
+	uint64_t due_ns, seq, unit;
+	struct link of_job;
+	uint32_t job, step;
+};
+
+struct engine {
+	struct engine_limits limits;
+	struct pool jobs, leases, delays;
+	struct list all_jobs, all_leases, doomed;
+	struct idmap job_ids, lease_ids, job_keys, delay_units;
+	struct heap timers; /* items: jobs, then leases, then delays; ties: id or seq, times 4, plus 0, 1 or 2 */
+	struct blocks blocks;
+	struct sched *sched;
+	uint32_t *nodes, *namespaces; /* blocks: u32 length, then the packed NodeSet or NamespaceSet */
+	struct group_of { uint32_t job, step; } *groups; /* of the scheduler: whose they are */
+	uint32_t n_namespaces, unused;
+	uint64_t epoch, seed, last_job, last_lease, delay_seq;
+};
+
+/* ---- getting at things ---- */
+
+static inline struct job *job_at(const struct engine *e, uint32_t i)
+{
+	return pool_at(&e->jobs, i);
+}
+static inline struct lease *lease_at(const struct engine *e, uint32_t i)
+{
+	return pool_at(&e->leases, i);
+}
+static inline struct delay *delay_at(const struct engine *e, uint32_t i)
+{
+	return pool_at(&e->delays, i);
+}
+static inline uint32_t job_index(const struct engine *e, const struct job *j)
+{
+	return (uint32_t)((size_t)((const uint8_t *)j - e->jobs.base) / e->jobs.size) + 1;
+}
+static inline uint32_t lease_index(const struct engine *e, const struct lease *l)
+{
+	return (uint32_t)((size_t)((const uint8_t *)l - e->leases.base) / e->leases.size) + 1;
+}
+static inline struct job *job_find(const struct engine *e, uint64_t id)
+{
+	uint32_t i = idmap_find(&e->job_ids, id);
+
+	return i ? job_at(e, i) : NULL;
+}
+static inline struct lease *lease_find(const struct engine *e, uint64_t id)
+{
+	uint32_t i = idmap_find(&e->lease_ids, id);
+
+	return i ? lease_at(e, i) : NULL;
+}
+static inline uint8_t *job_bytes(const struct engine *e, const struct job *j)
+{
+	return blocks_at(&e->blocks, j->block);
+}
+static inline struct step *step_at(const struct engine *e, const struct job *j, uint32_t k)
+{
+	return (struct step *)(void *)job_bytes(e, j) + k;
+}
+static inline const struct dep *step_deps(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return (const struct dep *)(void *)(job_bytes(e, j) + j->deps_at) + s->deps;
+}
+static inline const struct use *step_uses(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return (const struct use *)(void *)(job_bytes(e, j) + j->uses_at) + s->uses;
+}
+static inline uint64_t step_units(const struct step *s)
+{
+	return s->tasks * s->replicas;
+}
+static inline uint8_t *unit_states(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return job_bytes(e, j) + s->units_at;
+}
+/* Of tasks: the same as the units' unless the step is verified. */
+static inline uint8_t *task_states(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return job_bytes(e, j) + s->tasks_at;
+}
+static inline uint8_t *unit_extras(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return job_bytes(e, j) + s->extra_at;
+}
+static inline uint32_t *step_missing(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return (uint32_t *)(void *)(job_bytes(e, j) + s->missing_at);
+}
+static inline struct vote *step_votes(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return (struct vote *)(void *)(job_bytes(e, j) + s->votes_at);
+}
+/* Or NULL. */
+static inline uint32_t *unit_stamps(const struct engine *e, const struct job *j, const struct step *s)
+{
+	if (s->stamp_block)
+		return blocks_at(&e->blocks, s->stamp_block);
+	return s->stamps_at ? (uint32_t *)(void *)(job_bytes(e, j) + s->stamps_at) : NULL;
+}
+static inline struct bitmap step_ready(const struct engine *e, const struct job *j, const struct step *s)
+{
+	return bitmap_at(job_bytes(e, j) + s->ready_at, step_units(s));
+}
+static inline bool job_gated(const struct job *j)
+{
+	return j->held || j->early;
+}
+/* Is what did not finish of this step to be left alone from now on? */
+static inline bool step_stopped(const struct job *j, const struct step *s)
+{
+	return j->cancelled || j->timed_out || (j->failing && !s->handler);
+}
+static inline uint32_t step_done(const struct step *s)
+{
+	return s->c[C_SUCCEEDED] + s->c[C_FAILED] + s->c[C_SKIPPED] + s->c[C_STOPPED];
+}
+static inline uint64_t add_ns(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* ---- apply: shared parts (steps.c, jobs.c, leases.c, verify.c, timers.c) ---- */
+
+/* What apply() carries along. */
+struct applying {
+	struct engine *e;
+	uint64_t now;
+	struct effect_list *out; /* or NULL */
+};
+
+void effect(struct applying *a, const struct effect *f);
+
+/* Where unit u is: C_BLOCKED ... C_LEASED, or C_N when done. */
+unsigned unit_place(const struct engine *e, const struct job *j, const struct step *s, uint64_t u);
+/* How many units from u on, at most `most`, are where u is (and look the same). */
+uint64_t unit_run(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most);
+/* Which count an outcome belongs to. */
+unsigned outcome_count(Wire__Outcome o);
+/* Move units [u, u+n) that are all at place `from` to `to`, with this mark; counts, bits, stamps and the scheduler follow. */
+void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, unsigned to,
+		unsigned mark);
+/* Units [u, u+n), all at `from`, are over with this outcome; of unverified steps so are their tasks. */
+void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, Wire__Outcome o);
+/* Tasks [first, first+n) were counted as done: who waits for them goes on or is skipped. */
+void tasks_done(struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o);
+/* Everything of the step that is not leased or done is over with this outcome. */
+void step_end_rest(struct applying *a, struct job *j, struct step *s, Wire__Outcome o);
+/* Look at the whole job anew: which conditions hold, what is missing, what is ready (after a submit or a retry). */
+void job_evaluate(struct applying *a, struct job *j);
+/* Tell the scheduler how much of the step is ready. */
+void step_offer(struct engine *e, const struct job *j, const struct step *s);
+/* Count for every node of the step's tree which of its inputs are still missing. */
+void reduce_missing_fill(const struct engine *e, const struct job *j, const struct step *s);
+
+/* At the end of an entry that touched the job: stop the rest after a failure, finish, tell. */
+void job_settle(struct applying *a, struct job *j);
+/* Set the job's timer by what it waits for. */
+void job_timer(struct engine *e, struct job *j);
+int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec);
+struct sched_job job_for_sched(const struct engine *e, const struct job *j);
+/* When the ready units of a step time out first; scans. */
+uint64_t step_queue_due(const struct engine *e, const struct job *j, const struct step *s, uint64_t not_before_ns);
+/* Ready units of the step that waited too long at now_ns: the hull of their tasks. */
+uint64_t step_queue_expired(const struct engine *e, const struct job *j, const struct step *s, uint64_t now_ns,
+			    uint64_t *out_first);
+/* Everything ready counts as ready since now (the gate opened). */
+void step_restamp(struct applying *a, struct job *j, struct step *s);
+/* Give a step with a queue timeout its stamps. */
+void step_stamps_make(struct applying *a, struct job *j, struct step *s);
+
+/* An attempt at one unit, at place C_LEASED, is over: done, or to be tried again. */
+void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o, int32_t code, unsigned mark);
+/* Stop or end a lease at the next tick. */
+void lease_doom(struct engine *e, struct lease *l, Wire__StopReason why);
+void lease_undoom(struct engine *e, struct lease *l);
+uint64_t lease_deadline(const struct step *s, uint64_t granted_ns, uint64_t count);
+void lease_timer(struct engine *e, struct lease *l);
+void lease_link(struct engine *e, struct lease *l);
+void lease_enter_sched(struct engine *e, const struct lease *l);
+void delay_add(struct engine *e, struct job *j, uint32_t step, uint64_t unit, uint64_t due_ns, uint64_t seq);
+void delay_drop(struct engine *e, uint32_t d);
+uint64_t delay_key(const struct job *j, uint32_t step, uint64_t unit);
+uint32_t delay_find(const struct engine *e, const struct job *j, uint32_t step, uint64_t unit);
+
+/* Verified steps: a replica ended (its vote is in); a comparison was answered; the task's byte follows its units. */
+void verify_vote(struct applying *a, struct job *j, struct step *s, uint64_t u);
+void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task);
+void verify_digest(const Wire__Results *r, uint64_t i, uint64_t *out_at, uint64_t *sha_at, uint8_t out[32]);
+
+/* Shape of a job's block. */
+struct layout {
+	uint64_t deps_at, uses_at, exits_at, strings_at, spec_at, arrays_at, bytes;
+	uint32_t n_deps, n_exits;
+};
+/* Does the specification make sense to the engine? Sizes and backward references: what jobspec_check() promises, as far as apply()
+ * leans on it. */
+int spec_sane(const Wire__JobSpec *spec, struct err *err);
+void job_layout(const Wire__JobSpec *spec, const char *key, struct layout *out);
+/* Build the job from its specification, without deciding what is ready. */
+struct job *job_build(struct engine *e, const Wire__JobSubmitted *m, uint64_t now);
+uint64_t key_hash(const char *key, uint32_t uid);
+/* The job's specification decoded into a block of its own, for the moments when apply() needs it again. NULL when there is no
+ * room: decide asks spec_room(). Give *out_block back. */
+const Wire__JobSpec *spec_open(struct engine *e, const struct job *j, uint32_t *out_block);
+bool spec_room(const struct engine *e, const struct job *j);
+/* `ns` since 1970 as "2026-11-21T00:38:09Z". */
+void time_text(uint64_t ns, char out[32]);
+
+void apply_boot(struct applying *a, const Wire__Boot *m);
+void apply_node_set(struct applying *a, const Wire__NodeSet *m);
+void apply_namespace_set(struct applying *a, const Wire__NamespaceSet *m);
+void apply_submitted(struct applying *a, const Wire__JobSubmitted *m);
+void apply_cancelled(struct applying *a, const Wire__JobCancelled *m);
+void apply_retried(struct applying *a, const Wire__JobRetried *m);
+void apply_adjusted(struct applying *a, const Wire__JobAdjusted *m);
+void apply_forgotten(struct applying *a, const Wire__JobForgotten *m);
+void apply_granted(struct applying *a, const Wire__LeaseGranted *m);
+void apply_results(struct applying *a, const Wire__Results *m);
+void apply_stopping(struct applying *a, const Wire__LeaseStopping *m);
+void apply_ended(struct applying *a, const Wire__LeaseEnded *m);
+void apply_expired(struct applying *a, const Wire__Expired *m);
+void apply_compared(struct applying *a, const Wire__Compared *m);
+
+/* ---- decide ---- */
+
+struct deciding {
+	const struct engine *e;
+	uint64_t now;
+	const Wire__Principal *by;
+	struct entry_list *out;
+};
+
+/* A new entry in the list, without a body; NULL when the arena is full (the list says so). */
+Wire__Entry *entry_new(struct deciding *d, Wire__Entry__BodyCase body);
+/* n zeroed bytes of the list's arena, or NULL likewise. */
+void *entry_alloc(struct deciding *d, size_t n);
+/* Write down a refusal. `what`: the command in a word; `code`: as err_code_name() or one of the words in docs/api.md. */
+void refuse(struct deciding *d, const char *what, const char *code, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+void decide_submit(struct deciding *d, const Wire__JobSpec *spec, const char *key);
+void decide_cancel(struct deciding *d, uint64_t job, const char *reason);
+void decide_retry(struct deciding *d, uint64_t job);
+void decide_forget(struct deciding *d, uint64_t job, const char *policy);
+void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m);
+void decide_results(struct deciding *d, const Wire__Results *r);
+void decide_ended(struct deciding *d, const Wire__LeaseEnded *m);
+void decide_compared(struct deciding *d, const Wire__Compared *m);
+void decide_tick(struct deciding *d);
+
+#endif

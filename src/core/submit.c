@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit - may this job come in: sense, room, fit, deadline; see engine.h. Pure. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/jobspec.h"
+#include "core/state.h"
+#include "wire/entry.h"
+
+/* Civil date from days since 1970 (Hinnant, "chrono-compatible low-level date algorithms"). */
+void time_text(uint64_t ns, char out[32])
+{
+	uint64_t sec = ns / 1000000000u, of_day = sec % 86400, z = sec / 86400 + 719468;
+	uint64_t era = z / 146097, doe = z % 146097;
+	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+	unsigned day = (unsigned)(doy - (153 * mp + 2) / 5 + 1), month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+	unsigned year = (unsigned)(yoe + era * 400 + (month <= 2));
+
+	(void)snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02uZ", year % 10000, month, day, (unsigned)(of_day / 3600),
+		       (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60));
+}
+
+/* What can be said without looking at the state. False: refused. */
+static bool sensible(struct deciding *d, const Wire__JobSpec *spec, const char *key)
+{
+	struct err err = { 0 };
+	size_t n = jobspec_size(spec);
+
+	if (n > SPEC_BYTES_MAX)
+		refuse(d, "submit", "too_large", "put long lists into a file and use 'lines'",
+		       "the job is described in %zu bytes; at most %u are possible", n, SPEC_BYTES_MAX);
+	else if (strlen(key) > 256)
+		refuse(d, "submit", "invalid", "", "an idempotency key has at most 256 bytes, not %zu", strlen(key));
+	else if (spec_sane(spec, &err) < 0 || jobspec_check(spec, &err) < 0)
+		refuse(d, "submit", "invalid", err.hint, "%s", err.msg);
+	else
+		return true;
+	return false;
+}
+
+static bool has_room(struct deciding *d, const Wire__JobSpec *spec, const char *key)
+{
+	const struct engine *e = d->e;
+	struct layout l;
+	struct err err = { 0 };
+
+	job_layout(spec, key, &l);
+	if (e->jobs.n == e->jobs.max)
+		refuse(d, "submit", "full", "forget finished jobs, or keep less history", "the engine holds %u jobs, which is its limit",
+		       e->jobs.max);
+	else if (!blocks_fits(&e->blocks, l.bytes))
+		refuse(d, "submit", "full", "submit it when other jobs are forgotten, or with fewer tasks",
+		       "no memory for the job's %llu bytes", (unsigned long long)l.bytes);
+	else if (sched_job_ok(e->sched, spec->namespace_, (uint32_t)spec->n_steps, &err) < 0)
+		refuse(d, "submit", "full", err.hint[0] ? err.hint : "submit it when other jobs have finished", "%s", err.msg);
+	else
+		return true;
+	return false;
+}
+
+static bool could_fit(struct deciding *d, const Wire__JobSpec *spec)
+{
+	char why[200];
+
+	for (size_t k = 0; k < spec->n_steps; k++) {
+		const Wire__Step *st = spec->steps[k];
+
+		why[0] = '\0';
+		if (sched_could_fit(d->e->sched, spec->namespace_, (const Wire__Variant *const *)st->variants, st->n_variants, why,
+				    sizeof(why)))
+			continue;
+		refuse(d, "submit", "too_large", "ask for less, or see 'osier nodes --resources'", "step '%s' can never run: %s", st->name, why);
+		return false;
+	}
+	return true;
+}
+
+/* When the job would have finished, step after step along what waits for what; 0 when nothing is known. */
+static uint64_t earliest_finish(const struct deciding *d, const Wire__JobSpec *spec, uint64_t deadline_ns)
+{
+	uint64_t finish[STEPS_PER_JOB_MAX], last = 0;
+	bool known = false;
+
+	for (size_t k = 0; k < spec->n_steps; k++) {
+		const Wire__Step *st = spec->steps[k];
+		uint64_t start = spec->not_before_ns > d->now ? spec->not_before_ns : d->now, end;
+
+		for (size_t i = 0; i < k; i++) {
+			bool waits = st->reduce && strcmp(st->reduce->of, spec->steps[i]->name) == 0;
+
+			for (size_t a = 0; a < st->n_after && !waits; a++)
+				waits = strcmp(st->after[a]->step, spec->steps[i]->name) == 0;
+			if (waits && finish[i] > start)
+				start = finish[i];
+		}
+		end = sched_earliest_finish_ns(d->e->sched, start, true, spec->priority, deadline_ns, spec->namespace_, st->kind,
+					       (const Wire__Variant *const *)st->variants, st->n_variants,
+					       st->tasks * (st->verify && st->verify->replicas > 1 ? st->verify->replicas : 1));
+		known |= end != 0;
+		finish[k] = end > start ? end : start;
+		last = finish[k] > last ? finish[k] : last;
+	}
+	return known ? last : 0;
+}
+
+/* Can the deadline be kept? False: refused, or *warning says that it cannot. */
+static bool admit(struct deciding *d, const Wire__JobSpec *spec, uint64_t deadline_ns, char *warning, size_t warning_bytes)
+{
+	char at[32], due[32];
+	uint64_t finish;
+
+	if (!deadline_ns)
+		return true;
+	time_text(deadline_ns, due);
+	if (deadline_ns <= d->now) {
+		(void)snprintf(warning, warning_bytes, "the deadline %s has passed", due);
+	} else if (spec->class_ == WIRE__JOB_SPEC__CLASS__REALTIME) {
+		finish = earliest_finish(d, spec, deadline_ns);
+		if (finish <= deadline_ns)
+			return true;
+		time_text(finish, at);
+		(void)snprintf(warning, warning_bytes, "the deadline %s cannot be met: the earliest finish is %s, %llu.%03llu s from now",
+			       due, at, (unsigned long long)((finish - d->now) / 1000000000u),
+			       (unsigned long long)((finish - d->now) / 1000000u % 1000));
+	} else {
+		return true;
+	}
+	if (spec->deadline_warn)
+		return true;
+	refuse(d, "submit", "deadline", "give it a later deadline, or 'deadline_warn' to take it all the same", "%s", warning);
+	return false;
+}
+
+void decide_submit(struct deciding *d, const Wire__JobSpec *spec, const char *key)
+{
+	char warning[240] = "";
+	Wire__JobSubmitted *m;
+	Wire__JobSpec *copy;
+	Wire__Entry *en;
+	uint64_t deadline = spec->deadline_ns;
+
+	key = key ? key : "";
+	if (key[0] && engine_job_by_key(d->e, d->by, key).v)
+		return; /* the same job again: engine_job_by_key() answers */
+	if (!sensible(d, spec, key) || !has_room(d, spec, key) || !could_fit(d, spec))
+		return;
+	if (spec->deadline_after_ns)
+		deadline = add_ns(d->now, spec->deadline_after_ns);
+	if (!admit(d, spec, deadline, warning, sizeof(warning)))
+		return;
+	en = entry_new(d, WIRE__ENTRY__BODY_JOB_SUBMITTED);
+	m = entry_alloc(d, sizeof(*m));
+	copy = entry_alloc(d, sizeof(*copy));
+	if (!en || !m || !copy)
+		return;
+	*copy = *spec;
+	copy->deadline_ns = deadline;
+	copy->deadline_after_ns = 0;
+	wire__job_submitted__init(m);
+	m->job = d->e->last_job + 1;
+	m->by = (Wire__Principal *)(uintptr_t)d->by;
+	m->spec = copy;
+	m->key = (char *)(uintptr_t)key;
+	if (warning[0]) {
+		m->warning = entry_alloc(d, sizeof(warning));
+		if (!m->warning)
+			return;
+		memcpy(m->warning, warning, sizeof(warning));
+	}
+	en->job_submitted = m;
+}
