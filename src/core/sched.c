@@ -71,6 +71,7 @@ static void lay_out(struct carver *c, struct sched *s, const struct sched_limits
 	s->leases = carve(c, leases, sizeof(*s->leases));
 	s->lease_devs = carve(c, leases * DEVICES_PER_LEASE_MAX, sizeof(*s->lease_devs));
 	s->lease_map = map_carve(c, l->leases_max);
+	s->ends = carve(c, leases, sizeof(*s->ends));
 	s->kinds = carve(c, (size_t)l->kinds_max + 1, sizeof(*s->kinds));
 	s->kind_map = map_carve(c, l->kinds_max);
 }
@@ -209,18 +210,38 @@ void ns_out(struct sched *s, uint32_t ns)
 	n->in_fair = n->in_starve = false;
 }
 
-void ns_in(struct sched *s, uint32_t ns)
+static void ns_in_fair(struct sched *s, uint32_t ns)
 {
 	struct nspace *n = &s->ns[ns];
 	struct bits own = s->job_order.t[n->jobs_root].all;
 
+	if (n->jobs_root == 0)
+		return;
+	for (uint32_t i = 0; i < BITS_W; i++)
+		own.w[i] &= n->allow.w[i];
+	order_insert(s, &s->ns_fair, &s->fair_root, ns, &own);
+	n->in_fair = true;
+}
+
+void ns_refair(struct sched *s, uint32_t ns, uint64_t usage)
+{
+	struct nspace *n = &s->ns[ns];
+
+	if (n->in_fair)
+		order_remove(s, &s->ns_fair, &s->fair_root, ns);
+	n->in_fair = false;
+	n->usage = usage;
+	n->share = usage / n->weight;
+	ns_allow(s, ns);
+	ns_in_fair(s, ns);
+}
+
+void ns_in(struct sched *s, uint32_t ns)
+{
+	struct nspace *n = &s->ns[ns];
+
 	CHECK(!n->in_fair && !n->in_starve);
-	if (n->jobs_root != 0) {
-		for (uint32_t i = 0; i < BITS_W; i++)
-			own.w[i] &= n->allow.w[i];
-		order_insert(s, &s->ns_fair, &s->fair_root, ns, &own);
-		n->in_fair = true;
-	}
+	ns_in_fair(s, ns);
 	if (n->starve_root != 0) {
 		static const struct bits none;
 

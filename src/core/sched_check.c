@@ -56,16 +56,16 @@ static void check_node(const struct sched *s, uint32_t node)
 
 	for (uint32_t l = 0; l < VEC; l++)
 		free[l] = (int64_t)n->cap[l];
-	for (uint32_t l = n->leases; l != 0; prev = l, l = s->leases[l].next, leases++) {
+	for (uint32_t l = lease_after(s, node, 0); l != 0; prev = l, l = lease_after(s, node, l), leases++) {
 		const struct lease *p = &s->leases[l];
 
-		CHECK(p->node == node && p->prev == prev);
-		CHECK(prev == 0 || s->leases[prev].end_ns < p->end_ns ||
-			(s->leases[prev].end_ns == p->end_ns && s->leases[prev].id < p->id));
+		CHECK(p->node == node && s->ends[l].id == p->id);
+		CHECK(prev == 0 || s->ends[prev].end_ns < s->ends[l].end_ns ||
+			(s->ends[prev].end_ns == s->ends[l].end_ns && s->ends[prev].id < s->ends[l].id));
 		amounts_hold(s, node, free, used, &s->groups[p->group].v[p->variant],
 			s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, p->n_dev, 1);
 	}
-	CHECK(prev == n->leases_last && leases == n->n_leases);
+	CHECK(leases == n->n_leases);
 	if (n->known && n->state == WIRE__NODE_SET__STATE__UP)
 		amounts_eff(s, node, free, used, eff);
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
@@ -252,7 +252,7 @@ static uint64_t fold_leases(const struct sched *s)
 		if (l->id == 0)
 			continue;
 		h = prng_mix(prng_mix(h, s->jobs[g->job].id, g->step), l->variant, l->stopping);
-		h = prng_mix(prng_mix(h, l->granted_ns, l->end_ns), l->charge, l->rate);
+		h = prng_mix(prng_mix(h, l->granted_ns, s->ends[x].end_ns), l->charge, l->rate);
 		for (uint32_t i = 0; i < l->n_dev; i++)
 			h = prng_mix(h, s->lease_devs[(size_t)x * DEVICES_PER_LEASE_MAX + i], i);
 		sum += h;

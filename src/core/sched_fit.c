@@ -315,11 +315,12 @@ static uint32_t find_at(const struct sched *s, const struct shape *sh, size_t i,
 uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from)
 {
 	const struct shape *sh = &s->shapes[shape];
-	uint32_t leaf;
+	uint32_t leaf = from > sh->first ? from : sh->first;
 
-	if (sh->n_fit == 0)
+	if (sh->n_fit == 0 || leaf >= s->leaves)
 		return 0;
-	leaf = find_at(s, sh, 1, 0, s->leaves, from > sh->first ? from : sh->first);
+	if (!shape_in(sh, s->tree + (s->leaves + (size_t)leaf) * VEC)) /* mostly the place remembered is right */
+		leaf = find_at(s, sh, 1, 0, s->leaves, leaf + 1);
 	return leaf == NONE ? 0 : node_of_leaf(s, leaf);
 }
 

@@ -67,41 +67,77 @@ static uint64_t dominant(const struct sched *s, const struct variant *v)
 	return rate;
 }
 
-static void ns_charge(struct nspace *n, uint64_t add, uint64_t sub)
+static uint64_t charged(const struct nspace *n, uint64_t add, uint64_t sub)
 {
-	n->usage = n->usage > UINT64_MAX - add ? UINT64_MAX : n->usage + add;
-	n->usage = n->usage > sub ? n->usage - sub : 0;
-	n->share = n->usage / n->weight;
+	uint64_t usage = n->usage > UINT64_MAX - add ? UINT64_MAX : n->usage + add;
+
+	return usage > sub ? usage - sub : 0;
 }
 
-/* ---- a node's leases, by expected end (any moment first), then id ---- */
+/* ---- a node's leases by (end, id): a treap, its priorities a mix of the slot ---- */
 
-static bool ends_before(const struct lease *a, const struct lease *b)
+static bool ends_before(const struct ending *a, const struct ending *b)
 {
 	return a->end_ns != b->end_ns ? a->end_ns < b->end_ns : a->id < b->id;
 }
 
-static void list_in(struct sched *s, uint32_t lease)
+static uint64_t ends_prio(uint32_t x)
 {
-	struct lease *l = &s->leases[lease];
-	struct node *n = &s->nodes[l->node];
-	uint32_t at = n->leases_last; /* insert behind it: new leases mostly end last */
-
-	while (at != 0 && ends_before(l, &s->leases[at]))
-		at = s->leases[at].prev;
-	l->prev = at;
-	l->next = at == 0 ? n->leases : s->leases[at].next;
-	*(at == 0 ? &n->leases : &s->leases[at].next) = lease;
-	*(l->next == 0 ? &n->leases_last : &s->leases[l->next].prev) = lease;
+	return prng_mix(0x656e64, x, 2);
 }
 
-static void list_out(struct sched *s, uint32_t lease)
+uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease)
 {
-	struct lease *l = &s->leases[lease];
-	struct node *n = &s->nodes[l->node];
+	uint32_t x = s->nodes[node].ends_root, best = 0;
 
-	*(l->prev == 0 ? &n->leases : &s->leases[l->prev].next) = l->next;
-	*(l->next == 0 ? &n->leases_last : &s->leases[l->next].prev) = l->prev;
+	while (x != 0) {
+		bool right = lease != 0 && !ends_before(&s->ends[lease], &s->ends[x]);
+
+		if (!right)
+			best = x;
+		x = s->ends[x].kid[right];
+	}
+	return best;
+}
+
+static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
+{
+	struct ending *e = s->ends;
+	uint32_t *at = &s->nodes[node].ends_root, *side[2] = { &e[x].kid[0], &e[x].kid[1] }, y;
+	const uint64_t prio = ends_prio(x);
+
+	while (*at != 0 && ends_prio(*at) >= prio)
+		at = &e[*at].kid[ends_before(&e[*at], &e[x])];
+	y = *at;
+	*at = x;
+	while (y != 0) { /* split what was there around x */
+		bool before = ends_before(&e[y], &e[x]);
+
+		*side[!before] = y;
+		side[!before] = &e[y].kid[before];
+		y = *side[!before];
+	}
+	*side[0] = *side[1] = 0;
+}
+
+static void ends_remove(struct sched *s, uint32_t node, uint32_t x)
+{
+	struct ending *e = s->ends;
+	uint32_t *at = &s->nodes[node].ends_root, a = e[x].kid[0], b = e[x].kid[1];
+
+	while (*at != x) {
+		CHECK(*at != 0);
+		at = &e[*at].kid[ends_before(&e[*at], &e[x])];
+	}
+	while (a != 0 && b != 0) { /* merge what hung below it */
+		bool left = ends_prio(a) >= ends_prio(b);
+		uint32_t *kid = left ? &e[a].kid[1] : &e[b].kid[0];
+
+		*at = left ? a : b;
+		at = kid;
+		*(left ? &a : &b) = *kid;
+	}
+	*at = a != 0 ? a : b;
 }
 
 /* ---- the calls ---- */
@@ -115,7 +151,7 @@ static uint32_t lease_fill(struct sched *s, uint64_t id, const struct sched_plac
 	CHECK(id != 0 && map_get(&s->lease_map, id) == 0 && s->n_leases < s->lim.leases_max);
 	CHECK(p->n_devices <= DEVICES_PER_LEASE_MAX);
 	if (x != 0)
-		s->leases_free = s->leases[x].next;
+		s->leases_free = s->leases[x].stop_next;
 	else
 		x = ++s->leases_top;
 	l = &s->leases[x];
@@ -126,9 +162,9 @@ static uint32_t lease_fill(struct sched *s, uint64_t id, const struct sched_plac
 		.variant = (uint8_t)p->variant,
 		.n_dev = (uint8_t)p->n_devices,
 		.granted_ns = now_ns,
-		.end_ns = run == 0 ? 0 : now_ns + run,
 		.rate = dominant(s, &s->groups[p->group].v[p->variant]),
 	};
+	s->ends[x] = (struct ending){ .end_ns = run == 0 ? 0 : now_ns + run, .id = id };
 	l->charge = fair_inflate(s, fair_units(l->rate, run == 0 ? UNKNOWN_RUN_NS : run), now_ns);
 	for (uint32_t i = 0; i < p->n_devices; i++)
 		s->lease_devs[(size_t)x * DEVICES_PER_LEASE_MAX + i] = (uint16_t)p->devices[i];
@@ -158,6 +194,7 @@ void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placeme
 {
 	struct group *g = &s->groups[p->group];
 	struct job *j = &s->jobs[g->job];
+	struct nspace *n;
 	struct shape *sh;
 	uint32_t x;
 
@@ -168,16 +205,18 @@ void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placeme
 	job_out(s, g->job);
 	group_out(s, p->group);
 	lease_hold(s, x, 1);
-	list_in(s, x);
+	ends_insert(s, s->leases[x].node, x);
 	g->n_leases++;
 	g->last_ns = now_ns > g->last_ns ? now_ns : g->last_ns;
 	g->turn = ++s->turn;
 	j->n_leases++;
 	j->last_ns = now_ns > j->last_ns ? now_ns : j->last_ns;
 	j->turn = s->turn;
-	ns_charge(&s->ns[j->ns], s->leases[x].charge, 0);
-	ns_allow(s, j->ns);
 	group_in(s, p->group);
+	n = &s->ns[j->ns];
+	n->usage = charged(n, s->leases[x].charge, 0);
+	n->share = n->usage / n->weight;
+	ns_allow(s, j->ns);
 	job_in(s, g->job);
 	sh = &s->shapes[g->v[p->variant].shape];
 	if (sh->n_fit > 0) /* so that the next search starts where this one ended */
@@ -219,24 +258,19 @@ void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns)
 	real = fair_inflate(s, fair_units(l->rate, now_ns > l->granted_ns ? now_ns - l->granted_ns : 0), now_ns);
 	was = l->charge;
 	limited = !job_may(j);
-	if (limited)
-		job_out(s, g->job);
-	else
-		ns_out(s, j->ns);
 	lease_hold(s, x, -1);
-	list_out(s, x);
+	ends_remove(s, s->leases[x].node, x);
 	if (l->stopping)
 		stop_unlink(s, x);
 	g->n_leases--;
 	j->n_leases--;
-	ns_charge(&s->ns[j->ns], real, was);
-	ns_allow(s, j->ns);
-	if (limited)
+	ns_refair(s, j->ns, charged(&s->ns[j->ns], real, was));
+	if (limited) { /* it may again */
+		job_out(s, g->job);
 		job_in(s, g->job);
-	else
-		ns_in(s, j->ns);
+	}
 	map_del(&s->lease_map, lease);
-	*l = (struct lease){ .next = s->leases_free };
+	*l = (struct lease){ .stop_next = s->leases_free };
 	s->leases_free = x;
 	s->n_leases--;
 }
@@ -248,8 +282,8 @@ void sched_lease_stopping(struct sched *s, uint64_t lease)
 	CHECK(x != 0);
 	if (s->leases[x].stopping)
 		return;
-	list_out(s, x);
-	s->leases[x].end_ns = 0;
-	list_in(s, x);
+	ends_remove(s, s->leases[x].node, x);
+	s->ends[x].end_ns = 0;
+	ends_insert(s, s->leases[x].node, x);
 	stop_link(s, x);
 }

@@ -157,16 +157,15 @@ uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns)
 
 /* ---- reservation and backfill ---- */
 
-/* Give back what ends by r->at_ns, or, when that is unset, until the shape fits; tells that time. */
+/* Leases in the order of their ends: give back until the shape fits, and what ends at that same time. */
 static bool reserve_on(const struct sched *s, struct reservation *r, uint32_t shape, uint32_t node, uint64_t now_ns)
 {
-	uint32_t l = s->nodes[node].leases;
 	bool holds = false;
 
 	sim_from(&r->then, s, node);
 	r->at_ns = now_ns;
-	for (; l != 0; l = s->leases[l].next) {
-		uint64_t end = s->leases[l].end_ns > now_ns ? s->leases[l].end_ns : now_ns;
+	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
+		uint64_t end = s->ends[l].end_ns > now_ns ? s->ends[l].end_ns : now_ns;
 
 		if (holds && end > r->at_ns)
 			break;
@@ -191,7 +190,7 @@ static uint32_t stopping_node(const struct sched *s, uint32_t shape)
 		if (s->nodes[node].state != WIRE__NODE_SET__STATE__UP || (best != 0 && node >= best))
 			continue;
 		sim_from(&m, s, node);
-		for (uint32_t k = s->nodes[node].leases; k != 0; k = s->leases[k].next)
+		for (uint32_t k = lease_after(s, node, 0); k != 0; k = lease_after(s, node, k))
 			if (s->leases[k].stopping)
 				sim_give(&m, k);
 		if (sim_holds(&m, shape))
@@ -301,7 +300,7 @@ static uint64_t copies(const struct sim *m, const struct shape *sh)
 static void sim_stopped(struct sim *m, const struct sched *s, uint32_t node)
 {
 	sim_from(m, s, node);
-	for (uint32_t l = s->nodes[node].leases; l != 0; l = s->leases[l].next)
+	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l))
 		if (s->leases[l].stopping)
 			sim_give(m, l);
 }
@@ -381,7 +380,7 @@ static bool choose_victims(const struct sched *s, const struct shape *sh, uint64
 		sim_eff(&m, eff);
 		for (uint32_t i = 1; i < sh->n_lanes; i++)
 			lack[i] = sh->need[i] * want > eff[sh->lane[i]] ? sh->need[i] * want - eff[sh->lane[i]] : 0;
-		for (uint32_t l = s->nodes[c->node].leases; l != 0; l = s->leases[l].next) {
+		for (uint32_t l = lease_after(s, c->node, 0); l != 0; l = lease_after(s, c->node, l)) {
 			uint64_t w = is_victim(s, l) && !chosen(c, l) ? worth(s, sh, lack, l) : 0;
 
 			if (w > most || (w > 0 && w == most && better_victim(s, l, best))) {

@@ -100,8 +100,7 @@ struct node {
 	uint64_t able[VEC]; /* the same with nothing leased */
 	uint32_t dev_lanes; /* bit by lane */
 	uint32_t n_dev, leaf;
-	uint32_t leases, n_leases; /* first of the list, by expected end */
-	uint32_t leases_last;
+	uint32_t ends_root, n_leases; /* its leases: lease_after() */
 };
 
 struct nspace {
@@ -143,13 +142,19 @@ struct group {
 
 struct lease {
 	uint64_t id;
-	uint32_t group, node, prev, next; /* on the node */
+	uint32_t group, node;
 	uint8_t variant, n_dev;
 	bool stopping;
-	uint32_t stop_prev, stop_next;
-	uint64_t granted_ns, end_ns; /* expected; 0: any moment */
+	uint32_t stop_prev, stop_next; /* stop_next: also of the free ones */
+	uint64_t granted_ns;
 	uint64_t charge;	     /* inflated, to be corrected at the end */
 	uint64_t rate;
+};
+
+/* A lease among those of its node, in a treap by (end, id): apart from struct lease, because walking it touches little. */
+struct ending {
+	uint64_t end_ns, id; /* expected end; 0: any moment */
+	uint32_t kid[2];
 };
 
 struct kind {
@@ -202,6 +207,7 @@ struct sched {
 	uint16_t *lease_devs; /* DEVICES_PER_LEASE_MAX each: indexes */
 	uint32_t leases_top, leases_free, n_leases, stopping;
 	struct map lease_map;
+	struct ending *ends; /* by lease slot */
 
 	struct kind *kinds;
 	uint32_t kinds_top, kind_newest, kind_oldest, n_kinds;
@@ -289,6 +295,7 @@ void job_out(struct sched *s, uint32_t job);
 void job_in(struct sched *s, uint32_t job);
 void ns_out(struct sched *s, uint32_t ns);
 void ns_in(struct sched *s, uint32_t ns);
+void ns_refair(struct sched *s, uint32_t ns, uint64_t usage); /* usage or allow changed, nothing else */
 void group_out(struct sched *s, uint32_t group); /* its job must be out */
 void group_in(struct sched *s, uint32_t group);
 uint32_t ns_find(const struct sched *s, const char *name); /* 0: unknown */
@@ -317,7 +324,10 @@ uint64_t kind_key(const char *kind, uint32_t variant); /* never 0 */
 uint32_t kind_touch(struct sched *s, uint64_t key); /* the slot, made when new, as the newest; 0 no room */
 uint64_t kind_quantile_ns(const struct sched *s, uint64_t key, uint32_t milli);
 
-/* ---- fair share: sched_lease.c ---- */
+/* ---- leases and fair share: sched_lease.c ---- */
+
+/* The next lease of the node by (expected end, id) after this one; 0 the first. */
+uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease);
 
 uint64_t fair_inflate(const struct sched *s, uint64_t units, uint64_t now_ns);
 
