@@ -70,7 +70,7 @@ static void check_node(const struct sched *s, uint32_t node)
 		amounts_eff(s, node, free, used, eff);
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		CHECK(free[l] == n->free[l] && eff[l] == n->eff[l]);
-		CHECK(s->tree[(s->leaves + (size_t)n->leaf) * VEC + l] == eff[l]);
+		CHECK(!n->known || s->tree[(s->leaves + (size_t)n->leaf) * VEC + l] == eff[l]);
 	}
 	for (uint32_t k = 0; k < n->n_dev; k++)
 		CHECK(used[k] == node_used(s, node)[k]);
