@@ -121,8 +121,8 @@ bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__
 		     char *why, size_t why_bytes);
 
 /* The earliest time at which `tasks` tasks of `kind` with these needs would all have finished if submitted at now_ns with
- * this class and deadline, given what runs, what waits before it and the learned run times (its 90 % quantile);
- * 0 when nothing is known of its run time. For admission of realtime jobs and for `osier plan`. */
+ * this class and deadline, given what runs, what waits before it and the learned run times (90 % quantiles);
+ * 0 when nothing is known of its run time, UINT64_MAX when no node that is up, or the quota, allows it. For admission of realtime jobs and for `osier plan`. */
 uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool realtime, uint32_t priority,
 				  uint64_t deadline_ns, const char *namespace_, const char *kind,
 				  const Wire__Variant *const *variants, size_t n_variants, uint64_t tasks);
@@ -146,11 +146,11 @@ enum wait_reason {
 struct sched_holder { uint64_t lease, job; uint64_t amount; uint64_t until_ns; /* expected, 0 unknown */ };
 struct sched_why {
 	enum wait_reason reason;
-	uint32_t resource;		  /* index of the scarce resource, for RESOURCES and QUOTA */
-	uint64_t needs, free, capacity;	  /* of it, on the nearest-fitting node */
-	uint32_t node;			  /* that node */
-	uint64_t groups_before, tasks_before; /* BEHIND */
-	uint64_t blocking_job;		  /* RESERVED, BEHIND: the first of them */
+	uint32_t resource;		  /* index of the scarce resource, for RESOURCES, QUOTA and TOO_LARGE */
+	uint64_t needs, free, capacity;	  /* of it, on the nearest-fitting node; QUOTA: of the namespace */
+	uint32_t node;			  /* that node; DRAINED, RESERVED: the one in question; else 0 */
+	uint64_t groups_before, tasks_before; /* QUOTA, RESOURCES, RESERVED, BEHIND: what comes first in the order */
+	uint64_t blocking_job;		  /* the first of them; RESERVED: who holds the reservation */
 	uint64_t start_ns;		  /* expected start, 0 unknown */
 	/* The smallest change that would start it now: ask for no more than `fits_amount` of `resource` (0: would not
 	 * help), or end `holders[0]`. */

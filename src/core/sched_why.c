@@ -67,7 +67,7 @@ static void slots_later(const struct sched *s, const uint64_t *need, bool realti
 {
 	for (uint32_t node = 1; node <= s->node_top && k->used < SLOTS_MAX; node++) {
 		struct sim m;
-		uint64_t had, at = now_ns;
+		uint64_t had = 0, at = now_ns;
 
 		if (!s->nodes[node].known || s->nodes[node].state != WIRE__NODE_SET__STATE__UP)
 			continue;
@@ -92,32 +92,61 @@ static void slots_later(const struct sched *s, const uint64_t *need, bool realti
 	}
 }
 
-/* Time that waiting groups which come first will take of such allotments, summed. Of the need of each, the largest part
- * of ours counts; unknown run times count like ours. */
-static uint64_t work_before(const struct sched *s, const uint64_t *need, bool realtime, uint32_t priority, uint64_t deadline_ns,
-	uint64_t run_ns)
+/* What would come first: a group that waits, or something new. */
+struct claim {
+	uint32_t group; /* 0: something new, of */
+	bool realtime;
+	uint32_t priority;
+	uint64_t deadline_ns;
+};
+
+static bool group_before(const struct sched *s, uint32_t a, uint32_t b)
 {
-	const uint64_t due = deadline_ns == 0 ? UINT64_MAX : deadline_ns;
+	const struct group *x = &s->groups[a], *y = &s->groups[b];
+	const struct job *p = &s->jobs[x->job], *q = &s->jobs[y->job];
+
+	if (x->job == y->job)
+		return s->group_order.cmp(s, a, b) < 0;
+	if (p->realtime != q->realtime)
+		return p->realtime;
+	if (!p->realtime && p->ns != q->ns)
+		return s->ns_fair.cmp(s, p->ns, q->ns) < 0;
+	return s->job_order.cmp(s, x->job, y->job) < 0;
+}
+
+static bool comes_before(const struct sched *s, uint32_t group, const struct claim *c)
+{
+	const struct job *j = &s->jobs[s->groups[group].job];
+
+	if (!s->groups[group].in || !j->in)
+		return false;
+	if (c->group != 0)
+		return c->group != group && group_before(s, group, c->group);
+	if (c->realtime)
+		return j->realtime && j->k_deadline <= (c->deadline_ns == 0 ? UINT64_MAX : c->deadline_ns);
+	return j->realtime || j->priority >= c->priority;
+}
+
+/* Time that what comes first will take of such allotments, summed. Of the need of each, the largest part of ours
+ * counts; unknown run times count like ours. */
+static uint64_t work_before(const struct sched *s, const uint64_t *need, const struct claim *c, uint64_t run_ns)
+{
 	unsigned __int128 sum = 0;
 
-	for (uint32_t x = 1; x <= s->jobs_top; x++) {
-		const struct job *j = &s->jobs[x];
+	for (uint32_t g = 1; g <= s->groups_top; g++) {
+		const struct group *p = &s->groups[g];
+		uint64_t run, part = 0;
 
-		if (j->id == 0 || !j->in || (realtime && (!j->realtime || j->k_deadline > due)) ||
-			(!realtime && !j->realtime && j->priority < priority))
+		if (p->job == 0 || !comes_before(s, g, c))
 			continue;
-		for (uint32_t g = j->groups; g != 0; g = s->groups[g].next) {
-			const struct group *p = &s->groups[g];
-			uint64_t run = kind_quantile_ns(s, p->v[0].kind, 900), part = 0;
+		run = kind_quantile_ns(s, p->v[0].kind, 900);
+		for (uint32_t i = 0; i < p->v[0].n; i++) {
+			uint64_t ours = need[p->v[0].lane[i]];
+			uint64_t ratio = ours == 0 ? 0 : (uint64_t)(((unsigned __int128)p->v[0].amount[i] << 10) / ours);
 
-			for (uint32_t i = 0; i < p->v[0].n; i++) {
-				uint64_t ours = need[p->v[0].lane[i]];
-				uint64_t ratio = ours == 0 ? 0 : (uint64_t)(((unsigned __int128)p->v[0].amount[i] << 10) / ours);
-
-				part = ratio > part ? ratio : part;
-			}
-			sum += (unsigned __int128)p->n_ready * (run == 0 ? run_ns : run) / 1024 * part;
+			part = ratio > part ? ratio : part;
 		}
+		sum += (unsigned __int128)p->n_ready * (run == 0 ? run_ns : run) * part / 1024;
 	}
 	return sum > UINT64_MAX / 4 ? UINT64_MAX / 4 : (uint64_t)sum;
 }
@@ -169,19 +198,17 @@ uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool r
 	uint64_t deadline_ns, const char *namespace_, const char *kind, const Wire__Variant *const *variants, size_t n_variants,
 	uint64_t tasks)
 {
+	const struct claim mine = { 0, realtime, priority, deadline_ns };
 	const uint32_t ns = ns_find(s, namespace_);
 	uint64_t best = 0;
 
 	for (size_t v = 0; v < n_variants; v++) {
 		uint64_t need[VEC], run = kind_quantile_ns(s, kind_key(kind, (uint32_t)v), 900), at;
-		struct slots k;
+		struct slots k = { .used = 0 };
 		bool allowed = true;
 
 		if (run == 0)
 			continue;
-		k.used = 0;
-		k.total = 0;
-		memset(k.n, 0, sizeof(k.n));
 		if (needs_read(s, variants[v], need)) {
 			for (uint32_t l = 1; l < s->n_lanes && ns != 0; l++)
 				allowed = allowed && need[l] <= s->ns[ns].quota[l];
@@ -190,7 +217,7 @@ uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool r
 				slots_later(s, need, realtime, now_ns, &k);
 			}
 		}
-		at = finish_ns(&k, now_ns, work_before(s, need, realtime, priority, deadline_ns, run), run, tasks);
+		at = finish_ns(&k, now_ns, work_before(s, need, &mine, run), run, tasks);
 		best = best == 0 || at < best ? at : best;
 	}
 	return best;
@@ -229,20 +256,6 @@ static void holder_add(const struct sched *s, const struct holders *h, uint32_t 
 	o->holders[at] = it;
 }
 
-static bool group_before(const struct sched *s, uint32_t a, uint32_t b)
-{
-	const struct group *x = &s->groups[a], *y = &s->groups[b];
-	const struct job *p = &s->jobs[x->job], *q = &s->jobs[y->job];
-
-	if (x->job == y->job)
-		return s->group_order.cmp(s, a, b) < 0;
-	if (p->realtime != q->realtime)
-		return p->realtime;
-	if (!p->realtime && p->ns != q->ns)
-		return s->ns_fair.cmp(s, p->ns, q->ns) < 0;
-	return s->job_order.cmp(s, x->job, y->job) < 0;
-}
-
 static void count_before(const struct sched *s, uint32_t group, struct sched_why *out)
 {
 	uint32_t first = 0;
@@ -250,7 +263,7 @@ static void count_before(const struct sched *s, uint32_t group, struct sched_why
 	for (uint32_t g = 1; g <= s->groups_top; g++) {
 		const struct group *p = &s->groups[g];
 
-		if (g == group || p->job == 0 || !p->in || !s->jobs[p->job].in || !group_before(s, g, group))
+		if (p->job == 0 || !comes_before(s, g, &(struct claim){ .group = group }))
 			continue;
 		out->groups_before++;
 		out->tasks_before += p->n_ready;
@@ -398,7 +411,8 @@ static void why_resources(const struct sched *s, uint32_t group, uint32_t v, uin
 	const struct shape *sh = &s->shapes[p->shape];
 	const struct job *j = &s->jobs[s->groups[group].job];
 	struct holders h = { .out = out };
-	uint64_t run = kind_quantile_ns(s, p->kind, 900), need[VEC] = { 0 };
+	uint64_t run = kind_quantile_ns(s, p->kind, 900), need[VEC] = { 0 }, at;
+	struct slots k = { .used = 0 };
 
 	out->reason = WAIT_RESOURCES;
 	if (!nearest(s, p->shape, false, out))
@@ -407,21 +421,21 @@ static void why_resources(const struct sched *s, uint32_t group, uint32_t v, uin
 	for (uint32_t l = lease_after(s, out->node, 0); l != 0; l = lease_after(s, out->node, l))
 		holder_add(s, &h, l, now_ns);
 	for (uint32_t x = 1; x <= s->node_top; x++) {
-		uint64_t at = shape_in(sh, s->nodes[x].able) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
-
+		at = shape_in(sh, s->nodes[x].able) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
 		if (at != 0 && (out->start_ns == 0 || at < out->start_ns))
 			out->start_ns = at;
 	}
-	if (out->groups_before == 0 || out->start_ns == 0)
+	if (out->groups_before == 0)
 		return;
-	if (run == 0) {
-		out->start_ns = 0; /* others first, and nothing to go by */
+	out->start_ns = 0; /* others come first: only run times can tell */
+	if (run == 0)
 		return;
-	}
 	for (uint32_t i = 1; i < sh->n_lanes; i++)
 		need[sh->lane[i]] = sh->need[i];
-	run = out->tasks_before * run;
-	out->start_ns += work_before(s, need, j->realtime, j->priority, j->deadline_ns, 0) / (shape_room(s, p->shape) + 1) / 2;
+	slots_now(s, need, j->realtime, now_ns, &k);
+	slots_later(s, need, j->realtime, now_ns, &k);
+	at = finish_ns(&k, now_ns, work_before(s, need, &(struct claim){ .group = group }, run), run, 1);
+	out->start_ns = at == UINT64_MAX ? 0 : at - run;
 }
 
 bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out)
@@ -467,6 +481,7 @@ bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sc
 	}
 	verdict = pick_explained(s, now_ns, &p, &victim, &res);
 	out->reason = verdict == SCHED_PLACE && p.group == group ? WAIT_NEXT : WAIT_BEHIND;
+	out->start_ns = out->reason == WAIT_NEXT ? now_ns : 0;
 	for (uint32_t v = 0; v < g->n_variants; v++) {
 		uint32_t node = group_permits(s, g, v) ? shape_find(s, g->v[v].shape, 0) : 0;
 
