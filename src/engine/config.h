@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config - the node's own configuration, STATE/config.yaml: strict, every mistake with its line.
+ *
+ * Not job files (core/jobspec). Everything has a default, so an absent file is a complete configuration.
+ * Pure but for config_load(), which reads one file. Keys:
+ *
+ *	name: press-4                       # the node's name; default: the host name
+ *	labels: {hall: north}
+ *	capacity: {cpu: 6, memory: 12GiB}   # instead of what was probed; named pools are made here too: {licence: 3}
+ *	devices:
+ *	  add: [{resource: laser, id: L-17, model: TruMark 6030, share: 1}]   # share: how much of 1 it offers
+ *	  hide: [GPU-3f2a, gpu/1]           # by id or resource/index, as `osier nodes --resources` shows them
+ *	  rename: {gpu/0: vision, fpga: accel}   # a device, or a whole resource
+ *	namespaces: {team-a: {weight: 3, quota: {cpu: 8, memory: 16GiB}}}
+ *	history: {age: 30d, bytes: 1GiB}    # finished jobs beyond either are forgotten, oldest first
+ *	blobs: {age: 7d, bytes: 10GiB}      # blobs that no kept job names
+ *	limits: {memory: 8GiB, jobs: 100000, leases: 65536, reserve: 64MiB}
+ */
+#ifndef OSIER_ENGINE_CONFIG_H
+#define OSIER_ENGINE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/jobspec.h"
+
+#define CONFIG_NAME_MAX 63u
+
+struct config_amount {
+	const char *resource;
+	uint64_t amount; /* memory, disk: bytes; else thousandths */
+};
+
+struct config_device {
+	const char *resource, *id, *model;
+	uint64_t milli;
+};
+
+struct config_rename {
+	const char *from, *to;
+};
+
+struct config_namespace {
+	const char *name;
+	uint32_t weight;
+	struct config_amount *quota;
+	size_t n_quota;
+};
+
+struct config {
+	const char *name; /* "": the host name */
+	struct config_rename *labels; /* from: key, to: value */
+	size_t n_labels;
+	struct config_amount *capacity;
+	size_t n_capacity;
+	struct config_device *add;
+	size_t n_add;
+	const char **hide;
+	size_t n_hide;
+	struct config_rename *rename;
+	size_t n_rename;
+	struct config_namespace *namespaces;
+	size_t n_namespaces;
+	uint64_t history_age_ns, history_bytes;
+	uint64_t blobs_age_ns, blobs_bytes;
+	uint64_t memory_bytes; /* address space of the core; pages are used as needed */
+	uint32_t jobs_max, leases_max; /* 0: engine_limits_default() */
+	uint64_t disk_reserve_bytes;   /* submissions are refused when less is free */
+};
+
+void config_default(struct config *c);
+
+/* Fill in *c from a document (NULL: the defaults); lists live in the arena, names are
+ * the document's. < 0: ERR_INVALID, the message begins
+ * with "SOURCE:LINE:COLUMN: ", or ERR_FULL. */
+int config_from_doc(struct arena *a, const struct doc *root, const char *source, struct config *c, struct err *e);
+
+/* Read the file. `optional`: an absent file gives the defaults. */
+int config_load(struct arena *a, const char *path, bool optional, struct config *c, struct err *e);
+
+/* "1.5", "12GiB", "30d": < 0 when it is none. Bytes take K, M, G, T with iB or B or nothing (all binary but KB, MB, GB, TB);
+ * times ms, s, m, h, d. */
+int config_bytes(const char *text, uint64_t *out);
+int config_milli(const char *text, uint64_t *out);
+int config_ns(const char *text, uint64_t *out);
+
+#endif

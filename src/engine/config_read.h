@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config_read - reading values out of the configuration's document, each mistake told with its line. Pure.
+ */
+#ifndef OSIER_ENGINE_CONFIG_READ_H
+#define OSIER_ENGINE_CONFIG_READ_H
+
+#include <stdbool.h>
+
+#include "core/jobspec.h"
+
+struct config_reader {
+	struct arena *arena;
+	const char *source;
+	struct err *err;
+};
+
+/* "SOURCE:LINE:COLUMN: 'KEY' is FOUND, expected EXPECTED". Returns -1. */
+int config_bad(struct config_reader *r, const struct doc *d, const char *expected);
+
+/* It is a map, with none but these keys (NULL ends them), none of them twice. An unknown one is told with "did you mean". */
+int config_map(struct config_reader *r, const struct doc *d, const char *expected, const char *const *keys);
+const struct doc *config_child(const struct doc *map, const char *key);
+
+/* A scalar of min to max bytes without control characters, copied into the arena. */
+int config_text(struct config_reader *r, const struct doc *d, size_t min, size_t max, const char **out);
+int config_text_of(struct config_reader *r, const struct doc *map, const char *key, bool required, const char **out);
+
+/* A whole number in [min, max]. */
+int config_count(struct config_reader *r, const struct doc *d, uint64_t min, uint64_t max, uint64_t *out);
+
+/* An amount of the resource: a size for memory and disk, else a number with up to three decimals, in thousandths. */
+int config_amount_of(struct config_reader *r, const struct doc *d, const char *resource, uint64_t *out);
+
+/* A name: letters, digits, '-', '_', '.', beginning with a letter or digit. key_name checks the key of d. */
+int config_name_ok(struct config_reader *r, const struct doc *d, const char *name);
+int config_key_name(struct config_reader *r, const struct doc *d, const char *what);
+
+#endif
