@@ -1,0 +1,732 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec - runs, and what the keeper says of them; see exec.h. */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "engine/exec_int.h"
+#include "wire/entry.h"
+
+/* ---- runs ---- */
+
+static struct run **bucket(struct exec *x, uint64_t lease)
+{
+	return &x->hash[lease & (RUN_HASH - 1)];
+}
+
+struct run *run_find(struct exec *x, uint64_t lease)
+{
+	struct run *r = *bucket(x, lease);
+
+	while (r && r->lease != lease)
+		r = r->hash_next;
+	return r;
+}
+
+void run_touch(struct exec *x, struct run *r)
+{
+	if (r->touched)
+		return;
+	r->touched = true;
+	r->touch_next = x->touched;
+	x->touched = r;
+}
+
+struct results *run_results(struct exec *x, struct run *r)
+{
+	if (!r->res)
+		r->res = x->n_spare ? x->spare[--x->n_spare] : results_new();
+	return r->res;
+}
+
+static void results_back(struct exec *x, struct run *r)
+{
+	if (!r->res)
+		return;
+	results_clear(r->res);
+	if (x->n_spare < sizeof(x->spare) / sizeof(x->spare[0]))
+		x->spare[x->n_spare++] = r->res;
+	else
+		results_free(r->res);
+	r->res = NULL;
+}
+
+static struct run *run_new(struct exec *x, const struct lease_view *v)
+{
+	struct run *r = x->free_runs, **b = bucket(x, v->id.v);
+	struct refusal *refused = r ? r->refused : NULL;
+	uint32_t max = r ? r->max_refused : 0;
+
+	if (r)
+		x->free_runs = r->hash_next;
+	else
+		r = malloc(sizeof(*r));
+	CHECK(r);
+	memset(r, 0, sizeof(*r));
+	r->refused = refused;
+	r->max_refused = max;
+	r->x = x;
+	r->lease = v->id.v;
+	r->job = v->job.v;
+	r->step = v->step;
+	r->variant = v->variant;
+	r->first = v->first;
+	r->end = v->first + v->count;
+	r->next = r->told = r->sent = r->durable = v->cursor;
+	r->granted_ns = v->granted_ns;
+	r->n_devices = v->n_devices;
+	memcpy(r->devices, v->devices, v->n_devices * sizeof(r->devices[0]));
+	r->begun = r->refused_at = UINT64_MAX;
+	r->received = v->cursor;
+	r->parked_end = &r->parked;
+	r->hash_next = *b;
+	*b = r;
+	x->n_runs++;
+	return r;
+}
+
+static void run_free(struct exec *x, struct run *r)
+{
+	struct run **p = bucket(x, r->lease);
+
+	CHECK(!r->gathering && !r->touched && !r->waiting && !r->slot);
+	while (*p != r)
+		p = &(*p)->hash_next;
+	*p = r->hash_next;
+	parked_drop(r);
+	results_back(x, r);
+	spec_release(&r->spec);
+	r->hash_next = x->free_runs;
+	x->free_runs = r;
+	x->n_runs--;
+}
+
+/* The job's side of the run: specification, submitter, timeouts as they are now. */
+static int run_know(struct exec *x, struct run *r, struct err *e)
+{
+	struct job_view job;
+	struct step_view step;
+
+	if (spec_hold(x->n->specs, x->n->engine, (job_id){ r->job }, &r->spec, e) < 0)
+		return -1;
+	if (!engine_job(x->n->engine, (job_id){ r->job }, &job) ||
+	    !engine_step(x->n->engine, (job_id){ r->job }, r->step, &step) || r->step >= r->spec.spec->n_steps ||
+	    r->variant >= r->spec.spec->steps[r->step]->n_variants)
+		return err_set(e, ERR_CORRUPT, "the lease does not fit its job's specification");
+	r->s = r->spec.spec->steps[r->step];
+	r->v = r->s->variants[r->variant];
+	r->uid = job.uid;
+	r->gid = job.gid;
+	r->run_timeout_ns = step.run_timeout_ns;
+	return 0;
+}
+
+/* ---- results to the core ---- */
+
+uint64_t slot_who(const struct slot *s)
+{
+	return s ? (s->worker.link ? s->worker.generation << 16 : 0) | s->id : 0;
+}
+
+void run_tell(struct exec *x, struct run *r)
+{
+	Wire__Results m;
+
+	if (!r->res || r->res->n == 0)
+		return;
+	results_message(r->res, &m);
+	m.lease = r->lease;
+	m.first = r->told;
+	r->told += r->res->n;
+	round_results(x->n, &m, r->res->small, r->res->small_bytes, slot_who(r->slot));
+	results_back(x, r);
+}
+
+static void run_end(struct exec *x, struct run *r)
+{
+	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
+	struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &m };
+	struct slot *s = r->slot;
+
+	m.lease = r->lease;
+	m.reason = r->reason;
+	m.note = r->note;
+	round_command(x->n, &cmd, NULL, 0, NULL);
+	/* A worker's own EXITED, and STOPPED, are acknowledged by the index of a worker. */
+	if (r->stopped || r->exited)
+		round_hold_ack(x->n, (lease_id){ r->lease }, 0, 0);
+	r->slot = NULL;
+	if (s) {
+		s->run = NULL;
+		slot_give(x, s);
+	}
+	run_free(x, r);
+}
+
+/* Everything that is to be said of the run was said. */
+static bool run_over(const struct run *r)
+{
+	if (r->parked || r->gathering)
+		return false;
+	if (r->stopped)
+		return true;
+	return r->next == r->end && !r->stopping;
+}
+
+void exec_round(struct exec *x)
+{
+	while (x->touched) {
+		struct run *r = x->touched;
+
+		x->touched = r->touch_next;
+		r->touched = false;
+		run_tell(x, r);
+		if (run_over(r))
+			run_end(x, r);
+	}
+}
+
+bool exec_has_more(const struct exec *x)
+{
+	return x->touched != NULL;
+}
+
+void run_refuse(struct exec *x, struct run *r, uint64_t index, const char *note)
+{
+	uint32_t at = r->n_refused;
+
+	if (at == r->max_refused) {
+		r->max_refused = at ? at * 2 : 8;
+		r->refused = reallocarray(r->refused, r->max_refused, sizeof(*r->refused));
+		CHECK(r->refused);
+	}
+	while (at > 0 && r->refused[at - 1].index > index) {
+		r->refused[at] = r->refused[at - 1];
+		at--;
+	}
+	r->refused[at].index = index;
+	(void)snprintf(r->refused[at].note, sizeof(r->refused[at].note), "%s", note);
+	r->n_refused++;
+	run_refusals(x, r);
+}
+
+void run_refusals(struct exec *x, struct run *r)
+{
+	struct result_row row = { .outcome = WIRE__OUTCOME__CANNOT_START };
+
+	while (r->n_refused && r->refused[0].index <= r->next) {
+		if (r->refused[0].index == r->next) {
+			struct results *res = run_results(x, r);
+
+			results_row(res, &row);
+			results_note(res, r->refused[0].note);
+			r->next++;
+			if (r->received < r->next)
+				r->received = r->next;
+		}
+		r->n_refused--;
+		memmove(r->refused, r->refused + 1, r->n_refused * sizeof(*r->refused));
+	}
+	run_touch(x, r);
+}
+
+void run_stopped(struct exec *x, struct run *r, Wire__StopReason reason, const char *note)
+{
+	if (r->stopped)
+		return;
+	r->stopped = true;
+	if (!r->stopping || r->killed)
+		r->reason = reason;
+	if (note && !r->note[0])
+		(void)snprintf(r->note, sizeof(r->note), "%s", note);
+	run_touch(x, r);
+}
+
+/* ---- what a START is made of ---- */
+
+static bool indexed(void *ctx, const char *resource)
+{
+	const struct run *r = ctx;
+	const struct sched *s = engine_sched(r->x->n->engine);
+	struct sched_device_view d;
+
+	for (uint32_t k = 0; sched_device(s, NODE_THIS, k, &d); k++)
+		if (strcmp(sched_resource_name(s, d.resource), resource) == 0)
+			return true;
+	return false;
+}
+
+static void user_look_up(struct exec *x, uint32_t uid, uint32_t gid)
+{
+	char buf[4096];
+	struct passwd pw, *found = NULL;
+
+	if (x->user_known && x->user.uid == uid && x->user.gid == gid)
+		return;
+	x->user = (struct start_user){ .uid = uid, .gid = gid, .name = x->user_name, .home = x->user_home };
+	x->user_name[0] = x->user_home[0] = '\0';
+	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) == 0 && found) {
+		(void)snprintf(x->user_name, sizeof(x->user_name), "%s", pw.pw_name);
+		(void)snprintf(x->user_home, sizeof(x->user_home), "%s", pw.pw_dir);
+	}
+	x->user_known = true;
+}
+
+void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in *out)
+{
+	user_look_up(x, r->uid, r->gid);
+	r->building = task;
+	r->inline_bytes = 0;
+	*out = (struct start_in){ .spec = r->spec.spec,
+				  .step = r->step,
+				  .variant = r->v,
+				  .job = r->job,
+				  .attempt = r->lease,
+				  .task = task,
+				  .node = x->n->name,
+				  .user = x->user,
+				  .worker = r->s->worker != NULL,
+				  .has_gpus = indexed(r, "gpu"),
+				  .devices = r->devices,
+				  .n_devices = r->n_devices,
+				  .indexed = indexed,
+				  .source = source_find,
+				  .reduce = source_reduce,
+				  .line = source_line,
+				  .ctx = r,
+				  .run_timeout_ns = r->run_timeout_ns };
+}
+
+int exec_send(struct exec *x, const struct keeper_msg *m, struct err *e)
+{
+	return keeper_link_send(x->keeper, m, e);
+}
+
+/* ---- effects ---- */
+
+void run_begin(struct exec *x, struct run *r)
+{
+	if (!slot_take(x, r)) {
+		r->waiting = true;
+		r->wait_next = NULL;
+		*x->waiting_end = r;
+		x->waiting_end = &r->wait_next;
+		return;
+	}
+	if (r->s->worker)
+		worker_begin(x, r);
+	else
+		process_fill(x, r);
+}
+
+/* A slot became free. */
+static void serve_waiting(struct exec *x)
+{
+	while (x->waiting) {
+		struct run *r = x->waiting;
+
+		if (!slot_take(x, r))
+			return;
+		x->waiting = r->wait_next;
+		if (!x->waiting)
+			x->waiting_end = &x->waiting;
+		r->waiting = false;
+		if (r->s->worker)
+			worker_begin(x, r);
+		else
+			process_fill(x, r);
+	}
+}
+
+static void unwait(struct exec *x, struct run *r)
+{
+	struct run **p = &x->waiting;
+
+	while (*p != r)
+		p = &(*p)->wait_next;
+	*p = r->wait_next;
+	x->waiting_end = &x->waiting;
+	while (*x->waiting_end)
+		x->waiting_end = &(*x->waiting_end)->wait_next;
+	r->waiting = false;
+}
+
+void exec_start(struct exec *x, lease_id lease)
+{
+	struct lease_view v;
+	struct run *r;
+
+	if (!engine_lease(x->n->engine, lease, &v) || run_find(x, lease.v))
+		return;
+	r = run_take_up(x, &v);
+	/* A lease that was stopped before it began: exec_stop() follows. */
+	if (!v.stopping && !r->stopped)
+		run_begin(x, r);
+}
+
+struct run *run_take_up(struct exec *x, const struct lease_view *v)
+{
+	struct run *r = run_new(x, v);
+	struct err e;
+
+	if (run_know(x, r, &e) < 0)
+		run_stopped(x, r, WIRE__STOP_REASON__COULD_NOT_START, e.msg);
+	return r;
+}
+
+static uint32_t stop_signal(const struct run *r)
+{
+	if (r->reason == WIRE__STOP_REASON__PREEMPTED && r->s && r->s->checkpoint_signal)
+		return r->s->checkpoint_signal;
+	return SIGTERM;
+}
+
+void exec_stop(struct exec *x, lease_id lease, Wire__StopReason reason)
+{
+	struct run *r = run_find(x, lease.v);
+	struct keeper_msg m = { .kind = KEEPER_STOP, .lease = lease.v };
+	struct lease_view v;
+
+	if (!r) {
+		if (!engine_lease(x->n->engine, lease, &v))
+			return;
+		r = run_take_up(x, &v);
+	}
+	if (r->stopping || r->stopped)
+		return;
+	r->stopping = true;
+	r->reason = reason;
+	if (r->waiting)
+		unwait(x, r);
+	if (!r->slot) {
+		run_stopped(x, r, reason, NULL);
+		return;
+	}
+	m.u.stop.signal = stop_signal(r);
+	m.u.stop.grace_ns = r->s ? r->s->grace_ns : 0;
+	(void)exec_send(x, &m, NULL);
+}
+
+void exec_ack(struct exec *x, lease_id lease, uint64_t cursor, uint64_t who)
+{
+	struct keeper_msg m = { .kind = KEEPER_ACK, .lease = lease.v, .index = cursor - 1 };
+	struct slot *s = &x->slots[who & 0xffff];
+
+	if (who >> 16 == 0)
+		(void)exec_send(x, &m, NULL);
+	else if (s->worker.link && s->worker.generation == who >> 16)
+		worker_link_ack(s->worker.link, lease.v, cursor);
+}
+
+void exec_adjusted(struct exec *x, job_id job)
+{
+	for (size_t i = 0; i < RUN_HASH; i++) {
+		for (struct run *r = x->hash[i]; r; r = r->hash_next) {
+			struct keeper_msg m = { .kind = KEEPER_ADJUST, .lease = r->lease };
+			struct step_view step;
+
+			if (r->job != job.v || !r->slot || !r->s || !engine_step(x->n->engine, job, r->step, &step) ||
+			    step.run_timeout_ns == r->run_timeout_ns)
+				continue;
+			r->run_timeout_ns = step.run_timeout_ns;
+			m.u.adjust.timeout_ns = step.run_timeout_ns;
+			if (r->s->worker)
+				exec_timer_at(x, worker_due_ns(x, r));
+			else
+				(void)exec_send(x, &m, NULL);
+		}
+	}
+}
+
+int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room, struct err *e)
+{
+	struct run *r = run_find(x, lease.v);
+	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .lease = lease.v };
+
+	if (!r || !r->slot || task < r->next || task >= r->sent)
+		return err_set(e, ERR_NOTFOUND, "the task does not run");
+	if (r->s->worker)
+		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir, (unsigned long long)lease.v,
+			       (unsigned long long)KEEPER_INDEX_WORKER, stream ? "err" : "out");
+	else
+		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir, (unsigned long long)lease.v,
+			       (unsigned long long)task, stream ? "err" : "out");
+	return exec_send(x, &m, e);
+}
+
+/* ---- the keeper's words ---- */
+
+static void on_ready(struct exec *x, const struct keeper_msg *m)
+{
+	x->ready = true;
+	x->enforced = m->u.ready.enforced;
+	x->engines = m->u.ready.engines;
+	(void)snprintf(x->notice, sizeof(x->notice), "%s", m->u.ready.notice.p);
+}
+
+static void on_slot(struct exec *x, const struct keeper_msg *m, int fd)
+{
+	struct run *r = run_find(x, m->lease);
+	struct slot *s;
+
+	if (m->slot >= KEEPER_SLOTS_MAX) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	s = &x->slots[m->slot];
+	s->known = true;
+	if (m->slot >= x->slots_used)
+		x->slots_used = m->slot + 1;
+	if (!r || !r->recovering || r->slot) {
+		if (fd >= 0)
+			(void)close(fd);
+		return; /* exec_resume() lets it go */
+	}
+	r->seen = true;
+	r->slot = s;
+	s->run = r;
+	s->job = r->job;
+	s->step = r->step;
+	s->variant = r->variant;
+	s->uid = r->uid;
+	if (m->flags & KEEPER_WORKER) {
+		s->wants_worker = true;
+		if (fd >= 0)
+			worker_started(x, s, fd, true);
+	} else if (m->u.slot.last_index >= r->sent && m->u.slot.last_index < r->end) {
+		r->sent = m->u.slot.last_index + 1;
+	}
+}
+
+static void on_exited(struct exec *x, const struct keeper_msg *m)
+{
+	struct run *r = run_find(x, m->lease);
+	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
+
+	if (!r) {
+		/* A lease that is over: its results are durable or refused. */
+		(void)exec_send(x, &ack, NULL);
+		return;
+	}
+	r->seen = true;
+	if (m->flags & KEEPER_WORKER)
+		worker_exited(x, r, m);
+	else
+		process_exited(x, r, m);
+}
+
+static void on_refused(struct exec *x, const struct keeper_msg *m)
+{
+	struct run *r = run_find(x, m->lease);
+
+	if (!r)
+		return;
+	if (m->index == KEEPER_INDEX_WORKER)
+		run_stopped(x, r, WIRE__STOP_REASON__COULD_NOT_START, m->u.refused.p);
+	else
+		run_refuse(x, r, m->index, m->u.refused.p);
+}
+
+static void on_message(void *ctx, const struct keeper_msg *m, int fd)
+{
+	struct exec *x = ctx;
+	struct run *r;
+
+	if (m->lease >= COMPARE_LEASE && compare_message(x, m))
+		return;
+	switch (m->kind) {
+	case KEEPER_READY:
+		on_ready(x, m);
+		break;
+	case KEEPER_SLOT:
+		on_slot(x, m, fd);
+		return;
+	case KEEPER_STARTED:
+		if (m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && fd >= 0) {
+			worker_started(x, &x->slots[m->slot], fd, false);
+			return;
+		}
+		break;
+	case KEEPER_EXITED:
+		on_exited(x, m);
+		break;
+	case KEEPER_STOPPED:
+		r = run_find(x, m->lease);
+		if (r) {
+			r->seen = true;
+			run_stopped(x, r, r->reason, NULL);
+		} else {
+			struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = UINT64_MAX };
+
+			(void)exec_send(x, &ack, NULL);
+		}
+		break;
+	case KEEPER_REFUSED:
+		on_refused(x, m);
+		break;
+	case KEEPER_HELLO:
+	case KEEPER_START:
+	case KEEPER_STOP:
+	case KEEPER_ADJUST:
+	case KEEPER_FOLLOW:
+	case KEEPER_ADOPT:
+	case KEEPER_ACK:
+	case KEEPER_RELEASE:
+	case KEEPER_SHUTDOWN:
+		break;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void on_lost(void *ctx, const struct err *e)
+{
+	struct exec *x = ctx;
+
+	x->lost = true;
+	x->lost_why = *e;
+	if (x->polling)
+		(void)uv_poll_stop(&x->keeper_poll);
+	node_stop(x->n);
+}
+
+/* ---- the loop's side ---- */
+
+static void on_keeper_poll(uv_poll_t *h, int status, int events)
+{
+	struct exec *x = h->data;
+
+	(void)status;
+	(void)events;
+	keeper_link_ready(x->keeper);
+	serve_waiting(x);
+}
+
+void exec_flush(struct exec *x)
+{
+	int want;
+
+	if (!x->keeper || x->lost)
+		return;
+	serve_waiting(x);
+	keeper_link_flush(x->keeper);
+	want = UV_READABLE | (keeper_link_events(x->keeper) & 4 /* POLLOUT */ ? UV_WRITABLE : 0);
+	if (x->lost || (x->polling && want == x->polled_events))
+		return;
+	x->polling = true;
+	x->polled_events = want;
+	(void)uv_poll_start(&x->keeper_poll, want, on_keeper_poll);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct exec *x = t->data;
+	uint64_t now = round_now_ns(x->n), due;
+
+	x->timer_ns = 0;
+	slots_expire(x, now);
+	worker_timeouts(x, now);
+	due = slots_due_ns(x);
+	for (size_t i = 0; i < RUN_HASH; i++) {
+		for (struct run *r = x->hash[i]; r; r = r->hash_next) {
+			uint64_t at = worker_due_ns(x, r);
+
+			if (at < due)
+				due = at;
+		}
+	}
+	exec_timer_at(x, due);
+}
+
+void exec_timer_at(struct exec *x, uint64_t at_ns)
+{
+	uint64_t now;
+
+	if (at_ns == UINT64_MAX || (x->timer_ns && x->timer_ns <= at_ns))
+		return;
+	now = round_now_ns(x->n);
+	uv_update_time(&x->n->loop);
+	(void)uv_timer_start(&x->timer, on_timer, at_ns > now ? (at_ns - now + 999999) / 1000000 : 1, 0);
+	x->timer_ns = at_ns;
+}
+
+int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)
+{
+	struct exec *x = calloc(1, sizeof(*x));
+	struct keeper_link_callbacks cb = { .on_message = on_message, .on_lost = on_lost, .ctx = x };
+
+	CHECK(x);
+	x->n = n;
+	x->waiting_end = &x->waiting;
+	for (uint32_t i = 0; i < KEEPER_SLOTS_MAX; i++)
+		x->slots[i].id = i;
+	if (keeper_link_open(keeper_fd, &cb, &x->keeper, e) < 0) {
+		free(x);
+		return -1;
+	}
+	x->builder = start_builder_new();
+	x->packet = malloc(WORKER_PACKET_MAX);
+	CHECK(x->packet);
+	CHECK(uv_poll_init(&n->loop, &x->keeper_poll, keeper_link_fd(x->keeper)) == 0);
+	CHECK(uv_timer_init(&n->loop, &x->timer) == 0);
+	x->keeper_poll.data = x;
+	x->timer.data = x;
+	*out = x;
+	return 0;
+}
+
+void exec_shutdown(struct exec *x)
+{
+	struct keeper_msg m = { .kind = KEEPER_SHUTDOWN, .u.shutdown.grace_ns = 5000000000ull };
+
+	if (!x->shutting)
+		(void)exec_send(x, &m, NULL);
+	x->shutting = true;
+	exec_flush(x);
+}
+
+const char *exec_notice(const struct exec *x)
+{
+	return x->notice;
+}
+
+/* The loop is closed by the node afterwards; handles die with it. */
+void exec_free(struct exec *x)
+{
+	if (!x)
+		return;
+	for (uint32_t i = 0; i < x->slots_used; i++) {
+		worker_drop(x, &x->slots[i]);
+		spec_release(&x->slots[i].spec);
+	}
+	for (size_t i = 0; i < RUN_HASH; i++) {
+		while (x->hash[i]) {
+			struct run *r = x->hash[i];
+
+			r->touched = r->waiting = false;
+			r->slot = NULL;
+			r->gathering = NULL;
+			run_free(x, r);
+		}
+	}
+	while (x->free_runs) {
+		struct run *r = x->free_runs;
+
+		x->free_runs = r->hash_next;
+		free(r->refused);
+		free(r);
+	}
+	while (x->n_spare)
+		results_free(x->spare[--x->n_spare]);
+	compares_free(x);
+	sources_free(x);
+	keeper_link_close(x->keeper);
+	start_builder_free(x->builder);
+	free(x->packet);
+	free(x);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_int - the inside of a node, for node*.c, round.c, recover.c, snapshot.c, history.c and exec*.c alone.
+ *
+ * Who does what: round.c decides, applies, holds and releases; recover.c folds the journal and speaks first with the keeper;
+ * exec*.c carries effects out; snapshot.c and history.c keep recovery and disk bounded. All on the loop thread.
+ */
+#ifndef OSIER_ENGINE_NODE_INT_H
+#define OSIER_ENGINE_NODE_INT_H
+
+#include "base/arena.h"
+#include "engine/config.h"
+#include "engine/held.h"
+#include "engine/node.h"
+#include "engine/spec_cache.h"
+#include "io/blobs.h"
+#include "io/clock.h"
+#include "io/journal.h"
+
+#define NODE_THIS 1u /* this machine's number in the core */
+
+struct exec;
+struct snapshots;
+struct history;
+
+struct node_watch {
+	struct node_watch *next, *prev;
+	struct node *node;
+	uint64_t job; /* 0: any */
+	node_watch_fn fn;
+	void *ctx;
+	bool due, dead;
+};
+
+/* An answer that did not reach the core, given at the end of the round. */
+struct node_early {
+	struct node_early *next;
+	node_answer_fn fn;
+	void *ctx;
+	struct node_answer answer;
+};
+
+struct node {
+	uv_loop_t loop;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_idle_t again; /* active only while a round was cut short */
+	uv_timer_t timer; /* engine_deadline_ns() */
+	uv_poll_t journal_poll;
+	uv_signal_t term, interrupt;
+	bool loop_open;
+
+	char *state_dir;
+	char name[CONFIG_NAME_MAX + 1];
+	char notices[1024];
+	void *config_mem;
+	struct arena config_arena;
+	struct config config;
+
+	struct clock clock;
+	uint64_t now_ns; /* of this round; 0: read the clock again */
+	uint64_t armed_ns; /* what the timer is set for; 0: not set */
+
+	void *region;
+	size_t region_bytes;
+	struct engine *engine;
+	struct journal *journal;
+	struct journal_reader *reader;
+	struct blobs *blobs;
+	struct spec_cache *specs;
+	struct exec *exec;
+	struct snapshots *snapshots;
+	struct history *history;
+	bool read_only;
+
+	struct entry_list entries;
+	struct arena arena;
+	void *arena_mem;
+	struct effect_list effects;
+	uint8_t *buf; /* an encoded entry */
+	size_t buf_max;
+	struct held held;
+	uint64_t size;	   /* entries in the journal, durable or not */
+	uint64_t answers;  /* pushed since the last flush */
+	uint64_t in_batch; /* entries since the last flush */
+	bool dirty;	   /* something was applied or became free: tick */
+	bool in_command;   /* no nesting */
+	bool stopping;
+	bool broken; /* the journal failed */
+	struct err broken_why;
+	uint64_t disk_checked_ns;
+	bool disk_low;
+
+	struct node_early *early, **early_end;
+	struct node_watch *watches;
+	bool watches_due;
+};
+
+/* ---- round.c ---- */
+
+void round_init(struct node *n);
+void round_release(struct node *n);
+/* Decide, apply, add to the batch; entries of Results are stored with `outputs`. What came of it in *out_answer (may be NULL). */
+void round_command(struct node *n, const struct command *cmd, const uint8_t *outputs, size_t output_bytes,
+		   struct node_answer *out_answer);
+/* Results of a lease: as round_command(), and exec_ack() when they are durable. */
+void round_results(struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who);
+/* exec_ack(lease, cursor, who) when all that was decided so far is durable. */
+void round_hold_ack(struct node *n, lease_id lease, uint64_t cursor, uint64_t who);
+/* End of the round: executor, ticks, flush, timer. Called by the loop before it waits and after it was woken. */
+void round_end(struct node *n);
+/* Entries up to `durable` (their number) are durable: give answers, carry out effects. */
+void round_release_held(struct node *n, uint64_t durable);
+uint64_t round_now_ns(struct node *n);
+
+/* ---- recover.c ---- */
+
+int recover_fold(struct node *n, struct err *e);
+int recover_boot(struct node *n, struct err *e);
+
+/* ---- machine.c: what this machine offers, probed and configured ---- */
+
+int machine_announce(struct node *n, struct err *e);
+
+/* ---- snapshot.c ---- */
+
+void snapshots_init(struct node *n, uint64_t from_seq);
+void snapshots_consider(struct node *n); /* start one if the tail is long */
+void snapshots_note(struct node *n, size_t entry_bytes);
+void snapshots_close(struct node *n);
+
+/* ---- history.c ---- */
+
+void history_init(struct node *n);
+void history_finished(struct node *n, job_id job);
+void history_forget(struct node *n, job_id job); /* EFFECT_FORGET */
+void history_close(struct node *n);
+
+#endif
