@@ -12,9 +12,11 @@
 
 #define SCAN_ROWS 1024
 
-enum reader_stmt { R_ENTRY, R_RANGE, R_TILE, R_LEVEL, R_RESULTS, R_OUTPUTS, R_STMTS };
+enum reader_stmt { R_BEGIN, R_END, R_ENTRY, R_RANGE, R_TILE, R_LEVEL, R_RESULTS, R_OUTPUTS, R_STMTS };
 
 static const char *const reader_sql[R_STMTS] = {
+        [R_BEGIN] = "BEGIN",
+        [R_END] = "COMMIT",
         [R_ENTRY] = "SELECT seq, leaf, body FROM entries WHERE seq = ?1",
         [R_RANGE] = "SELECT seq, leaf, body FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
         [R_TILE] = "SELECT hashes FROM tiles WHERE n = ?1",
@@ -265,21 +267,26 @@ static int find_results(struct journal_reader *r, uint64_t job, uint32_t step, u
 	return 0;
 }
 
-int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
-        uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
-        size_t *out_output_bytes, struct err *e)
+/* A look-up of several statements sees one state of the journal, not one with half of a job forgotten. */
+static int begin_look(struct journal_reader *r, struct err *e)
+{
+	int rc = sqlite3_step(r->stmt[R_BEGIN]);
+
+	(void)sqlite3_reset(r->stmt[R_BEGIN]);
+	return rc == SQLITE_DONE ? 0 : failed(r, e);
+}
+
+static void end_look(struct journal_reader *r)
+{
+	(void)sqlite3_step(r->stmt[R_END]); /* nothing was written: it can only let go */
+	(void)sqlite3_reset(r->stmt[R_END]);
+}
+
+static int read_outputs(struct journal_reader *r, uint64_t seq, struct err *e)
 {
 	sqlite3_stmt *s = r->stmt[R_OUTPUTS];
-	struct seq_list l = {0};
-	uint64_t seq;
-	int rc = find_results(r, job, step, task, &l, e);
+	int rc;
 
-	if (rc == 0 && l.n == 0)
-		rc = err_set(e, ERR_NOTFOUND, "there is no result of task %llu", (unsigned long long)task);
-	seq = rc == 0 ? l.seq[l.n - 1] : 0;
-	free(l.seq);
-	if (rc < 0 || journal_read_entry(r, seq, out, out_n, NULL, e) < 0)
-		return -1;
 	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)seq);
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
@@ -287,20 +294,44 @@ int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, u
 	else
 		keep(&r->outputs, NULL, 0);
 	(void)sqlite3_reset(s);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return failed(r, e);
-	*out_seq = seq;
-	*out_outputs = r->outputs.p;
-	*out_output_bytes = r->outputs.n;
-	return 0;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(r, e);
+}
+
+int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
+        size_t *out_output_bytes, struct err *e)
+{
+	struct seq_list l = {0};
+	int rc = begin_look(r, e);
+
+	if (rc < 0)
+		return -1;
+	rc = find_results(r, job, step, task, &l, e);
+	if (rc == 0 && l.n == 0)
+		rc = err_set(e, ERR_NOTFOUND, "there is no result of task %llu", (unsigned long long)task);
+	if (rc == 0)
+		rc = journal_read_entry(r, l.seq[l.n - 1], out, out_n, NULL, e);
+	if (rc == 0)
+		rc = read_outputs(r, l.seq[l.n - 1], e);
+	end_look(r);
+	if (rc == 0) {
+		*out_seq = l.seq[l.n - 1];
+		*out_outputs = r->outputs.p;
+		*out_output_bytes = r->outputs.n;
+	}
+	free(l.seq);
+	return rc;
 }
 
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e)
 {
 	struct seq_list l = {0};
-	int rc = find_results(r, job, step, task, &l, e);
+	int rc = begin_look(r, e);
 
+	if (rc < 0)
+		return -1;
+	rc = find_results(r, job, step, task, &l, e);
 	for (size_t i = 0; i < l.n && rc == 0; i++) {
 		const uint8_t *bytes;
 		size_t n;
@@ -309,6 +340,7 @@ int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step,
 		if (rc == 0 && each(ctx, l.seq[i], bytes, n) < 0)
 			break;
 	}
+	end_look(r);
 	free(l.seq);
 	return rc;
 }

@@ -34,6 +34,7 @@
 struct journal_snapshot {
 	struct journal *j;
 	uint64_t seq, state_bytes;
+	uint64_t written; /* to the file, by this process */
 	char *tmp, *path;
 	int fd;
 	struct sha256 *sha;
@@ -323,6 +324,7 @@ static int write_fd(struct journal_snapshot *s, const uint8_t *p, size_t n)
 			return err_sys(&s->failure, "cannot write '%s'", s->tmp);
 		p += put;
 		n -= (size_t)put;
+		s->written += (uint64_t)put;
 	}
 	return 0;
 }
@@ -416,7 +418,8 @@ int journal_snapshot_seal(struct journal_snapshot *s, struct err *e)
 	return -1;
 }
 
-/* Whether a forked child has put and sealed: its buffers are not ours, but the file is. */
+/* Whether a forked child has put and sealed: its buffers are not ours, but the file is. A child that died half-way leaves a
+ * failure. */
 static bool sealed_by_child(struct journal_snapshot *s)
 {
 	struct snapshot_header h;
@@ -424,14 +427,22 @@ static bool sealed_by_child(struct journal_snapshot *s)
 	struct stat st;
 	size_t n;
 
-	if (s->sealed || s->state_bytes > 0 || fstat(s->fd, &st) < 0 || st.st_size < (off_t)TRAILER_BYTES)
+	if (s->failure.code != ERR_NONE)
 		return false;
+	if (fstat(s->fd, &st) < 0) {
+		(void)err_sys(&s->failure, "cannot look at '%s'", s->tmp);
+		return false;
+	}
+	if ((uint64_t)st.st_size == s->written)
+		return false; /* nobody but us */
 	n = st.st_size < (off_t)sizeof(head) ? (size_t)st.st_size : sizeof(head);
-	if (read_all(s->fd, head, n, 0) < 0 || snapshot_header_parse(head, n, &h, NULL) < 0 ||
-	        (size_t)st.st_size < h.bytes + TRAILER_BYTES)
-		return false;
-	return read_all(s->fd, trailer, sizeof(trailer), st.st_size - (off_t)sizeof(trailer)) == 0 &&
-	       get_u64(trailer) == (uint64_t)st.st_size - h.bytes - TRAILER_BYTES;
+	if (read_all(s->fd, head, n, 0) == 0 && snapshot_header_parse(head, n, &h, NULL) == 0 &&
+	        (size_t)st.st_size >= h.bytes + TRAILER_BYTES &&
+	        read_all(s->fd, trailer, sizeof(trailer), st.st_size - (off_t)sizeof(trailer)) == 0 &&
+	        get_u64(trailer) == (uint64_t)st.st_size - h.bytes - TRAILER_BYTES)
+		return true;
+	(void)err_set(&s->failure, ERR_CLOSED, "whoever wrote '%s' left before it was whole", s->tmp);
+	return false;
 }
 
 int snapshot_publish(struct journal_snapshot *s, struct err *e)
