@@ -40,7 +40,8 @@ static size_t trail_write(const struct trail *t, char *out, size_t room)
 	return n + (size_t)(k < 0 ? 0 : k);
 }
 
-static void problem_at(struct build *b, uint32_t line, uint32_t column, const char *found, const char *fmt, va_list ap)
+static void problem_at(
+        struct build *b, uint32_t line, uint32_t column, const char *found, const char *fmt, va_list ap)
 {
 	struct jobspec_problem *p;
 
@@ -56,7 +57,7 @@ static void problem_at(struct build *b, uint32_t line, uint32_t column, const ch
 	(void)vsnprintf(p->expected, sizeof(p->expected), fmt, ap);
 }
 
-void problem(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
+void spec_problem(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -73,7 +74,7 @@ static void quote(char *out, size_t room, const char *text)
 	memcpy(out + strlen(out), "'", 2);
 }
 
-void problem_quoted(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
+void spec_problem_quoted(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
 {
 	char text[80];
 	va_list ap;
@@ -84,7 +85,7 @@ void problem_quoted(struct build *b, const struct doc *v, const char *found, con
 	va_end(ap);
 }
 
-void problem_value(struct build *b, const struct doc *v, const char *fmt, ...)
+void spec_problem_value(struct build *b, const struct doc *v, const char *fmt, ...)
 {
 	char found[80];
 	va_list ap;
@@ -108,7 +109,7 @@ void problem_value(struct build *b, const struct doc *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-void problem_key(struct build *b, const struct doc *v, const char *fmt, ...)
+void spec_problem_key(struct build *b, const struct doc *v, const char *fmt, ...)
 {
 	char found[80];
 	va_list ap;
@@ -119,7 +120,7 @@ void problem_key(struct build *b, const struct doc *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-void *take(struct build *b, size_t count, size_t size)
+void *spec_take(struct build *b, size_t count, size_t size)
 {
 	void *p = arena_calloc(b->arena, count, size);
 
@@ -128,7 +129,7 @@ void *take(struct build *b, size_t count, size_t size)
 	return p;
 }
 
-size_t doc_count(const struct doc *v)
+size_t spec_doc_count(const struct doc *v)
 {
 	size_t n = 0;
 
@@ -137,7 +138,7 @@ size_t doc_count(const struct doc *v)
 	return n;
 }
 
-const struct doc *doc_get(const struct doc *v, const char *key)
+const struct doc *spec_doc_get(const struct doc *v, const char *key)
 {
 	if (v->kind != DOC_MAP)
 		return NULL;
@@ -158,9 +159,9 @@ static const struct key *table_find(const struct table *t, const char *name)
 static const char *table_near(const struct table *t, const char *name, unsigned *best, const char *word)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		unsigned d = edit_distance(name, t->keys[i].name);
+		unsigned d = spec_edit_distance(name, t->keys[i].name);
 
-		if (is_near(name, t->keys[i].name) && d < *best) {
+		if (spec_is_near(name, t->keys[i].name) && d < *best) {
 			*best = d;
 			word = t->keys[i].name;
 		}
@@ -173,12 +174,12 @@ static size_t table_list(const struct table *t, const struct table *but, char *o
 {
 	for (size_t i = 0; i < t->n && n < room; i++)
 		if (!but || !table_find(but, t->keys[i].name))
-			n += (size_t)snprintf(out + n, room - n, "%s%s", n ? ", " : "",
-					      t->keys[i].name);
+			n += (size_t)snprintf(out + n, room - n, "%s%s", n ? ", " : "", t->keys[i].name);
 	return n;
 }
 
-void problem_unknown(struct build *b, const struct doc *v, const struct table *t, const struct table *second)
+void spec_problem_unknown(
+        struct build *b, const struct doc *v, const struct table *t, const struct table *second)
 {
 	char list[400];
 	unsigned best = 99;
@@ -189,17 +190,17 @@ void problem_unknown(struct build *b, const struct doc *v, const struct table *t
 		word = table_near(second, v->key, &best, word);
 		(void)table_list(second, t, list, sizeof(list), n);
 	}
-	problem_key(b, v, "%s%s%s%s%s%s", t->n == 1 && !second ? "" : "one of ", list, t->more, word ? "; did you mean '" : "",
-		    word ? word : "", word ? "'?" : "");
+	spec_problem_key(b, v, "%s%s%s%s%s%s", t->n == 1 && !second ? "" : "one of ", list, t->more,
+	        word ? "; did you mean '" : "", word ? word : "", word ? "'?" : "");
 }
 
-void read_map(struct build *b, const struct doc *v, const struct table *t, void *obj, const struct table *second,
-	      void *obj2)
+void spec_read_map(struct build *b, const struct doc *v, const struct table *t, void *obj,
+        const struct table *second, void *obj2)
 {
-	struct trail here = { .up = b->trail };
+	struct trail here = {.up = b->trail};
 
 	if (v->kind != DOC_MAP) {
-		problem_value(b, v, "a map (key: value)");
+		spec_problem_value(b, v, "a map (key: value)");
 		return;
 	}
 	for (const struct doc *c = v->child; c; c = c->next) {
@@ -213,7 +214,7 @@ void read_map(struct build *b, const struct doc *v, const struct table *t, void 
 			o = obj2;
 		}
 		if (!k)
-			problem_unknown(b, c, t, second);
+			spec_problem_unknown(b, c, t, second);
 		else
 			k->read(b, c, o);
 		b->trail = here.up;
@@ -227,7 +228,9 @@ static void problems_sort(struct jobspec_problem *p, size_t n)
 		struct jobspec_problem x = p[i];
 		size_t k = i;
 
-		for (; k > 0 && (p[k - 1].line > x.line || (p[k - 1].line == x.line && p[k - 1].column > x.column)); k--)
+		for (; k > 0 &&
+		        (p[k - 1].line > x.line || (p[k - 1].line == x.line && p[k - 1].column > x.column));
+		        k--)
 			p[k] = p[k - 1];
 		p[k] = x;
 	}
@@ -235,7 +238,7 @@ static void problems_sort(struct jobspec_problem *p, size_t n)
 
 static void read_job(struct build *b)
 {
-	struct step_src base = { .node = b->root };
+	struct step_src base = {.node = b->root};
 	Wire__JobSpec *job = b->job;
 
 	job->version = 1;
@@ -243,33 +246,34 @@ static void read_job(struct build *b)
 	job->namespace_ = (char *)"default";
 	job->keep_going = true;
 	job->source = (char *)(b->in->source ? b->in->source : "");
-	step_defaults(b, &base);
+	spec_step_defaults(b, &base);
 	if (b->full)
 		return;
 	b->current = &base;
-	read_map(b, b->root, &job_table, job, &step_table, &base);
-	read_steps(b, &base);
+	spec_read_map(b, b->root, &spec_job_table, job, &spec_step_table, &base);
+	spec_read_steps(b, &base);
 	if (!b->full && b->n_steps)
-		graph_finish(b);
+		spec_graph_finish(b);
 }
 
-int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in, const Wire__JobSpec **out,
-		     struct jobspec_problem *problems, size_t *n_problems)
+int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in,
+        const Wire__JobSpec **out, struct jobspec_problem *problems, size_t *n_problems)
 {
-	struct build b = { .arena = a, .in = in, .problems = problems, .root = root };
+	struct build b = {.arena = a, .in = in, .problems = problems, .root = root};
 
 	CHECK(root && in && problems && n_problems);
-	b.job = take(&b, 1, sizeof(*b.job));
+	b.job = spec_take(&b, 1, sizeof(*b.job));
 	if (b.job && root->kind != DOC_MAP) {
-		problem_value(&b, root, "a job: a map with at least 'command' or 'steps'");
+		spec_problem_value(&b, root, "a job: a map with at least 'command' or 'steps'");
 	} else if (b.job) {
 		wire__job_spec__init(b.job);
-		read_vars(&b, root);
+		spec_read_vars(&b, root);
 		if (!b.full)
 			read_job(&b);
 	}
 	if (b.full && b.n_problems == 0)
-		problem(&b, NULL, "a job too large to be read", "less text, fewer steps or fewer listed values");
+		spec_problem(&b, NULL, "a job too large to be read",
+		        "less text, fewer steps or fewer listed values");
 	problems_sort(problems, b.n_problems);
 	*n_problems = b.n_problems;
 	if (b.n_problems)
@@ -289,7 +293,7 @@ size_t jobspec_problem_text(const struct jobspec_problem *p, const char *source,
 	else
 		(void)snprintf(place, sizeof(place), " ");
 	n = snprintf(out, room, "%s:%s%s%sfound %s, expected %s", source && source[0] ? source : "job", place,
-		     p->line ? "" : p->path, p->line || !p->path[0] ? "" : ": ", p->found, p->expected);
+	        p->line ? "" : p->path, p->line || !p->path[0] ? "" : ": ", p->found, p->expected);
 	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
@@ -297,9 +301,10 @@ bool jobspec_key_at(size_t i, struct jobspec_key *out)
 {
 	const struct table *t;
 
-	for (size_t k = 0; (t = schema_table(k)) != NULL; k++) {
+	for (size_t k = 0; (t = spec_schema_table(k)) != NULL; k++) {
 		if (i < t->n) {
-			*out = (struct jobspec_key){ t->object, t->keys[i].name, t->keys[i].type, t->keys[i].dflt };
+			*out = (struct jobspec_key){
+			        t->object, t->keys[i].name, t->keys[i].type, t->keys[i].dflt};
 			return true;
 		}
 		i -= t->n;

@@ -24,18 +24,18 @@ struct doc {
 	uint32_t line, column; /* from 1; 0 unknown */
 	const char *text;      /* SCALAR: NUL-terminated; text_bytes may reveal embedded NULs */
 	size_t text_bytes;
-	const struct doc *child;   /* LIST, MAP: first child */
-	const struct doc *next;	   /* sibling */
-	const char *key;	   /* of a map's child */
+	const struct doc *child; /* LIST, MAP: first child */
+	const struct doc *next;  /* sibling */
+	const char *key;         /* of a map's child */
 	uint32_t key_line, key_column;
 };
 
 /* Reads "found FOUND, expected EXPECTED". */
 struct jobspec_problem {
 	uint32_t line, column; /* 0 unknown */
-	char path[96];	    /* "steps.link.resources.memory", "" the whole file */
-	char found[160];    /* what is there: "'memry'", "a list", "nothing" */
-	char expected[448]; /* what is allowed, and "; did you mean 'x'?" */
+	char path[96];         /* "steps.link.resources.memory", "" the whole file */
+	char found[160];       /* what is there: "'memry'", "a list", "nothing" */
+	char expected[448];    /* what is allowed, and "; did you mean 'x'?" */
 };
 #define JOBSPEC_PROBLEMS_MAX 20
 #define JOBSPEC_STEPS_MAX    1024u
@@ -46,8 +46,8 @@ struct jobspec_problem {
 struct jobspec_files {
 	void *ctx;
 	/* Hash a file (relative to the job file's folder); give digest and size. */
-	int (*digest)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
-		      struct err *e);
+	int (*digest)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes,
+	        bool *out_executable, struct err *e);
 	/* Count its lines. */
 	int (*lines)(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_lines, struct err *e);
 };
@@ -60,7 +60,8 @@ struct jobspec_set {
 /* What belongs to a job besides its text. All zero is valid. Borrowed for the call. */
 struct jobspec_in {
 	const char *source; /* file name for messages; a job without a name is called after it */
-	const char *folder; /* absolute: of the job file, relative workdirs start there; NULL: those are refused */
+	/* Absolute: of the job file, relative workdirs start there; NULL: those are refused. */
+	const char *folder;
 	const struct jobspec_files *files;
 	const struct jobspec_set *set;
 	size_t n_set;
@@ -69,8 +70,8 @@ struct jobspec_in {
 /* Validate `root` and build the specification in the arena, with every default filled in (tasks counted, steps ordered,
  * reduce trees sized, the job's parameters put in). Returns 0, or -1 with 1 to JOBSPEC_PROBLEMS_MAX problems, in the
  * order of the file. `problems` has room for JOBSPEC_PROBLEMS_MAX. The specification points into `root`'s texts. */
-int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in, const Wire__JobSpec **out,
-		     struct jobspec_problem *problems, size_t *n_problems);
+int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in,
+        const Wire__JobSpec **out, struct jobspec_problem *problems, size_t *n_problems);
 
 /* One line for people: "job.yaml:14:7: found 'memry', expected one of cpu, ...; did you mean 'memory'?", or with the path
  * in the document where there is no line. Cut to fit; returns the bytes written without the NUL. */
@@ -88,10 +89,12 @@ extern const char jobspec_example[];
 /* Re-check a specification that came as bytes or JSON from a client: everything jobspec_from_doc() guarantees. */
 int jobspec_check(const Wire__JobSpec *spec, struct err *e);
 
-/* Tasks of a reduce over n inputs with this fan-in (a tree: ceil(n/f) + ... + 1; fan_in 0: one task takes all; never 1), and the inputs of node `task` of it: nodes are
- * numbered level by level from the inputs up, the root last. from_map: inputs are the map step's tasks. */
+/* Tasks of a reduce over n inputs with this fan-in (a tree: ceil(n/f) + ... + 1; fan_in 0: one task takes all; never 1),
+ * and the inputs of node `task` of it: nodes are numbered level by level from the inputs up, the root last. from_map:
+ * inputs are the map step's tasks. */
 uint64_t reduce_tasks(uint64_t n, uint32_t fan_in);
-void reduce_inputs(uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count);
+void reduce_inputs(
+        uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count);
 /* The node of the tree that takes the output of map task i (from_map) or of node i; UINT64_MAX for the root. */
 uint64_t reduce_parent(uint64_t n, uint32_t fan_in, bool from_map, uint64_t i);
 

@@ -51,7 +51,7 @@ static int check_param(const struct look *l, const Wire__Param *p)
 {
 	uint64_t span;
 
-	if (!identifier_ok(p->name) || params_reserved(p->name))
+	if (!spec_identifier_ok(p->name) || params_reserved(p->name))
 		return bad(l, "a parameter's name is not allowed");
 	for (size_t i = 0; l->step->params[i] != p; i++)
 		if (strcmp(l->step->params[i]->name, p->name) == 0)
@@ -62,7 +62,8 @@ static int check_param(const struct look *l, const Wire__Param *p)
 	case WIRE__PARAM__KIND__RANGE:
 		if (p->stride == 0 || (p->stride > 0 ? p->first > p->last : p->first < p->last))
 			return bad(l, "a range is empty");
-		span = p->stride > 0 ? (uint64_t)p->last - (uint64_t)p->first : (uint64_t)p->first - (uint64_t)p->last;
+		span = p->stride > 0 ? (uint64_t)p->last - (uint64_t)p->first
+		                     : (uint64_t)p->first - (uint64_t)p->last;
 		span /= p->stride > 0 ? (uint64_t)p->stride : 0 - (uint64_t)p->stride;
 		return span == p->count - 1 ? 0 : bad(l, "a range's count is wrong");
 	case WIRE__PARAM__KIND__LIST:
@@ -107,6 +108,8 @@ static int check_count(const struct look *l)
 			return bad(l, "'reduce' of a step that does not come before it");
 		if (r->associative ? r->fan_in < 2 || r->fan_in > FAN_IN_MAX : r->fan_in != 0)
 			return bad(l, "'fan_in' is not allowed");
+		if (!r->associative && of->tasks > FAN_IN_MAX)
+			return bad(l, "'reduce' of too many inputs by one task");
 		n = reduce_tasks(of->tasks, r->fan_in);
 	}
 	return n == l->step->tasks ? 0 : bad(l, "the number of tasks is wrong");
@@ -150,14 +153,14 @@ static int check_source(const struct look *l, const Wire__Input *in)
 		return bad(l, "an input from an output that is not kept");
 	for (i = 0; i < l->step->n_after; i++)
 		if (strcmp(l->step->after[i]->step, in->from_step) == 0 &&
-		    l->step->after[i]->on == WIRE__AFTER__ON__SUCCESS)
+		        l->step->after[i]->on == WIRE__AFTER__ON__SUCCESS)
 			return 0;
 	return bad(l, "an input from a step that is not waited for");
 }
 
 static int check_path(const struct look *l, const char *path)
 {
-	if (!path_ok(path))
+	if (!spec_path_ok(path))
 		return bad(l, "a path does not stay in the task's folder");
 	return check_template(l, path, PATH_BYTES_MAX);
 }
@@ -199,7 +202,7 @@ static int check_needs(const struct look *l, const Wire__Variant *v)
 		const Wire__Need *n = v->needs[i];
 		bool bytes = strcmp(n->name, "memory") == 0 || strcmp(n->name, "disk") == 0;
 
-		if (!name_ok(n->name) || n->amount > (bytes ? BYTES_MAX : AMOUNT_MILLI_MAX))
+		if (!spec_name_ok(n->name) || n->amount > (bytes ? BYTES_MAX : AMOUNT_MILLI_MAX))
 			return bad(l, "a resource's name or amount is not allowed");
 		cpu |= strcmp(n->name, "cpu") == 0 && n->amount > 0;
 		for (size_t k = 0; k < i; k++)
@@ -214,20 +217,21 @@ static int check_run(const struct look *l)
 	const Wire__Step *s = l->step;
 	const Wire__Retry *r = s->retry;
 
-	if (!r || r->max > RETRIES_MAX || r->backoff_ns > r->backoff_max_ns || r->backoff_max_ns > DURATION_NS_MAX ||
-	    r->jitter_percent > 100 || r->n_exit_codes > 255)
+	if (!r || r->max > RETRIES_MAX || r->backoff_ns > r->backoff_max_ns ||
+	        r->backoff_max_ns > DURATION_NS_MAX || r->jitter_percent > 100 || r->n_exit_codes > 255)
 		return bad(l, "'retries' out of range");
 	for (size_t i = 0; i < r->n_exit_codes; i++)
 		if (r->exit_codes[i] < 1 || r->exit_codes[i] > 255)
 			return bad(l, "an exit code out of range");
-	if (s->queue_timeout_ns > DURATION_NS_MAX || s->run_timeout_ns > DURATION_NS_MAX || s->grace_ns > DURATION_NS_MAX)
+	if (s->queue_timeout_ns > DURATION_NS_MAX || s->run_timeout_ns > DURATION_NS_MAX ||
+	        s->grace_ns > DURATION_NS_MAX)
 		return bad(l, "a time span out of range");
 	if (s->pids_max == 0 || s->pids_max > PIDS_MAX || s->output_bytes_max > BYTES_MAX)
 		return bad(l, "'limits' out of range");
 	if (s->checkpoint_signal > 31 || s->checkpoint_signal == 9 || s->checkpoint_signal == 19)
 		return bad(l, "no such signal to checkpoint with");
-	if (s->verify && (s->verify->replicas == 0 || s->verify->replicas > REPLICAS_MAX || s->verify->agree == 0 ||
-			  s->verify->agree > s->verify->replicas))
+	if (s->verify && (s->verify->replicas == 0 || s->verify->replicas > REPLICAS_MAX ||
+	                         s->verify->agree == 0 || s->verify->agree > s->verify->replicas))
 		return bad(l, "'verify' out of range");
 	if (s->verify && s->verify->comparator)
 		return check_command(l, s->verify->comparator, true);
@@ -238,7 +242,7 @@ static int check_step(const struct look *l)
 {
 	const Wire__Step *s = l->step;
 
-	if (!name_ok(s->name) || earlier(l, s->name))
+	if (!spec_name_ok(s->name) || earlier(l, s->name))
 		return bad(l, "the name is not allowed, or taken");
 	if (!s->command || check_command(l, s->command, false) < 0)
 		return s->command ? -1 : bad(l, "no command");
@@ -246,22 +250,24 @@ static int check_step(const struct look *l)
 		return bad(l, "a worker without a function");
 	if (s->worker && check_template(l, s->worker->args, TEXT_BYTES_MAX) < 0)
 		return -1;
-	if (s->n_env > ENV_MAX || (s->workdir[0] && s->workdir[0] != '/') || strlen(s->kind) > 200 || !s->kind[0])
+	if (s->n_env > ENV_MAX || (s->workdir[0] && s->workdir[0] != '/') || strlen(s->kind) > 200 ||
+	        !s->kind[0])
 		return bad(l, "'env', 'workdir' or 'kind' is not allowed");
 	for (size_t i = 0; i < s->n_env; i++) {
-		if (!identifier_ok(s->env[i]->key))
+		if (!spec_identifier_ok(s->env[i]->key))
 			return bad(l, "a variable's name is not allowed");
 		if (check_template(l, s->env[i]->value, TEXT_BYTES_MAX) < 0)
 			return -1;
 	}
-	if (check_template(l, s->workdir, 2 * PATH_BYTES_MAX) < 0 || check_count(l) < 0 || check_after(l) < 0 ||
-	    check_files(l) < 0 || check_run(l) < 0)
+	if (strlen(s->workdir) > 8 * PATH_BYTES_MAX || template_varies(s->workdir))
+		return bad(l, "'workdir' is not allowed");
+	if (check_count(l) < 0 || check_after(l) < 0 || check_files(l) < 0 || check_run(l) < 0)
 		return -1;
 	if (s->n_variants == 0 || s->n_variants > VARIANTS_MAX)
 		return bad(l, "no alternatives, or too many");
 	for (size_t i = 0; i < s->n_variants; i++)
 		if (check_needs(l, s->variants[i]) < 0 ||
-		    (s->variants[i]->command && check_command(l, s->variants[i]->command, false) < 0))
+		        (s->variants[i]->command && check_command(l, s->variants[i]->command, false) < 0))
 			return -1;
 	return 0;
 }
@@ -270,7 +276,7 @@ static int check_job(const Wire__JobSpec *j, struct err *e)
 {
 	if (j->version != 1)
 		return err_set(e, ERR_VERSION, "job file of version %u", j->version);
-	if (!name_ok(j->name) || !name_ok(j->namespace_))
+	if (!spec_name_ok(j->name) || !spec_name_ok(j->namespace_))
 		return err_set(e, ERR_INVALID, "the job's or the namespace's name is not allowed");
 	if ((unsigned)j->class_ > WIRE__JOB_SPEC__CLASS__REALTIME || j->priority > 100)
 		return err_set(e, ERR_INVALID, "'class' or 'priority' out of range");
@@ -281,7 +287,7 @@ static int check_job(const Wire__JobSpec *j, struct err *e)
 	if (j->n_labels > LABELS_MAX)
 		return err_set(e, ERR_INVALID, "too many labels");
 	for (size_t i = 0; i < j->n_labels; i++)
-		if (!label_key_ok(j->labels[i]->key) || strlen(j->labels[i]->value) > VALUE_BYTES_MAX)
+		if (!spec_label_key_ok(j->labels[i]->key) || strlen(j->labels[i]->value) > VALUE_BYTES_MAX)
 			return err_set(e, ERR_INVALID, "a label is not allowed");
 	if (j->n_steps == 0 || j->n_steps > JOBSPEC_STEPS_MAX)
 		return err_set(e, ERR_INVALID, "no steps, or too many");
@@ -295,13 +301,14 @@ int jobspec_check(const Wire__JobSpec *spec, struct err *e)
 	if (check_job(spec, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < spec->n_steps; i++) {
-		struct look l = { spec, spec->steps[i], i, e };
+		struct look l = {spec, spec->steps[i], i, e};
 
 		if (check_step(&l) < 0)
 			return -1;
 		total += spec->steps[i]->tasks;
 		if (total > JOBSPEC_TASKS_MAX)
-			return err_set(e, ERR_INVALID, "more than %llu tasks", (unsigned long long)JOBSPEC_TASKS_MAX);
+			return err_set(e, ERR_INVALID, "more than %llu tasks",
+			        (unsigned long long)JOBSPEC_TASKS_MAX);
 	}
 	return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * jobspec_graph - what holds between the steps of a job: names, order, numbers of tasks, templates.
  *
- * Steps are numbered in the order of the file until graph_finish() puts them in an order in which every step comes after
+ * Steps are numbered in the order of the file until spec_graph_finish() puts them in an order in which every step comes after
  * those it waits for; among those that could come next the first of the file does. Pure.
  */
 #include <stdio.h>
@@ -17,7 +17,7 @@
 struct graph {
 	uint32_t *slots; /* open addressing by name: step number + 1 */
 	size_t n_slots;  /* a power of two */
-	uint32_t **dep;	 /* of each step: the steps it waits for */
+	uint32_t **dep;  /* of each step: the steps it waits for */
 	uint32_t *n_dep;
 	uint32_t *order; /* step number at each place */
 	size_t n_order;
@@ -49,8 +49,8 @@ static void index_names(struct build *b, struct graph *g)
 		size_t i = hash(name) & (g->n_slots - 1);
 
 		if (first != NONE && strcmp(name, "?") != 0)
-			problem_quoted(b, b->steps[k].node, name, "another name: the step in line %u is called so",
-				b->steps[first].step->line);
+			spec_problem_quoted(b, b->steps[k].node, name,
+			        "another name: the step in line %u is called so", b->steps[first].step->line);
 		while (g->slots[i])
 			i = (i + 1) & (g->n_slots - 1);
 		g->slots[i] = k + 1;
@@ -58,7 +58,8 @@ static void index_names(struct build *b, struct graph *g)
 }
 
 /* The number of the step called `name`, or NONE after a problem. */
-static uint32_t resolve(struct build *b, const struct graph *g, uint32_t me, const struct doc *at, const char *name)
+static uint32_t resolve(
+        struct build *b, const struct graph *g, uint32_t me, const struct doc *at, const char *name)
 {
 	const char *near = NULL;
 	uint32_t k = find(b, g, name);
@@ -66,15 +67,17 @@ static uint32_t resolve(struct build *b, const struct graph *g, uint32_t me, con
 	if (name[0] == '\0')
 		return NONE; /* a problem already */
 	if (k == me) {
-		problem(b, at, "a step that waits for itself", "'%.64s' to wait for another step, or none", name);
+		spec_problem(b, at, "a step that waits for itself",
+		        "'%.64s' to wait for another step, or none", name);
 		return NONE;
 	}
 	if (k != NONE)
 		return k;
 	for (size_t i = 0; i < b->n_steps; i++)
-		if (i != me && is_near(name, b->job->steps[i]->name))
+		if (i != me && spec_is_near(name, b->job->steps[i]->name))
 			near = b->job->steps[i]->name;
-	problem_quoted(b, at, name, "the name of a step%s%s%s", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	spec_problem_quoted(b, at, name, "the name of a step%s%s%s", near ? "; did you mean '" : "",
+	        near ? near : "", near ? "'?" : "");
 	return NONE;
 }
 
@@ -95,7 +98,8 @@ static bool output_known(const Wire__Step *from, const char *output)
 }
 
 /* An input from a step's output: the step must be there, keep that output, and be waited for. */
-static void resolve_input(struct build *b, struct graph *g, uint32_t me, const struct doc *at, const Wire__Input *in)
+static void resolve_input(
+        struct build *b, struct graph *g, uint32_t me, const struct doc *at, const Wire__Input *in)
 {
 	Wire__Step *step = b->job->steps[me];
 	uint32_t k = resolve(b, g, me, at, in->from_step);
@@ -105,15 +109,16 @@ static void resolve_input(struct build *b, struct graph *g, uint32_t me, const s
 		return;
 	add_dep(g, me, k);
 	if (!output_known(b->job->steps[k], in->from_output))
-		problem_quoted(b, at, in->from_output, "stdout or one of the 'outputs' of step '%s'", in->from_step);
+		spec_problem_quoted(
+		        b, at, in->from_output, "stdout or one of the 'outputs' of step '%s'", in->from_step);
 	for (size_t i = 0; i < step->n_after; i++)
 		if (strcmp(step->after[i]->step, in->from_step) == 0) {
 			if (step->after[i]->on != WIRE__AFTER__ON__SUCCESS)
-				problem_quoted(b, at, in->from_step,
-					"a step awaited 'on: success': there is no output otherwise");
+				spec_problem_quoted(b, at, in->from_step,
+				        "a step awaited 'on: success': there is no output otherwise");
 			return;
 		}
-	af = take(b, 1, sizeof(*af));
+	af = spec_take(b, 1, sizeof(*af));
 	if (!af)
 		return;
 	wire__after__init(af);
@@ -133,19 +138,21 @@ static void resolve_step(struct build *b, struct graph *g, uint32_t me)
 	from += stdin_from;
 	if (n_after + from + (step->reduce != NULL) == 0)
 		return;
-	g->dep[me] = take(b, n_after + from + 1, sizeof(uint32_t));
+	g->dep[me] = spec_take(b, n_after + from + 1, sizeof(uint32_t));
 	if (from) {
 		Wire__After **old = step->after;
 
-		step->after = take(b, n_after + from, sizeof(*old));
+		step->after = spec_take(b, n_after + from, sizeof(*old));
 		if (step->after && n_after)
 			memcpy(step->after, old, n_after * sizeof(*old));
 	}
 	for (size_t i = 0; i < n_after && !b->full; i++) {
 		add_dep(g, me, resolve(b, g, me, s->after_at[i], step->after[i]->step));
 		for (size_t k = 0; k < i; k++)
-			if (strcmp(step->after[k]->step, step->after[i]->step) == 0 && step->after[i]->step[0])
-				problem_quoted(b, s->after_at[i], step->after[i]->step, "each step once");
+			if (strcmp(step->after[k]->step, step->after[i]->step) == 0 &&
+			        step->after[i]->step[0])
+				spec_problem_quoted(
+				        b, s->after_at[i], step->after[i]->step, "each step once");
 	}
 	if (step->reduce && !b->full)
 		add_dep(g, me, resolve(b, g, me, s->reduce, step->reduce->of));
@@ -167,8 +174,8 @@ static bool ready(const struct graph *g, uint32_t k)
 /* Name one cycle among the steps that could not be placed: walk back until a step comes twice. */
 static void problem_cycle(struct build *b, const struct graph *g)
 {
-	uint32_t *path = take(b, b->n_steps + 1, sizeof(*path)), k = 0;
-	uint32_t *seen = take(b, b->n_steps, sizeof(*seen)); /* place in path + 1 */
+	uint32_t *path = spec_take(b, b->n_steps + 1, sizeof(*path)), k = 0;
+	uint32_t *seen = spec_take(b, b->n_steps, sizeof(*seen)); /* place in path + 1 */
 	char text[150];
 	size_t n = 0, used = 0, from;
 
@@ -190,9 +197,10 @@ static void problem_cycle(struct build *b, const struct graph *g)
 	from = seen[k] - 1;
 	path[n++] = k;
 	for (size_t i = from; i < n && used < sizeof(text); i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i == from ? "a cycle: " : " after ",
-					 b->job->steps[path[i]]->name);
-	problem(b, b->steps[path[from]].node, text, "steps that wait only for steps that do not wait for them");
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
+		        i == from ? "a cycle: " : " after ", b->job->steps[path[i]]->name);
+	spec_problem(b, b->steps[path[from]].node, text,
+	        "steps that wait only for steps that do not wait for them");
 }
 
 static void order_steps(struct build *b, struct graph *g)
@@ -221,8 +229,8 @@ static void too_many(struct build *b, const struct step_src *s)
 {
 	const struct doc *at = s->array ? s->array : s->reduce ? s->reduce : s->node;
 
-	problem(b, at, "more than 10000000 tasks", "at most %llu tasks in a job",
-		(unsigned long long)JOBSPEC_TASKS_MAX);
+	spec_problem(b, at, "more than 10000000 tasks", "at most %llu tasks in a job",
+	        (unsigned long long)JOBSPEC_TASKS_MAX);
 }
 
 static bool count_tasks(struct build *b, const struct graph *g, struct step_src *s)
@@ -239,7 +247,13 @@ static bool count_tasks(struct build *b, const struct graph *g, struct step_src 
 		uint32_t of = find(b, g, r->of);
 
 		CHECK(of != NONE);
-		n = reduce_tasks(b->steps[of].step->tasks, r->associative ? r->fan_in : 0);
+		n = b->steps[of].step->tasks;
+		if (n > FAN_IN_MAX && !r->associative)
+			spec_problem(b, s->reduce, "a reduction of too many inputs by one task",
+			        "at most %d ('%s' has %llu tasks), or 'associative: true', which makes it a "
+			        "tree",
+			        FAN_IN_MAX, r->of, (unsigned long long)n);
+		n = reduce_tasks(n, r->associative ? r->fan_in : 0);
 	}
 	s->step->tasks = n;
 	return true;
@@ -253,9 +267,10 @@ static void check_counts(struct build *b, const struct graph *g, struct step_src
 		const Wire__Step *of = b->steps[find(b, g, step->after[i]->step)].step;
 
 		if (step->after[i]->mode == WIRE__AFTER__MODE__EACH && of->tasks != step->tasks)
-			problem(b, s->after_at[i], "steps of different sizes",
-				"'mode: each' between steps with as many tasks: '%s' has %llu, '%s' %llu", step->name,
-				(unsigned long long)step->tasks, of->name, (unsigned long long)of->tasks);
+			spec_problem(b, s->after_at[i], "steps of different sizes",
+			        "'mode: each' between steps with as many tasks: '%s' has %llu, '%s' %llu",
+			        step->name, (unsigned long long)step->tasks, of->name,
+			        (unsigned long long)of->tasks);
 	}
 	for (size_t i = 0; i <= step->n_inputs; i++) {
 		const Wire__Input *in = i < step->n_inputs ? step->inputs[i] : step->stdin_file;
@@ -266,10 +281,11 @@ static void check_counts(struct build *b, const struct graph *g, struct step_src
 			continue;
 		of = b->steps[find(b, g, in->from_step)].step;
 		if (!of->reduce && of->tasks != 1 && of->tasks != step->tasks)
-			problem(b, at, "steps of different sizes",
-				"a step with one task or as many as here: '%s' has %llu, '%s' %llu; 'reduce' takes all",
-				step->name, (unsigned long long)step->tasks, of->name,
-				(unsigned long long)of->tasks);
+			spec_problem(b, at, "steps of different sizes",
+			        "a step with one task or as many as here: '%s' has %llu, '%s' %llu; 'reduce' "
+			        "takes all",
+			        step->name, (unsigned long long)step->tasks, of->name,
+			        (unsigned long long)of->tasks);
 	}
 }
 
@@ -279,7 +295,7 @@ static void refine_after(struct build *b, const struct graph *g, struct step_src
 	for (size_t i = n_written; i < s->step->n_after; i++) {
 		const Wire__Step *of = b->steps[find(b, g, s->step->after[i]->step)].step;
 
-		if (of->tasks > 1 && of->tasks == s->step->tasks)
+		if (!of->reduce && of->tasks > 1 && of->tasks == s->step->tasks)
 			s->step->after[i]->mode = WIRE__AFTER__MODE__EACH;
 	}
 }
@@ -303,29 +319,31 @@ static bool known_name(const struct step_src *s, const struct template_use *u, c
 	return false;
 }
 
-static void problem_name(struct build *b, const struct step_src *s, const struct template_use *u, const char *at,
-			 size_t n)
+static void problem_name(
+        struct build *b, const struct step_src *s, const struct template_use *u, const char *at, size_t n)
 {
 	bool shared = s->step->worker && u->of_process;
 	char list[300], name[80];
 	size_t used = 0;
 	const char *word, *near = NULL;
 
-	(void)snprintf(name, sizeof(name), "%.*s", (int)(n < 64 ? n : 64), at); /* for is_near() */
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(n < 64 ? n : 64), at); /* for spec_is_near() */
 	for (size_t i = 0; i < s->step->n_params && used < sizeof(list) && !shared; i++) {
 		word = s->step->params[i]->name;
-		near = is_near(name, word) ? word : near;
+		near = spec_is_near(name, word) ? word : near;
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s, ", word);
 	}
 	for (size_t i = 0; (word = params_builtin(i)) != NULL && used < sizeof(list); i++) {
 		if (shared && i == 0)
 			continue;
-		near = is_near(name, word) ? word : near;
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", word, params_builtin(i + 1) ? ", " : "");
+		near = spec_is_near(name, word) ? word : near;
+		used += (size_t)snprintf(
+		        list + used, sizeof(list) - used, "%s%s", word, params_builtin(i + 1) ? ", " : "");
 	}
 	(void)snprintf(name, sizeof(name), "'${%.*s}'", (int)(n < 64 ? n : 64), at);
-	problem(b, u->at, name, "one of %s%s%s%s%s; $${ for a literal ${", list, shared ? " (a worker serves many tasks)" : "",
-		near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	spec_problem(b, u->at, name, "one of %s%s%s%s%s; $${ for a literal ${", list,
+	        shared ? " (a worker serves many tasks)" : "", near ? "; did you mean '" : "",
+	        near ? near : "", near ? "'?" : "");
 }
 
 static void check_templates(struct build *b, const struct step_src *s)
@@ -339,9 +357,10 @@ static void check_templates(struct build *b, const struct step_src *s)
 			if (kind == TEMPLATE_NAME && !known_name(s, u, at, n))
 				problem_name(b, s, u, at, n);
 			if (kind == TEMPLATE_EMPTY)
-				problem(b, u->at, "${} without a name", "a name; $${ for a literal ${");
+				spec_problem(b, u->at, "${} without a name", "a name; $${ for a literal ${");
 			if (kind == TEMPLATE_UNCLOSED)
-				problem(b, u->at, "${ without }", "a name in braces; $${ for a literal ${");
+				spec_problem(
+				        b, u->at, "${ without }", "a name in braces; $${ for a literal ${");
 			if (kind == TEMPLATE_UNCLOSED || kind == TEMPLATE_EMPTY)
 				break;
 		}
@@ -369,18 +388,18 @@ static void size_steps(struct build *b, struct graph *g, const size_t *n_written
 	}
 }
 
-void graph_finish(struct build *b)
+void spec_graph_finish(struct build *b)
 {
-	struct graph g = { .n_slots = 2 };
-	size_t n = b->n_steps, *n_written = take(b, n, sizeof(*n_written));
+	struct graph g = {.n_slots = 2};
+	size_t n = b->n_steps, *n_written = spec_take(b, n, sizeof(*n_written));
 
 	while (g.n_slots < 2 * n)
 		g.n_slots *= 2;
-	g.slots = take(b, g.n_slots, sizeof(*g.slots));
-	g.dep = take(b, n, sizeof(*g.dep));
-	g.n_dep = take(b, n, sizeof(*g.n_dep));
-	g.order = take(b, n, sizeof(*g.order));
-	g.placed = take(b, n, sizeof(*g.placed));
+	g.slots = spec_take(b, g.n_slots, sizeof(*g.slots));
+	g.dep = spec_take(b, n, sizeof(*g.dep));
+	g.n_dep = spec_take(b, n, sizeof(*g.n_dep));
+	g.order = spec_take(b, n, sizeof(*g.order));
+	g.placed = spec_take(b, n, sizeof(*g.placed));
 	if (b->full)
 		return;
 	index_names(b, &g);

@@ -12,7 +12,7 @@ static void job_version(struct build *b, const struct doc *v, void *obj)
 	Wire__JobSpec *job = obj;
 
 	if (v->kind != DOC_SCALAR || strcmp(v->text, "1") != 0)
-		problem_value(b, v, "1, the only version of the job file there is");
+		spec_problem_value(b, v, "1, the only version of the job file there is");
 	job->version = 1;
 }
 
@@ -21,7 +21,7 @@ static void job_name(struct build *b, const struct doc *v, void *obj)
 	Wire__JobSpec *job = obj;
 	const char *s;
 
-	if (read_name(b, v, &s))
+	if (spec_read_name(b, v, &s))
 		job->name = (char *)s;
 }
 
@@ -30,30 +30,32 @@ static void job_namespace(struct build *b, const struct doc *v, void *obj)
 	Wire__JobSpec *job = obj;
 	const char *s;
 
-	if (read_name(b, v, &s))
+	if (spec_read_name(b, v, &s))
 		job->namespace_ = (char *)s;
 }
 
 static void job_labels(struct build *b, const struct doc *v, void *obj)
 {
 	Wire__JobSpec *job = obj;
-	size_t n = doc_count(v);
+	size_t n = spec_doc_count(v);
 
 	if (v->kind != DOC_MAP || n > LABELS_MAX) {
-		problem_value(b, v, "a map of at most %d labels (key: text)", LABELS_MAX);
+		spec_problem_value(b, v, "a map of at most %d labels (key: text)", LABELS_MAX);
 		return;
 	}
-	job->labels = take(b, n, sizeof(Wire__Pair *));
+	job->labels = spec_take(b, n, sizeof(Wire__Pair *));
 	for (const struct doc *c = v->child; c && !b->full; c = c->next) {
-		Wire__Pair *pair = take(b, 1, sizeof(*pair));
+		Wire__Pair *pair = spec_take(b, 1, sizeof(*pair));
 		const char *s = "";
 
 		if (!pair)
 			return;
-		if (!label_key_ok(c->key))
-			problem_key(b, c, "a label's key: a letter, then letters, digits, '.', '_', '-' or '/', at most %d",
-				    NAME_BYTES_MAX);
-		(void)read_text(b, c, VALUE_BYTES_MAX, &s);
+		if (!spec_label_key_ok(c->key))
+			spec_problem_key(b, c,
+			        "a label's key: a letter, then letters, digits, '.', '_', '-' or '/', at "
+			        "most %d",
+			        NAME_BYTES_MAX);
+		(void)spec_read_text(b, c, VALUE_BYTES_MAX, &s);
 		wire__pair__init(pair);
 		pair->key = (char *)c->key;
 		pair->value = (char *)s;
@@ -68,44 +70,44 @@ static void job_nothing(struct build *b, const struct doc *v, void *obj)
 
 static void job_class(struct build *b, const struct doc *v, void *obj)
 {
-	static const char *const words[] = { "batch", "realtime" };
+	static const char *const words[] = {"batch", "realtime"};
 	Wire__JobSpec *job = obj;
 	size_t i;
 
-	if (read_choice(b, v, words, 2, &i))
+	if (spec_read_choice(b, v, words, 2, &i))
 		job->class_ = i ? WIRE__JOB_SPEC__CLASS__REALTIME : WIRE__JOB_SPEC__CLASS__BATCH;
 }
 
 static void job_priority(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 0, 100, &((Wire__JobSpec *)obj)->priority);
+	(void)spec_read_u32(b, v, 0, 100, &((Wire__JobSpec *)obj)->priority);
 }
 
 static void deadline_within(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((Wire__JobSpec *)obj)->deadline_after_ns);
+	(void)spec_read_duration(b, v, &((Wire__JobSpec *)obj)->deadline_after_ns);
 }
 
 static void deadline_at(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_time(b, v, &((Wire__JobSpec *)obj)->deadline_ns);
+	(void)spec_read_time(b, v, &((Wire__JobSpec *)obj)->deadline_ns);
 }
 
 static void deadline_on_missed(struct build *b, const struct doc *v, void *obj)
 {
-	static const char *const words[] = { "refuse", "warn" };
+	static const char *const words[] = {"refuse", "warn"};
 	size_t i;
 
-	if (read_choice(b, v, words, 2, &i))
+	if (spec_read_choice(b, v, words, 2, &i))
 		((Wire__JobSpec *)obj)->deadline_warn = i == 1;
 }
 
 static const struct key deadline_keys[] = {
-	{ "within", "time span after submit", "", deadline_within },
-	{ "at", "time", "", deadline_at },
-	{ "on_missed", "refuse or warn", "refuse", deadline_on_missed },
+        {"within", "time span after submit", "none", deadline_within},
+        {"at", "time", "none", deadline_at},
+        {"on_missed", "refuse or warn", "refuse", deadline_on_missed},
 };
-static const struct table deadline_table = { "deadline", "", deadline_keys, ARRAY_LEN(deadline_keys) };
+static const struct table deadline_table = {"deadline", "", deadline_keys, ARRAY_LEN(deadline_keys)};
 
 static void job_deadline(struct build *b, const struct doc *v, void *obj)
 {
@@ -113,54 +115,55 @@ static void job_deadline(struct build *b, const struct doc *v, void *obj)
 	const char *text = NULL;
 	uint64_t ns;
 
-	if (v->kind == DOC_SCALAR && !read_text(b, v, VALUE_BYTES_MAX, &text))
+	if (v->kind == DOC_SCALAR && !spec_read_text(b, v, VALUE_BYTES_MAX, &text))
 		return;
 	if (v->kind == DOC_MAP) {
-		read_map(b, v, &deadline_table, job, NULL, NULL);
-		if (!doc_get(v, "within") == !doc_get(v, "at"))
-			problem_value(b, v, "either 'within' or 'at'");
+		spec_read_map(b, v, &deadline_table, job, NULL, NULL);
+		if (!spec_doc_get(v, "within") == !spec_doc_get(v, "at"))
+			spec_problem_value(b, v, "either 'within' or 'at'");
 		return;
 	}
-	if (text && parse_duration(text, &ns)) {
+	if (text && spec_parse_duration(text, &ns)) {
 		job->deadline_after_ns = ns;
-	} else if (text && parse_time(text, &ns)) {
+	} else if (text && spec_parse_time(text, &ns)) {
 		job->deadline_ns = ns;
 	} else {
-		problem_value(b, v, "a time span after submit such as 5m, or a time such as 2026-11-21T18:00:00Z");
+		spec_problem_value(
+		        b, v, "a time span after submit such as 5m, or a time such as 2026-11-21T18:00:00Z");
 		return;
 	}
 	if (ns == 0)
-		problem_value(b, v, "a deadline after the submit");
+		spec_problem_value(b, v, "a deadline after the submit");
 }
 
 static void timeout_job(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((Wire__JobSpec *)obj)->timeout_ns);
+	(void)spec_read_duration(b, v, &((Wire__JobSpec *)obj)->timeout_ns);
 }
 
-static const struct key job_timeouts_keys[] = { { "job", "time span", "none", timeout_job } };
-static const struct table job_timeouts_table = { "timeouts of a job", "", job_timeouts_keys, 1 };
+static const struct key job_timeouts_keys[] = {{"job", "time span", "none", timeout_job}};
+static const struct table job_timeouts_table = {"timeouts of a job", "", job_timeouts_keys, 1};
 
 static void job_timeouts(struct build *b, const struct doc *v, void *obj)
 {
-	read_map(b, v, &timeouts_table, b->current, &job_timeouts_table, obj);
+	spec_read_map(b, v, &spec_timeouts_table, b->current, &job_timeouts_table, obj);
 }
 
 static void job_concurrency(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 1, UINT32_MAX, &((Wire__JobSpec *)obj)->concurrency);
+	(void)spec_read_u32(b, v, 1, UINT32_MAX, &((Wire__JobSpec *)obj)->concurrency);
 }
 
 static void job_not_before(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_time(b, v, &((Wire__JobSpec *)obj)->not_before_ns);
+	(void)spec_read_time(b, v, &((Wire__JobSpec *)obj)->not_before_ns);
 }
 
 static void job_hold(struct build *b, const struct doc *v, void *obj)
 {
 	bool held;
 
-	if (read_bool(b, v, &held))
+	if (spec_read_bool(b, v, &held))
 		((Wire__JobSpec *)obj)->held = held;
 }
 
@@ -168,34 +171,49 @@ static void job_keep_going(struct build *b, const struct doc *v, void *obj)
 {
 	bool on;
 
-	if (read_bool(b, v, &on))
+	if (spec_read_bool(b, v, &on))
 		((Wire__JobSpec *)obj)->keep_going = on;
 }
 
 static const struct key job_keys[] = {
-	{ "version", "1", "1", job_version },
-	{ "name", "name", "the file's name", job_name },
-	{ "namespace", "name", "default", job_namespace },
-	{ "labels", "map of text", "none", job_labels },
-	{ "parameters", "map of text", "none", job_nothing },
-	{ "class", "batch or realtime", "batch", job_class },
-	{ "priority", "0 to 100", "50", job_priority },
-	{ "deadline", "time span, time or map", "none", job_deadline },
-	{ "timeouts", "map", "none", job_timeouts },
-	{ "concurrency", "tasks at once", "no limit", job_concurrency },
-	{ "not_before", "time", "at once", job_not_before },
-	{ "hold", "true or false", "false", job_hold },
-	{ "keep_going", "true or false", "true", job_keep_going },
-	{ "steps", "map or list of steps", "one step", job_nothing },
+        {"version", "1", "1", job_version},
+        {"name", "name", "the file's name", job_name},
+        {"namespace", "name", "default", job_namespace},
+        {"labels", "map of text", "none", job_labels},
+        {"parameters", "map of text", "none", job_nothing},
+        {"class", "batch or realtime", "batch", job_class},
+        {"priority", "0 to 100", "50", job_priority},
+        {"deadline", "time span, time or map", "none", job_deadline},
+        {"timeouts", "map", "none", job_timeouts},
+        {"concurrency", "tasks at once", "no limit", job_concurrency},
+        {"not_before", "time", "at once", job_not_before},
+        {"hold", "true or false", "false", job_hold},
+        {"keep_going", "true or false", "true", job_keep_going},
+        {"steps", "map or list of steps", "one step", job_nothing},
 };
-const struct table job_table = { "job", "", job_keys, ARRAY_LEN(job_keys) };
+const struct table spec_job_table = {"job", "", job_keys, ARRAY_LEN(job_keys)};
 
-const struct table *schema_table(size_t i)
+const struct table *spec_schema_table(size_t i)
 {
 	static const struct table *const all[] = {
-		&job_table,	 &deadline_table, &job_timeouts_table, &step_table,  &worker_table,  &stdin_table,
-		&input_table,	 &output_table,	  &range_table,	       &lines_table, &after_table,   &reduce_table,
-		&resources_table, &any_of_table,  &verify_table,       &retries_table, &timeouts_table, &limits_table,
+	        &spec_job_table,
+	        &deadline_table,
+	        &job_timeouts_table,
+	        &spec_step_table,
+	        &spec_worker_table,
+	        &spec_stdin_table,
+	        &spec_input_table,
+	        &spec_output_table,
+	        &spec_range_table,
+	        &spec_lines_table,
+	        &spec_after_table,
+	        &spec_reduce_table,
+	        &spec_resources_table,
+	        &spec_any_of_table,
+	        &spec_verify_table,
+	        &spec_retries_table,
+	        &spec_timeouts_table,
+	        &spec_limits_table,
 	};
 
 	return i < ARRAY_LEN(all) ? all[i] : NULL;
@@ -207,14 +225,16 @@ static void var_read(struct build *b, const struct doc *c, struct var *out)
 {
 	const char *value = "";
 
-	if (!identifier_ok(c->key) || params_reserved(c->key))
-		problem_key(b, c, "a parameter's name: a letter or '_', then letters, digits or '_', and none of those known "
-				  "everywhere (task, tasks, attempt, job, job_name, step, node, devices)");
-	(void)read_text(b, c, VALUE_BYTES_MAX, &value);
+	if (!spec_identifier_ok(c->key) || params_reserved(c->key))
+		spec_problem_key(b, c,
+		        "a parameter's name: a letter or '_', then letters, digits or '_', and none of those "
+		        "known "
+		        "everywhere (task, tasks, attempt, job, job_name, step, node, devices)");
+	(void)spec_read_text(b, c, VALUE_BYTES_MAX, &value);
 	for (size_t i = 0; i < b->in->n_set; i++)
 		if (strcmp(b->in->set[i].name, c->key) == 0)
 			value = b->in->set[i].value;
-	*out = (struct var){ c->key, value, strlen(c->key), strlen(value) };
+	*out = (struct var){c->key, value, strlen(c->key), strlen(value)};
 }
 
 static void check_set(struct build *b, const struct doc *v, const char *name)
@@ -224,30 +244,30 @@ static void check_set(struct build *b, const struct doc *v, const char *name)
 	for (const struct doc *c = v ? v->child : NULL; c; c = c->next) {
 		if (strcmp(c->key, name) == 0)
 			return;
-		if (is_near(name, c->key))
+		if (spec_is_near(name, c->key))
 			near = c->key;
 	}
-	problem_quoted(b, v, name, "one of the job's own parameters%s%s%s", near ? "; did you mean '" : " (see 'parameters')",
-		near ? near : "", near ? "'?" : "");
+	spec_problem_quoted(b, v, name, "one of the job's own parameters%s%s%s",
+	        near ? "; did you mean '" : " (see 'parameters')", near ? near : "", near ? "'?" : "");
 }
 
-void read_vars(struct build *b, const struct doc *root)
+void spec_read_vars(struct build *b, const struct doc *root)
 {
-	const struct doc *v = doc_get(root, "parameters");
-	size_t n = v ? doc_count(v) : 0, k = 0;
+	const struct doc *v = spec_doc_get(root, "parameters");
+	size_t n = v ? spec_doc_count(v) : 0, k = 0;
 	struct var *vars;
 
 	if (v && v->kind != DOC_MAP) {
-		problem_value(b, v, "a map (name: value)");
+		spec_problem_value(b, v, "a map (name: value)");
 		return;
 	}
 	for (size_t i = 0; i < b->in->n_set; i++)
 		check_set(b, v, b->in->set[i].name);
 	if (n > LABELS_MAX) {
-		problem_value(b, v, "at most %d parameters", LABELS_MAX);
+		spec_problem_value(b, v, "at most %d parameters", LABELS_MAX);
 		return;
 	}
-	vars = n ? take(b, n, sizeof(*vars)) : NULL;
+	vars = n ? spec_take(b, n, sizeof(*vars)) : NULL;
 	for (const struct doc *c = v ? v->child : NULL; c && vars; c = c->next)
 		var_read(b, c, &vars[k++]);
 	b->vars = vars; /* only now: a parameter's value has no parameters in it */
@@ -260,7 +280,7 @@ void read_vars(struct build *b, const struct doc *root)
 static void name_after_source(struct build *b)
 {
 	const char *s = b->in->source ? b->in->source : "", *slash = strrchr(s, '/'), *dot;
-	char *name = take(b, NAME_BYTES_MAX + 1, 1);
+	char *name = spec_take(b, NAME_BYTES_MAX + 1, 1);
 	size_t n;
 
 	if (!name)
@@ -270,11 +290,11 @@ static void name_after_source(struct build *b)
 	n = dot ? (size_t)(dot - s) : strlen(s);
 	n = n < NAME_BYTES_MAX ? n : NAME_BYTES_MAX;
 	for (size_t i = 0; i < n; i++) {
-		char one[3] = { 'a', s[i], '\0' };
+		char one[3] = {'a', s[i], '\0'};
 
-		name[i] = name_ok(one) ? s[i] : '-';
+		name[i] = spec_name_ok(one) ? s[i] : '-';
 	}
-	if (!name_ok(name))
+	if (!spec_name_ok(name))
 		memcpy(name, "job", 4);
 	b->job->name = name;
 }
@@ -282,14 +302,14 @@ static void name_after_source(struct build *b)
 static void copy_step(struct build *b, const struct step_src *base, struct step_src *out)
 {
 	*out = *base;
-	out->step = take(b, 1, sizeof(*out->step));
+	out->step = spec_take(b, 1, sizeof(*out->step));
 	if (out->step)
 		*out->step = *base->step;
 }
 
 /* One step of `steps`; key: its name in a map, or NULL. */
 static void read_step(struct build *b, const struct doc *v, const char *key, const struct step_src *base,
-		      struct step_src *out)
+        struct step_src *out)
 {
 	copy_step(b, base, out);
 	if (b->full)
@@ -299,41 +319,43 @@ static void read_step(struct build *b, const struct doc *v, const char *key, con
 	out->step->line = key ? v->key_line : v->line;
 	if (key) {
 		out->step->name = (char *)key;
-		if (!name_ok(key))
-			problem_key(b, v, "a step's name: a letter, then letters, digits, '.', '_' or '-', at most %d",
-				    NAME_BYTES_MAX);
+		if (!spec_name_ok(key))
+			spec_problem_key(b, v,
+			        "a step's name: a letter, then letters, digits, '.', '_' or '-', at most %d",
+			        NAME_BYTES_MAX);
 	}
 	if (v->kind == DOC_SCALAR || v->kind == DOC_LIST) {
 		out->command = v;
-		read_command(b, v, &out->step->command);
+		spec_read_command(b, v, &out->step->command);
 	} else {
-		read_map(b, v, &step_table, out, NULL, NULL);
+		spec_read_map(b, v, &spec_step_table, out, NULL, NULL);
 	}
 	if (!out->step->name[0]) {
-		problem(b, v, "a step without a name", "a key 'name'");
+		spec_problem(b, v, "a step without a name", "a key 'name'");
 		out->step->name = (char *)"?";
 	}
 	if (!b->full)
-		step_finish(b, out);
+		spec_step_finish(b, out);
 }
 
 static void read_step_list(struct build *b, const struct doc *v, struct step_src *base)
 {
-	struct trail here = { .up = b->trail, .key = "steps" }, item = { .up = &here };
-	size_t n = doc_count(v);
+	struct trail here = {.up = b->trail, .key = "steps"}, item = {.up = &here};
+	size_t n = spec_doc_count(v);
 
 	if ((v->kind != DOC_MAP && v->kind != DOC_LIST) || n == 0 || n > JOBSPEC_STEPS_MAX) {
 		if (n > JOBSPEC_STEPS_MAX)
-			problem(b, v, "too many steps", "at most %u steps; an 'array' makes one step many tasks",
-				JOBSPEC_STEPS_MAX);
+			spec_problem(b, v, "too many steps",
+			        "at most %u steps; an 'array' makes one step many tasks", JOBSPEC_STEPS_MAX);
 		else
-			problem_value(b, v, "a map of steps (name: {command: ...}) or a list of them");
+			spec_problem_value(b, v, "a map of steps (name: {command: ...}) or a list of them");
 		return;
 	}
 	if (base->own)
-		problem_key(b, base->own, "'%s' inside a step, since the job has 'steps'", base->own->key);
-	b->steps = take(b, n, sizeof(*b->steps));
-	b->job->steps = take(b, n, sizeof(Wire__Step *));
+		spec_problem_key(
+		        b, base->own, "'%s' inside a step, since the job has 'steps'", base->own->key);
+	b->steps = spec_take(b, n, sizeof(*b->steps));
+	b->job->steps = spec_take(b, n, sizeof(Wire__Step *));
 	for (const struct doc *c = v->child; c && !b->full; c = c->next, item.index++) {
 		item.key = v->kind == DOC_MAP ? c->key : NULL;
 		b->trail = &item;
@@ -347,18 +369,18 @@ static void read_single_step(struct build *b, struct step_src *base)
 {
 	base->step->name = (char *)"main";
 	base->step->line = b->root->line;
-	b->steps = take(b, 1, sizeof(*b->steps));
-	b->job->steps = take(b, 1, sizeof(Wire__Step *));
+	b->steps = spec_take(b, 1, sizeof(*b->steps));
+	b->job->steps = spec_take(b, 1, sizeof(Wire__Step *));
 	if (b->full)
 		return;
-	step_finish(b, base);
+	spec_step_finish(b, base);
 	b->steps[0] = *base;
 	b->n_steps = 1;
 }
 
-void read_steps(struct build *b, struct step_src *base)
+void spec_read_steps(struct build *b, struct step_src *base)
 {
-	const struct doc *v = doc_get(b->root, "steps");
+	const struct doc *v = spec_doc_get(b->root, "steps");
 	Wire__JobSpec *job = b->job;
 
 	if (!job->name[0])

@@ -10,26 +10,26 @@
 
 #include "core/jobspec.h"
 
-#define NAME_BYTES_MAX	 63
-#define PATH_BYTES_MAX	 1024
-#define TEXT_BYTES_MAX	 131071		 /* Linux takes no longer argument */
-#define STDIN_BYTES_MAX	 (1u << 20)
-#define VALUE_BYTES_MAX	 4096		 /* of a parameter or a label */
-#define SUBST_BYTES_MAX	 (4u << 20)	 /* all texts that parameters were put into */
-#define ENV_MAX		 1000
-#define INPUTS_MAX	 1000
-#define OUTPUTS_MAX	 100
-#define LABELS_MAX	 64
-#define NEEDS_MAX	 32
-#define VARIANTS_MAX	 16
-#define PARAMS_MAX	 16
-#define REPLICAS_MAX	 64
-#define RETRIES_MAX	 1000000
-#define FAN_IN_MAX	 10000
-#define PIDS_MAX	 4194304	 /* Linux has no more */
-#define AMOUNT_MILLI_MAX UINT64_C(1000000000000)	 /* a billion of anything */
-#define BYTES_MAX	 (UINT64_C(1) << 60)
-#define DURATION_NS_MAX	 (UINT64_C(36500) * 86400 * 1000000000) /* a hundred years */
+#define NAME_BYTES_MAX   63
+#define PATH_BYTES_MAX   1024
+#define TEXT_BYTES_MAX   131071 /* Linux takes no longer argument */
+#define STDIN_BYTES_MAX  (1u << 20)
+#define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
+#define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
+#define ENV_MAX          1000
+#define INPUTS_MAX       1000
+#define OUTPUTS_MAX      100
+#define LABELS_MAX       64
+#define NEEDS_MAX        32
+#define VARIANTS_MAX     16
+#define PARAMS_MAX       16
+#define REPLICAS_MAX     64
+#define RETRIES_MAX      1000000
+#define FAN_IN_MAX       1024                    /* with INPUTS_MAX below what the keeper takes of one task */
+#define PIDS_MAX         4194304                 /* Linux has no more */
+#define AMOUNT_MILLI_MAX UINT64_C(1000000000000) /* a billion of anything */
+#define BYTES_MAX        (UINT64_C(1) << 60)
+#define DURATION_NS_MAX  (UINT64_C(36500) * 86400 * 1000000000) /* a hundred years */
 
 /* Where in the document we are, for problem.path; lives on the stack. */
 struct trail {
@@ -47,7 +47,7 @@ struct template_use { /* a text with "${": checked when the step's parameters ar
 	struct template_use *next;
 	const char *text;
 	const struct doc *at;
-	bool of_process; /* command, environment, folder: one for all tasks of a worker */
+	bool of_process; /* command, environment: one for all tasks of a worker */
 };
 
 /* A step while it is read. */
@@ -55,7 +55,7 @@ struct step_src {
 	Wire__Step *step;
 	const struct doc *node;
 	const struct doc *command, *worker, *array, *reduce, *any_of, *verify; /* where they stood, or NULL */
-	const struct doc *own;	  /* the first key that only makes sense inside a step, or NULL */
+	const struct doc *own;       /* the first key that only makes sense inside a step, or NULL */
 	const struct doc **after_at; /* beside step->after */
 	const struct doc **input_at; /* beside step->inputs */
 	const struct doc *stdin_at;
@@ -78,7 +78,7 @@ struct build {
 	size_t n_steps;
 	const struct doc *root, *steps_at;
 	struct step_src *current;
-	bool of_process; /* what read_template() notes */
+	bool of_process; /* what spec_read_template() notes */
 };
 
 struct key {
@@ -95,88 +95,96 @@ struct table {
 /* ---- jobspec.c ---- */
 
 /* Note a problem at v (NULL: the whole file). `found` is cut and made printable. */
-void problem(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+void spec_problem(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
 /* The same with `found` put in quotes: a name. */
-void problem_quoted(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+void spec_problem_quoted(struct build *b, const struct doc *v, const char *found, const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
 /* The same with "found" made from v itself: 'text', "a list" ... */
-void problem_value(struct build *b, const struct doc *v, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void spec_problem_value(struct build *b, const struct doc *v, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
 /* At v's key. */
-void problem_key(struct build *b, const struct doc *v, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void spec_problem_key(struct build *b, const struct doc *v, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
 
 /* n zeroed bytes, or NULL with b->full set; the caller just returns. */
-void *take(struct build *b, size_t count, size_t size);
+void *spec_take(struct build *b, size_t count, size_t size);
 
 /* Read every child of the map v by the table; unknown keys are problems. `second` (with its obj2) or NULL is tried after
  * the first. */
-void read_map(struct build *b, const struct doc *v, const struct table *t, void *obj, const struct table *second,
-	      void *obj2);
-void problem_unknown(struct build *b, const struct doc *v, const struct table *t, const struct table *second);
+void spec_read_map(struct build *b, const struct doc *v, const struct table *t, void *obj,
+        const struct table *second, void *obj2);
+void spec_problem_unknown(
+        struct build *b, const struct doc *v, const struct table *t, const struct table *second);
 
-size_t doc_count(const struct doc *v);
-const struct doc *doc_get(const struct doc *v, const char *key);
+size_t spec_doc_count(const struct doc *v);
+const struct doc *spec_doc_get(const struct doc *v, const char *key);
 
 /* ---- jobspec_scalar.c: each returns false after noting a problem; out is written on success only ---- */
 
-bool read_text(struct build *b, const struct doc *v, size_t bytes_max, const char **out);
+bool spec_read_text(struct build *b, const struct doc *v, size_t bytes_max, const char **out);
 /* Text in which "${...}" will be replaced for each task. */
-bool read_template(struct build *b, const struct doc *v, size_t bytes_max, const char **out);
-bool read_name(struct build *b, const struct doc *v, const char **out);
-bool read_path(struct build *b, const struct doc *v, const char **out);
-bool read_bool(struct build *b, const struct doc *v, bool *out);
-bool read_u64(struct build *b, const struct doc *v, uint64_t min, uint64_t max, uint64_t *out);
-bool read_u32(struct build *b, const struct doc *v, uint32_t min, uint32_t max, uint32_t *out);
-bool read_milli(struct build *b, const struct doc *v, uint64_t *out);
-bool read_bytes(struct build *b, const struct doc *v, uint64_t *out);
-bool read_duration(struct build *b, const struct doc *v, uint64_t *out_ns);
-bool read_time(struct build *b, const struct doc *v, uint64_t *out_ns);
-bool read_percent(struct build *b, const struct doc *v, uint32_t *out);
-bool read_signal(struct build *b, const struct doc *v, uint32_t *out);
-bool read_choice(struct build *b, const struct doc *v, const char *const *words, size_t n, size_t *out);
+bool spec_read_template(struct build *b, const struct doc *v, size_t bytes_max, const char **out);
+bool spec_read_name(struct build *b, const struct doc *v, const char **out);
+bool spec_read_path(struct build *b, const struct doc *v, const char **out);
+bool spec_read_bool(struct build *b, const struct doc *v, bool *out);
+bool spec_read_u64(struct build *b, const struct doc *v, uint64_t min, uint64_t max, uint64_t *out);
+bool spec_read_u32(struct build *b, const struct doc *v, uint32_t min, uint32_t max, uint32_t *out);
+bool spec_read_milli(struct build *b, const struct doc *v, uint64_t *out);
+bool spec_read_bytes(struct build *b, const struct doc *v, uint64_t *out);
+bool spec_read_duration(struct build *b, const struct doc *v, uint64_t *out_ns);
+bool spec_read_time(struct build *b, const struct doc *v, uint64_t *out_ns);
+bool spec_read_percent(struct build *b, const struct doc *v, uint32_t *out);
+bool spec_read_signal(struct build *b, const struct doc *v, uint32_t *out);
+bool spec_read_choice(struct build *b, const struct doc *v, const char *const *words, size_t n, size_t *out);
 
-bool name_ok(const char *s);	   /* of jobs, steps, namespaces, pools: a letter, then letters, digits, . _ - */
-bool identifier_ok(const char *s); /* of parameters and variables: a letter or _, then letters, digits, _ */
-bool path_ok(const char *s);	   /* relative, stays inside its folder */
-bool label_key_ok(const char *s);
-bool parse_i64(const char *s, size_t n, int64_t *out);
-bool parse_time(const char *s, uint64_t *out_ns);
-bool parse_duration(const char *s, uint64_t *out_ns);
-bool parse_bytes(const char *s, uint64_t *out);
-bool parse_milli(const char *s, uint64_t *out);
+bool spec_name_ok(
+        const char *s); /* of jobs, steps, namespaces, pools: a letter, then letters, digits, . _ - */
+bool spec_identifier_ok(
+        const char *s);           /* of parameters and variables: a letter or _, then letters, digits, _ */
+bool spec_path_ok(const char *s); /* relative, stays inside its folder */
+bool spec_label_key_ok(const char *s);
+bool spec_parse_i64(const char *s, size_t n, int64_t *out);
+bool spec_parse_time(const char *s, uint64_t *out_ns);
+bool spec_parse_duration(const char *s, uint64_t *out_ns);
+bool spec_parse_bytes(const char *s, uint64_t *out);
+bool spec_parse_milli(const char *s, uint64_t *out);
 
 /* Levenshtein with transpositions; large when the strings are long or far apart. */
-unsigned edit_distance(const char *a, const char *b);
-bool is_near(const char *typed, const char *word);
+unsigned spec_edit_distance(const char *a, const char *b);
+bool spec_is_near(const char *typed, const char *word);
 
 /* ---- jobspec_job.c, jobspec_step.c, jobspec_files.c, jobspec_array.c ---- */
 
-extern const struct table job_table, step_table;
-const struct table *schema_table(size_t i); /* every table, for jobspec_key_at(); NULL past the last */
+extern const struct table spec_job_table, spec_step_table;
+const struct table *spec_schema_table(size_t i); /* every table, for jobspec_key_at(); NULL past the last */
 
-void read_vars(struct build *b, const struct doc *root);
-void read_steps(struct build *b, struct step_src *base);
+void spec_read_vars(struct build *b, const struct doc *root);
+void spec_read_steps(struct build *b, struct step_src *base);
 /* What every step starts from: of `src`, only `node` need be set. */
-void step_defaults(struct build *b, struct step_src *src);
+void spec_step_defaults(struct build *b, struct step_src *src);
 /* Note that v stands only inside a step: it cannot be a default of all steps. */
-void step_own(struct step_src *s, const struct doc *v);
+void spec_step_own(struct step_src *s, const struct doc *v);
 /* After a step's keys were read: what must hold between them. */
-void step_finish(struct build *b, struct step_src *s);
+void spec_step_finish(struct build *b, struct step_src *s);
 
-void read_command(struct build *b, const struct doc *v, Wire__Command **out);
-void read_needs(struct build *b, const struct doc *v, Wire__Need ***needs, size_t *n);
-void step_read_array(struct build *b, const struct doc *v, void *obj);
-void step_read_inputs(struct build *b, const struct doc *v, void *obj);
-void step_read_outputs(struct build *b, const struct doc *v, void *obj);
-void step_read_stdin(struct build *b, const struct doc *v, void *obj);
-void step_read_any_of(struct build *b, const struct doc *v, void *obj);
-void step_variants(struct build *b, struct step_src *s); /* read them, when the step's own resources are known */
-extern const struct table worker_table, after_table, reduce_table, verify_table, retries_table, timeouts_table, limits_table;
-extern const struct table input_table, output_table, stdin_table, range_table, lines_table, resources_table, any_of_table;
+void spec_read_command(struct build *b, const struct doc *v, Wire__Command **out);
+void spec_read_needs(struct build *b, const struct doc *v, Wire__Need ***needs, size_t *n);
+void spec_step_read_array(struct build *b, const struct doc *v, void *obj);
+void spec_step_read_inputs(struct build *b, const struct doc *v, void *obj);
+void spec_step_read_outputs(struct build *b, const struct doc *v, void *obj);
+void spec_step_read_stdin(struct build *b, const struct doc *v, void *obj);
+void spec_step_read_any_of(struct build *b, const struct doc *v, void *obj);
+void spec_step_variants(
+        struct build *b, struct step_src *s); /* read them, when the step's own resources are known */
+extern const struct table spec_worker_table, spec_after_table, spec_reduce_table, spec_verify_table,
+        spec_retries_table, spec_timeouts_table, spec_limits_table;
+extern const struct table spec_input_table, spec_output_table, spec_stdin_table, spec_range_table,
+        spec_lines_table, spec_resources_table, spec_any_of_table;
 
 /* ---- jobspec_graph.c ---- */
 
 /* Resolve names, order the steps, size arrays and reduce trees, check templates. */
-void graph_finish(struct build *b);
+void spec_graph_finish(struct build *b);
 
 #endif

@@ -53,7 +53,7 @@ static bool parse_thousandths(const char **s, uint64_t *out)
 	return !__builtin_add_overflow(whole, part, out);
 }
 
-bool parse_i64(const char *s, size_t n, int64_t *out)
+bool spec_parse_i64(const char *s, size_t n, int64_t *out)
 {
 	const char *p = s;
 	bool minus = n && *p == '-';
@@ -66,7 +66,7 @@ bool parse_i64(const char *s, size_t n, int64_t *out)
 	return true;
 }
 
-bool parse_milli(const char *s, uint64_t *out)
+bool spec_parse_milli(const char *s, uint64_t *out)
 {
 	uint64_t v;
 
@@ -83,15 +83,23 @@ static bool skip_spaces(const char **s)
 	return true;
 }
 
-bool parse_bytes(const char *s, uint64_t *out)
+bool spec_parse_bytes(const char *s, uint64_t *out)
 {
 	static const struct {
 		const char *name;
 		uint64_t bytes;
 	} units[] = {
-		{ "", 1 },		{ "B", 1 },		  { "KiB", 1u << 10 },	       { "MiB", 1u << 20 },
-		{ "GiB", 1u << 30 },	{ "TiB", UINT64_C(1) << 40 }, { "kB", 1000 },	       { "KB", 1000 },
-		{ "MB", 1000000 },	{ "GB", 1000000000 },	  { "TB", UINT64_C(1000000000000) },
+	        {"", 1},
+	        {"B", 1},
+	        {"KiB", 1u << 10},
+	        {"MiB", 1u << 20},
+	        {"GiB", 1u << 30},
+	        {"TiB", UINT64_C(1) << 40},
+	        {"kB", 1000},
+	        {"KB", 1000},
+	        {"MB", 1000000},
+	        {"GB", 1000000000},
+	        {"TB", UINT64_C(1000000000000)},
 	};
 	uint64_t v;
 
@@ -111,14 +119,13 @@ bool parse_bytes(const char *s, uint64_t *out)
 	return false;
 }
 
-bool parse_duration(const char *s, uint64_t *out_ns)
+bool spec_parse_duration(const char *s, uint64_t *out_ns)
 {
 	static const struct {
 		const char *name;
 		uint64_t us;
-	} units[] = { { "us", 1 },		  { "ms", 1000 },
-		      { "s", 1000000 },		  { "m", 60u * UINT64_C(1000000) },
-		      { "h", 3600u * UINT64_C(1000000) }, { "d", 86400u * UINT64_C(1000000) } };
+	} units[] = {{"us", 1}, {"ms", 1000}, {"s", 1000000}, {"m", 60u * UINT64_C(1000000)},
+	        {"h", 3600u * UINT64_C(1000000)}, {"d", 86400u * UINT64_C(1000000)}};
 	uint64_t sum = 0, last = UINT64_MAX, v;
 
 	if (*s == '\0')
@@ -198,16 +205,17 @@ static bool parse_offset(const char **s, int64_t *out_s)
 }
 
 /* RFC 3339, section 5.6. */
-bool parse_time(const char *s, uint64_t *out_ns)
+bool spec_parse_time(const char *s, uint64_t *out_ns)
 {
-	static const int8_t month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	static const int8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int64_t y, mo, d, h, mi, sec, off, t, ns = 0, unit = 100000000;
 	bool leap;
 
-	if (!fixed(&s, 4, 1970, 2199, &y) || !expect(&s, '-') || !fixed(&s, 2, 1, 12, &mo) || !expect(&s, '-') ||
-	    !fixed(&s, 2, 1, 31, &d) || !(expect(&s, 'T') || expect(&s, 't') || expect(&s, ' ')) ||
-	    !fixed(&s, 2, 0, 23, &h) || !expect(&s, ':') || !fixed(&s, 2, 0, 59, &mi) || !expect(&s, ':') ||
-	    !fixed(&s, 2, 0, 60, &sec))
+	if (!fixed(&s, 4, 1970, 2199, &y) || !expect(&s, '-') || !fixed(&s, 2, 1, 12, &mo) ||
+	        !expect(&s, '-') || !fixed(&s, 2, 1, 31, &d) ||
+	        !(expect(&s, 'T') || expect(&s, 't') || expect(&s, ' ')) || !fixed(&s, 2, 0, 23, &h) ||
+	        !expect(&s, ':') || !fixed(&s, 2, 0, 59, &mi) || !expect(&s, ':') ||
+	        !fixed(&s, 2, 0, 60, &sec))
 		return false;
 	leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 	if (d > month_days[mo - 1] + (mo == 2 && leap))
@@ -239,22 +247,22 @@ static bool word_ok(const char *s, const char *more, size_t max)
 	return n <= max;
 }
 
-bool name_ok(const char *s)
+bool spec_name_ok(const char *s)
 {
 	return s[0] != '_' && word_ok(s, "._-", NAME_BYTES_MAX);
 }
 
-bool identifier_ok(const char *s)
+bool spec_identifier_ok(const char *s)
 {
 	return word_ok(s, "_", NAME_BYTES_MAX);
 }
 
-bool label_key_ok(const char *s)
+bool spec_label_key_ok(const char *s)
 {
 	return s[0] != '_' && word_ok(s, "._-/", NAME_BYTES_MAX);
 }
 
-bool path_ok(const char *s)
+bool spec_path_ok(const char *s)
 {
 	size_t n = strlen(s);
 
@@ -323,10 +331,11 @@ static bool scalar(struct build *b, const struct doc *v, const char **out, size_
 	n = subst(b, v->text, NULL);
 	b->subst_bytes += n;
 	if (b->subst_bytes > SUBST_BYTES_MAX) {
-		problem_value(b, v, "a job of at most %u MiB once its parameters are put in", SUBST_BYTES_MAX >> 20);
+		spec_problem_value(b, v, "a job of at most %u MiB once its parameters are put in",
+		        SUBST_BYTES_MAX >> 20);
 		return false;
 	}
-	copy = take(b, n + 1, 1);
+	copy = spec_take(b, n + 1, 1);
 	if (!copy)
 		return false;
 	(void)subst(b, v->text, copy);
@@ -335,64 +344,66 @@ static bool scalar(struct build *b, const struct doc *v, const char **out, size_
 	return true;
 }
 
-bool read_text(struct build *b, const struct doc *v, size_t bytes_max, const char **out)
+bool spec_read_text(struct build *b, const struct doc *v, size_t bytes_max, const char **out)
 {
 	const char *s;
 	size_t n;
 
 	if (v->kind != DOC_SCALAR) {
-		problem_value(b, v, "text");
+		spec_problem_value(b, v, "text");
 		return false;
 	}
 	if (!scalar(b, v, &s, &n))
 		return false;
 	if (memchr(s, '\0', n)) {
-		problem_value(b, v, "text without NUL bytes");
+		spec_problem_value(b, v, "text without NUL bytes");
 		return false;
 	}
 	if (n > bytes_max) {
-		problem_value(b, v, "text of at most %zu bytes", bytes_max);
+		spec_problem_value(b, v, "text of at most %zu bytes", bytes_max);
 		return false;
 	}
 	*out = s;
 	return true;
 }
 
-bool read_template(struct build *b, const struct doc *v, size_t bytes_max, const char **out)
+bool spec_read_template(struct build *b, const struct doc *v, size_t bytes_max, const char **out)
 {
 	struct template_use *use;
 
-	if (!read_text(b, v, bytes_max, out))
+	if (!spec_read_text(b, v, bytes_max, out))
 		return false;
 	if (!template_varies(*out) || !b->current)
 		return true;
-	use = take(b, 1, sizeof(*use));
+	use = spec_take(b, 1, sizeof(*use));
 	if (!use)
 		return false;
-	*use = (struct template_use){ .next = b->current->templates, .text = *out, .at = v,
-					.of_process = b->of_process };
+	*use = (struct template_use){
+	        .next = b->current->templates, .text = *out, .at = v, .of_process = b->of_process};
 	b->current->templates = use;
 	return true;
 }
 
-bool read_name(struct build *b, const struct doc *v, const char **out)
+bool spec_read_name(struct build *b, const struct doc *v, const char **out)
 {
 	const char *s;
 
-	if (v->kind != DOC_SCALAR || !read_text(b, v, TEXT_BYTES_MAX, &s) || !name_ok(s)) {
-		problem_value(b, v, "a name: a letter, then letters, digits, '.', '_' or '-', at most %d", NAME_BYTES_MAX);
+	if (v->kind != DOC_SCALAR || !spec_read_text(b, v, TEXT_BYTES_MAX, &s) || !spec_name_ok(s)) {
+		spec_problem_value(b, v,
+		        "a name: a letter, then letters, digits, '.', '_' or '-', at most %d",
+		        NAME_BYTES_MAX);
 		return false;
 	}
 	*out = s;
 	return true;
 }
 
-bool read_path(struct build *b, const struct doc *v, const char **out)
+bool spec_read_path(struct build *b, const struct doc *v, const char **out)
 {
 	const char *s;
 
-	if (v->kind != DOC_SCALAR || !read_template(b, v, TEXT_BYTES_MAX, &s) || !path_ok(s)) {
-		problem_value(b, v, "a relative path that stays in the task's folder");
+	if (v->kind != DOC_SCALAR || !spec_read_template(b, v, TEXT_BYTES_MAX, &s) || !spec_path_ok(s)) {
+		spec_problem_value(b, v, "a relative path that stays in the task's folder");
 		return false;
 	}
 	*out = s;
@@ -410,107 +421,110 @@ static const char *plain(struct build *b, const struct doc *v, bool may_be_quote
 	return s;
 }
 
-bool read_bool(struct build *b, const struct doc *v, bool *out)
+bool spec_read_bool(struct build *b, const struct doc *v, bool *out)
 {
 	const char *s = plain(b, v, false);
 
 	if (!s || (strcmp(s, "true") != 0 && strcmp(s, "false") != 0)) {
-		problem_value(b, v, "true or false");
+		spec_problem_value(b, v, "true or false");
 		return false;
 	}
 	*out = s[0] == 't';
 	return true;
 }
 
-bool read_u64(struct build *b, const struct doc *v, uint64_t min, uint64_t max, uint64_t *out)
+bool spec_read_u64(struct build *b, const struct doc *v, uint64_t min, uint64_t max, uint64_t *out)
 {
 	const char *s = plain(b, v, false);
 	uint64_t n = 0;
 
 	if (!s || !parse_u64(&s, &n) || *s || n < min || n > max) {
-		problem_value(b, v, "a whole number from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+		spec_problem_value(b, v, "a whole number from %llu to %llu", (unsigned long long)min,
+		        (unsigned long long)max);
 		return false;
 	}
 	*out = n;
 	return true;
 }
 
-bool read_u32(struct build *b, const struct doc *v, uint32_t min, uint32_t max, uint32_t *out)
+bool spec_read_u32(struct build *b, const struct doc *v, uint32_t min, uint32_t max, uint32_t *out)
 {
 	uint64_t n;
 
-	if (!read_u64(b, v, min, max, &n))
+	if (!spec_read_u64(b, v, min, max, &n))
 		return false;
 	*out = (uint32_t)n;
 	return true;
 }
 
-bool read_milli(struct build *b, const struct doc *v, uint64_t *out)
+bool spec_read_milli(struct build *b, const struct doc *v, uint64_t *out)
 {
 	const char *s = plain(b, v, false);
 
-	if (!s || !parse_milli(s, out)) {
-		problem_value(b, v, "a number such as 2 or 0.25, with at most three decimals");
+	if (!s || !spec_parse_milli(s, out)) {
+		spec_problem_value(b, v, "a number such as 2 or 0.25, with at most three decimals");
 		return false;
 	}
 	return true;
 }
 
-bool read_bytes(struct build *b, const struct doc *v, uint64_t *out)
+bool spec_read_bytes(struct build *b, const struct doc *v, uint64_t *out)
 {
 	const char *s = plain(b, v, true);
 
-	if (!s || !parse_bytes(s, out)) {
-		problem_value(b, v, "a size such as 512MiB, 2GB or a number of bytes (units: B, kB, MB, GB, TB, KiB, MiB, "
-				    "GiB, TiB)");
+	if (!s || !spec_parse_bytes(s, out)) {
+		spec_problem_value(b, v,
+		        "a size such as 512MiB, 2GB or a number of bytes (units: B, kB, MB, GB, TB, KiB, "
+		        "MiB, "
+		        "GiB, TiB)");
 		return false;
 	}
 	return true;
 }
 
-bool read_duration(struct build *b, const struct doc *v, uint64_t *out_ns)
+bool spec_read_duration(struct build *b, const struct doc *v, uint64_t *out_ns)
 {
 	const char *s = plain(b, v, true);
 
-	if (!s || !parse_duration(s, out_ns)) {
-		problem_value(b, v, "a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most 100 years");
+	if (!s || !spec_parse_duration(s, out_ns)) {
+		spec_problem_value(b, v, "a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most 100 years");
 		return false;
 	}
 	return true;
 }
 
-bool read_time(struct build *b, const struct doc *v, uint64_t *out_ns)
+bool spec_read_time(struct build *b, const struct doc *v, uint64_t *out_ns)
 {
 	const char *s = plain(b, v, true);
 
-	if (!s || !parse_time(s, out_ns)) {
-		problem_value(b, v, "a time such as 2026-11-21T18:00:00Z or 2026-11-21T18:00:00+01:00");
+	if (!s || !spec_parse_time(s, out_ns)) {
+		spec_problem_value(b, v, "a time such as 2026-11-21T18:00:00Z or 2026-11-21T18:00:00+01:00");
 		return false;
 	}
 	return true;
 }
 
-bool read_percent(struct build *b, const struct doc *v, uint32_t *out)
+bool spec_read_percent(struct build *b, const struct doc *v, uint32_t *out)
 {
 	const char *s = plain(b, v, true);
 	uint64_t n = 0;
 
 	if (!s || !parse_u64(&s, &n) || (*s && strcmp(s, "%") != 0) || n > 100) {
-		problem_value(b, v, "a percentage from 0 to 100");
+		spec_problem_value(b, v, "a percentage from 0 to 100");
 		return false;
 	}
 	*out = (uint32_t)n;
 	return true;
 }
 
-bool read_signal(struct build *b, const struct doc *v, uint32_t *out)
+bool spec_read_signal(struct build *b, const struct doc *v, uint32_t *out)
 {
 	/* Numbers of Linux on x86 and arm. KILL and STOP cannot be caught, so they can checkpoint nothing. */
 	static const struct {
 		const char *name;
 		uint32_t number;
-	} signals[] = { { "HUP", 1 },	{ "INT", 2 },	{ "QUIT", 3 },	{ "USR1", 10 }, { "USR2", 12 },
-			{ "ALRM", 14 }, { "TERM", 15 }, { "CONT", 18 }, { "TSTP", 20 }, { "WINCH", 28 } };
+	} signals[] = {{"HUP", 1}, {"INT", 2}, {"QUIT", 3}, {"USR1", 10}, {"USR2", 12}, {"ALRM", 14},
+	        {"TERM", 15}, {"CONT", 18}, {"TSTP", 20}, {"WINCH", 28}};
 	const char *s = plain(b, v, true);
 
 	if (s && strncmp(s, "SIG", 3) == 0)
@@ -520,11 +534,11 @@ bool read_signal(struct build *b, const struct doc *v, uint32_t *out)
 			*out = signals[i].number;
 			return true;
 		}
-	problem_value(b, v, "one of HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, TSTP, WINCH");
+	spec_problem_value(b, v, "one of HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, TSTP, WINCH");
 	return false;
 }
 
-bool read_choice(struct build *b, const struct doc *v, const char *const *words, size_t n, size_t *out)
+bool spec_read_choice(struct build *b, const struct doc *v, const char *const *words, size_t n, size_t *out)
 {
 	const char *s = plain(b, v, true), *near = NULL;
 	char list[120];
@@ -535,19 +549,23 @@ bool read_choice(struct build *b, const struct doc *v, const char *const *words,
 			*out = i;
 			return true;
 		}
-		if (s && is_near(s, words[i]))
+		if (s && spec_is_near(s, words[i]))
 			near = words[i];
 		if (used < sizeof(list))
 			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
-						 i == 0 ? "" : i + 1 < n ? ", " : " or ", words[i]);
+			        i == 0      ? ""
+			        : i + 1 < n ? ", "
+			                    : " or ",
+			        words[i]);
 	}
-	problem_value(b, v, "%s%s%s%s", list, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	spec_problem_value(
+	        b, v, "%s%s%s%s", list, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 	return false;
 }
 
 #define EDIT_MAX 32
 
-unsigned edit_distance(const char *a, const char *b)
+unsigned spec_edit_distance(const char *a, const char *b)
 {
 	unsigned row[3][EDIT_MAX + 1];
 	size_t na = strlen(a), nb = strlen(b);
@@ -565,7 +583,8 @@ unsigned edit_distance(const char *a, const char *b)
 
 			best = up[j] + 1 < best ? up[j] + 1 : best;
 			best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			        up2[j - 2] + 1 < best)
 				best = up2[j - 2] + 1;
 			now[j] = best;
 		}
@@ -573,10 +592,10 @@ unsigned edit_distance(const char *a, const char *b)
 	return row[na % 3][nb];
 }
 
-bool is_near(const char *typed, const char *word)
+bool spec_is_near(const char *typed, const char *word)
 {
 	size_t n = strlen(word), k = strlen(typed);
-	unsigned d = edit_distance(typed, word);
+	unsigned d = spec_edit_distance(typed, word);
 
 	if (k >= 3 && k < n && memcmp(typed, word, k) == 0)
 		return true; /* "mem" */

@@ -23,28 +23,28 @@ static bool blank(const char *s)
 
 static void command_argv(struct build *b, const struct doc *v, Wire__Command *cmd)
 {
-	size_t n = doc_count(v);
+	size_t n = spec_doc_count(v);
 
 	if (n == 0) {
-		problem(b, v, "an empty list", "a program and its arguments");
+		spec_problem(b, v, "an empty list", "a program and its arguments");
 		return;
 	}
-	cmd->argv = take(b, n, sizeof(char *));
+	cmd->argv = spec_take(b, n, sizeof(char *));
 	if (!cmd->argv)
 		return;
 	for (const struct doc *c = v->child; c; c = c->next) {
 		const char *s = "";
 
-		(void)read_template(b, c, TEXT_BYTES_MAX, &s);
+		(void)spec_read_template(b, c, TEXT_BYTES_MAX, &s);
 		if (cmd->n_argv == 0 && s[0] == '\0' && c->kind == DOC_SCALAR)
-			problem(b, c, "an empty program name", "a program and its arguments");
+			spec_problem(b, c, "an empty program name", "a program and its arguments");
 		cmd->argv[cmd->n_argv++] = (char *)s;
 	}
 }
 
-void read_command(struct build *b, const struct doc *v, Wire__Command **out)
+void spec_read_command(struct build *b, const struct doc *v, Wire__Command **out)
 {
-	Wire__Command *cmd = take(b, 1, sizeof(*cmd));
+	Wire__Command *cmd = spec_take(b, 1, sizeof(*cmd));
 	const char *s;
 
 	if (!cmd)
@@ -55,10 +55,11 @@ void read_command(struct build *b, const struct doc *v, Wire__Command **out)
 	if (v->kind == DOC_LIST) {
 		command_argv(b, v, cmd);
 	} else if (v->kind != DOC_SCALAR) {
-		problem_value(b, v, "text for the shell, or a list of a program and its arguments");
-	} else if (read_template(b, v, TEXT_BYTES_MAX, &s)) {
+		spec_problem_value(b, v, "text for the shell, or a list of a program and its arguments");
+	} else if (spec_read_template(b, v, TEXT_BYTES_MAX, &s)) {
 		if (blank(s))
-			problem(b, v, "an empty command", "text for the shell, or a list of a program and its arguments");
+			spec_problem(b, v, "an empty command",
+			        "text for the shell, or a list of a program and its arguments");
 		cmd->shell = (char *)s;
 	}
 	b->of_process = false;
@@ -70,8 +71,8 @@ static void step_name(struct build *b, const struct doc *v, void *obj)
 	const char *name;
 
 	if (s->step->name[0])
-		problem_key(b, v, "no 'name' here: this step is called '%s' by its key", s->step->name);
-	else if (read_name(b, v, &name))
+		spec_problem_key(b, v, "no 'name' here: this step is called '%s' by its key", s->step->name);
+	else if (spec_read_name(b, v, &name))
 		s->step->name = (char *)name;
 	else
 		s->step->name = (char *)"?";
@@ -83,15 +84,15 @@ static void step_command(struct build *b, const struct doc *v, void *obj)
 
 	own(s, v);
 	if (s->command)
-		problem_key(b, v, "either 'command' or 'shell'");
+		spec_problem_key(b, v, "either 'command' or 'shell'");
 	s->command = v;
-	read_command(b, v, &s->step->command);
+	spec_read_command(b, v, &s->step->command);
 }
 
 static void step_shell(struct build *b, const struct doc *v, void *obj)
 {
 	if (v->kind != DOC_SCALAR)
-		problem_value(b, v, "text for /bin/sh; a list of arguments goes under 'command'");
+		spec_problem_value(b, v, "text for /bin/sh; a list of arguments goes under 'command'");
 	else
 		step_command(b, v, obj);
 }
@@ -100,14 +101,14 @@ static void step_shell(struct build *b, const struct doc *v, void *obj)
 
 static void worker_command(struct build *b, const struct doc *v, void *obj)
 {
-	read_command(b, v, &((struct step_src *)obj)->step->command);
+	spec_read_command(b, v, &((struct step_src *)obj)->step->command);
 }
 
 static void worker_function(struct build *b, const struct doc *v, void *obj)
 {
 	const char *s;
 
-	if (read_text(b, v, 255, &s))
+	if (spec_read_text(b, v, 255, &s))
 		((struct step_src *)obj)->step->worker->function = (char *)s;
 }
 
@@ -115,27 +116,27 @@ static void worker_args(struct build *b, const struct doc *v, void *obj)
 {
 	const char *s;
 
-	if (read_template(b, v, TEXT_BYTES_MAX, &s))
+	if (spec_read_template(b, v, TEXT_BYTES_MAX, &s))
 		((struct step_src *)obj)->step->worker->args = (char *)s;
 }
 
 static void worker_batch(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 1, 1000000, &((struct step_src *)obj)->step->worker->batch_max);
+	(void)spec_read_u32(b, v, 1, 1000000, &((struct step_src *)obj)->step->worker->batch_max);
 }
 
 static const struct key worker_keys[] = {
-	{ "command", "text or list", "required", worker_command },
-	{ "function", "text", "required", worker_function },
-	{ "args", "template", "empty", worker_args },
-	{ "batch", "tasks handed over at once", "as many as suit", worker_batch },
+        {"command", "text or list", "required", worker_command},
+        {"function", "text", "required", worker_function},
+        {"args", "template", "empty", worker_args},
+        {"batch", "tasks handed over at once", "as many as suit", worker_batch},
 };
-const struct table worker_table = { "worker", "", worker_keys, ARRAY_LEN(worker_keys) };
+const struct table spec_worker_table = {"worker", "", worker_keys, ARRAY_LEN(worker_keys)};
 
 static void step_worker(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
-	Wire__Worker *w = take(b, 1, sizeof(*w));
+	Wire__Worker *w = spec_take(b, 1, sizeof(*w));
 
 	own(s, v);
 	s->worker = v;
@@ -143,11 +144,12 @@ static void step_worker(struct build *b, const struct doc *v, void *obj)
 		return;
 	wire__worker__init(w);
 	s->step->worker = w;
-	read_map(b, v, &worker_table, s, NULL, NULL);
-	if (v->kind == DOC_MAP && !doc_get(v, "command"))
-		problem(b, v, "a worker without 'command'", "the command that starts it");
+	spec_read_map(b, v, &spec_worker_table, s, NULL, NULL);
+	if (v->kind == DOC_MAP && !spec_doc_get(v, "command"))
+		spec_problem(b, v, "a worker without 'command'", "the command that starts it");
 	if (v->kind == DOC_MAP && w->function[0] == '\0')
-		problem(b, v, "a worker without 'function'", "the name of the function that it registered");
+		spec_problem(
+		        b, v, "a worker without 'function'", "the name of the function that it registered");
 }
 
 /* ---- environment and folder ---- */
@@ -158,13 +160,13 @@ static void env_set(struct build *b, Wire__Step *step, const struct doc *c)
 	Wire__Pair *pair;
 	size_t i;
 
-	if (!identifier_ok(c->key)) {
-		problem_key(b, c, "a variable's name: a letter or '_', then letters, digits or '_'");
+	if (!spec_identifier_ok(c->key)) {
+		spec_problem_key(b, c, "a variable's name: a letter or '_', then letters, digits or '_'");
 		return;
 	}
-	if (!read_template(b, c, TEXT_BYTES_MAX, &value))
+	if (!spec_read_template(b, c, TEXT_BYTES_MAX, &value))
 		return;
-	pair = take(b, 1, sizeof(*pair));
+	pair = spec_take(b, 1, sizeof(*pair));
 	if (!pair)
 		return;
 	wire__pair__init(pair);
@@ -181,13 +183,13 @@ static void step_env(struct build *b, const struct doc *v, void *obj)
 {
 	Wire__Step *step = ((struct step_src *)obj)->step;
 	Wire__Pair **old = step->env;
-	size_t n = doc_count(v) + step->n_env;
+	size_t n = spec_doc_count(v) + step->n_env;
 
 	if (v->kind != DOC_MAP || n > ENV_MAX) {
-		problem_value(b, v, "a map of at most %d variables (NAME: text)", ENV_MAX);
+		spec_problem_value(b, v, "a map of at most %d variables (NAME: text)", ENV_MAX);
 		return;
 	}
-	step->env = take(b, n, sizeof(Wire__Pair *));
+	step->env = spec_take(b, n, sizeof(Wire__Pair *));
 	if (!step->env)
 		return;
 	if (step->n_env)
@@ -205,27 +207,23 @@ static void step_workdir(struct build *b, const struct doc *v, void *obj)
 	char *joined;
 	size_t n;
 
-	b->of_process = true;
-	if (!read_template(b, v, PATH_BYTES_MAX, &s))
-		s = "/";
-	b->of_process = false;
-	if (s[0] == '\0' || (s[0] != '/' && !folder)) {
-		problem_value(b, v, "an absolute folder%s", folder ? ", or one relative to the job file's" : "");
+	if (!spec_read_text(b, v, PATH_BYTES_MAX, &s))
+		return;
+	if (s[0] == '\0' || (s[0] != '/' && !folder) || template_varies(s)) {
+		spec_problem_value(b, v, "an absolute folder%s, the same for all tasks",
+		        folder ? ", or one relative to the job file's" : "");
 		return;
 	}
 	step->workdir = (char *)s;
 	if (s[0] == '/')
 		return;
 	n = strlen(folder) + strlen(s) + 2;
-	joined = take(b, n, 1);
+	joined = spec_take(b, n, 1);
 	if (joined && strcmp(s, ".") == 0)
 		memcpy(joined, folder, strlen(folder));
 	else if (joined)
 		(void)snprintf(joined, n, "%s/%s", folder, s);
 	step->workdir = joined ? joined : (char *)"";
-	for (struct template_use *u = b->current->templates; u && joined; u = u->next)
-		if (u->text == s)
-			u->text = joined;
 }
 
 /* ---- after, reduce ---- */
@@ -234,48 +232,48 @@ static void after_step(struct build *b, const struct doc *v, void *obj)
 {
 	const char *s;
 
-	if (read_name(b, v, &s))
+	if (spec_read_name(b, v, &s))
 		((Wire__After *)obj)->step = (char *)s;
 }
 
 static void after_mode(struct build *b, const struct doc *v, void *obj)
 {
-	static const char *const words[] = { "whole", "each" };
+	static const char *const words[] = {"whole", "each"};
 	size_t i;
 
-	if (read_choice(b, v, words, 2, &i))
+	if (spec_read_choice(b, v, words, 2, &i))
 		((Wire__After *)obj)->mode = i ? WIRE__AFTER__MODE__EACH : WIRE__AFTER__MODE__WHOLE;
 }
 
 static void after_on(struct build *b, const struct doc *v, void *obj)
 {
-	static const char *const words[] = { "success", "failure", "always" };
+	static const char *const words[] = {"success", "failure", "always"};
 	size_t i;
 
-	if (read_choice(b, v, words, 3, &i))
+	if (spec_read_choice(b, v, words, 3, &i))
 		((Wire__After *)obj)->on = i == 0   ? WIRE__AFTER__ON__SUCCESS
-					   : i == 1 ? WIRE__AFTER__ON__FAILURE
-						    : WIRE__AFTER__ON__ALWAYS;
+		                           : i == 1 ? WIRE__AFTER__ON__FAILURE
+		                                    : WIRE__AFTER__ON__ALWAYS;
 }
 
 static const struct key after_keys[] = {
-	{ "step", "name", "required", after_step },
-	{ "mode", "whole or each", "whole", after_mode },
-	{ "on", "success, failure or always", "success", after_on },
+        {"step", "name", "required", after_step},
+        {"mode", "whole or each", "whole", after_mode},
+        {"on", "success, failure or always", "success", after_on},
 };
-const struct table after_table = { "after", "", after_keys, ARRAY_LEN(after_keys) };
+const struct table spec_after_table = {"after", "", after_keys, ARRAY_LEN(after_keys)};
 
 static void after_one(struct build *b, const struct doc *v, struct step_src *s)
 {
-	Wire__After *af = take(b, 1, sizeof(*af));
+	Wire__After *af = spec_take(b, 1, sizeof(*af));
 
 	if (!af)
 		return;
 	wire__after__init(af);
 	if (v->kind == DOC_MAP) {
-		read_map(b, v, &after_table, af, NULL, NULL);
-		if (!doc_get(v, "step"))
-			problem(b, v, "'after' without a step", "a key 'step'");
+		spec_read_map(b, v, &spec_after_table, af, NULL, NULL);
+		if (!spec_doc_get(v, "step"))
+			spec_problem(b, v, "'after' without a step", "a key 'step'");
 	} else {
 		after_step(b, v, af);
 	}
@@ -286,15 +284,15 @@ static void after_one(struct build *b, const struct doc *v, struct step_src *s)
 static void step_after(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
-	size_t n = v->kind == DOC_LIST ? doc_count(v) : 1;
+	size_t n = v->kind == DOC_LIST ? spec_doc_count(v) : 1;
 
 	own(s, v);
 	if (n > JOBSPEC_STEPS_MAX) {
-		problem(b, v, "too many steps", "at most %u", JOBSPEC_STEPS_MAX);
+		spec_problem(b, v, "too many steps", "at most %u", JOBSPEC_STEPS_MAX);
 		return;
 	}
-	s->step->after = take(b, n, sizeof(Wire__After *));
-	s->after_at = take(b, n, sizeof(*s->after_at));
+	s->step->after = spec_take(b, n, sizeof(Wire__After *));
+	s->after_at = spec_take(b, n, sizeof(*s->after_at));
 	if (b->full)
 		return;
 	if (v->kind != DOC_LIST)
@@ -307,7 +305,7 @@ static void reduce_of(struct build *b, const struct doc *v, void *obj)
 {
 	const char *s;
 
-	if (read_name(b, v, &s))
+	if (spec_read_name(b, v, &s))
 		((Wire__Reduce *)obj)->of = (char *)s;
 }
 
@@ -315,26 +313,26 @@ static void reduce_associative(struct build *b, const struct doc *v, void *obj)
 {
 	bool on;
 
-	if (read_bool(b, v, &on))
+	if (spec_read_bool(b, v, &on))
 		((Wire__Reduce *)obj)->associative = on;
 }
 
 static void reduce_fan_in(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 2, FAN_IN_MAX, &((Wire__Reduce *)obj)->fan_in);
+	(void)spec_read_u32(b, v, 2, FAN_IN_MAX, &((Wire__Reduce *)obj)->fan_in);
 }
 
 static const struct key reduce_keys[] = {
-	{ "of", "name of a step", "required", reduce_of },
-	{ "associative", "true or false", "false", reduce_associative },
-	{ "fan_in", "2 to 10000", "8 when associative", reduce_fan_in },
+        {"of", "name of a step", "required", reduce_of},
+        {"associative", "true or false", "false", reduce_associative},
+        {"fan_in", "2 to 1024", "8 when associative", reduce_fan_in},
 };
-const struct table reduce_table = { "reduce", "", reduce_keys, ARRAY_LEN(reduce_keys) };
+const struct table spec_reduce_table = {"reduce", "", reduce_keys, ARRAY_LEN(reduce_keys)};
 
 static void step_reduce(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
-	Wire__Reduce *r = take(b, 1, sizeof(*r));
+	Wire__Reduce *r = spec_take(b, 1, sizeof(*r));
 
 	own(s, v);
 	s->reduce = v;
@@ -346,12 +344,12 @@ static void step_reduce(struct build *b, const struct doc *v, void *obj)
 		reduce_of(b, v, r);
 		return;
 	}
-	read_map(b, v, &reduce_table, r, NULL, NULL);
-	if (v->kind == DOC_MAP && !doc_get(v, "of"))
-		problem(b, v, "'reduce' without a step", "a key 'of'");
+	spec_read_map(b, v, &spec_reduce_table, r, NULL, NULL);
+	if (v->kind == DOC_MAP && !spec_doc_get(v, "of"))
+		spec_problem(b, v, "'reduce' without a step", "a key 'of'");
 	if (r->fan_in && !r->associative)
-		problem(b, v, "'fan_in' without 'associative: true'",
-			"both: only an associative reduction can be done as a tree");
+		spec_problem(b, v, "'fan_in' without 'associative: true'",
+		        "both: only an associative reduction can be done as a tree");
 	if (r->associative && r->fan_in == 0)
 		r->fan_in = 8;
 }
@@ -360,12 +358,12 @@ static void step_reduce(struct build *b, const struct doc *v, void *obj)
 
 static void verify_replicas(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 1, REPLICAS_MAX, &((Wire__Verify *)obj)->replicas);
+	(void)spec_read_u32(b, v, 1, REPLICAS_MAX, &((Wire__Verify *)obj)->replicas);
 }
 
 static void verify_agree(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 1, REPLICAS_MAX, &((Wire__Verify *)obj)->agree);
+	(void)spec_read_u32(b, v, 1, REPLICAS_MAX, &((Wire__Verify *)obj)->agree);
 }
 
 static void verify_comparator(struct build *b, const struct doc *v, void *obj)
@@ -373,21 +371,21 @@ static void verify_comparator(struct build *b, const struct doc *v, void *obj)
 	struct step_src *keep = b->current;
 
 	b->current = NULL; /* no templates: it is called with two files, not for a task */
-	read_command(b, v, &((Wire__Verify *)obj)->comparator);
+	spec_read_command(b, v, &((Wire__Verify *)obj)->comparator);
 	b->current = keep;
 }
 
 static const struct key verify_keys[] = {
-	{ "replicas", "1 to 64", "required", verify_replicas },
-	{ "agree", "1 to replicas", "more than half", verify_agree },
-	{ "comparator", "text or list", "byte for byte", verify_comparator },
+        {"replicas", "1 to 64", "required", verify_replicas},
+        {"agree", "1 to replicas", "more than half", verify_agree},
+        {"comparator", "text or list", "byte for byte", verify_comparator},
 };
-const struct table verify_table = { "verify", "", verify_keys, ARRAY_LEN(verify_keys) };
+const struct table spec_verify_table = {"verify", "", verify_keys, ARRAY_LEN(verify_keys)};
 
 static void step_verify(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
-	Wire__Verify *ver = take(b, 1, sizeof(*ver));
+	Wire__Verify *ver = spec_take(b, 1, sizeof(*ver));
 
 	own(s, v);
 	s->verify = v;
@@ -398,80 +396,80 @@ static void step_verify(struct build *b, const struct doc *v, void *obj)
 	if (v->kind == DOC_SCALAR) {
 		verify_replicas(b, v, ver);
 	} else {
-		read_map(b, v, &verify_table, ver, NULL, NULL);
-		if (v->kind == DOC_MAP && !doc_get(v, "replicas"))
-			problem(b, v, "'verify' without 'replicas'", "how often to run each task");
+		spec_read_map(b, v, &spec_verify_table, ver, NULL, NULL);
+		if (v->kind == DOC_MAP && !spec_doc_get(v, "replicas"))
+			spec_problem(b, v, "'verify' without 'replicas'", "how often to run each task");
 	}
 	if (ver->agree == 0)
 		ver->agree = ver->replicas / 2 + 1;
 	if (ver->agree > ver->replicas && ver->replicas)
-		problem(b, v, "more to agree than replicas", "'agree' of at most %u", ver->replicas);
+		spec_problem(b, v, "more to agree than replicas", "'agree' of at most %u", ver->replicas);
 }
 
 /* ---- retries, timeouts, limits ---- */
 
 static void retries_max(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 0, RETRIES_MAX, &((Wire__Retry *)obj)->max);
+	(void)spec_read_u32(b, v, 0, RETRIES_MAX, &((Wire__Retry *)obj)->max);
 }
 
 static void retries_backoff(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((Wire__Retry *)obj)->backoff_ns);
+	(void)spec_read_duration(b, v, &((Wire__Retry *)obj)->backoff_ns);
 }
 
 static void retries_backoff_max(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((Wire__Retry *)obj)->backoff_max_ns);
+	(void)spec_read_duration(b, v, &((Wire__Retry *)obj)->backoff_max_ns);
 }
 
 static void retries_jitter(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_percent(b, v, &((Wire__Retry *)obj)->jitter_percent);
+	(void)spec_read_percent(b, v, &((Wire__Retry *)obj)->jitter_percent);
 }
 
 static void retries_exit_codes(struct build *b, const struct doc *v, void *obj)
 {
 	Wire__Retry *r = obj;
-	size_t n = doc_count(v);
+	size_t n = spec_doc_count(v);
 
 	if (v->kind != DOC_LIST || n == 0 || n > 255) {
-		problem_value(b, v, "a list of exit codes from 1 to 255");
+		spec_problem_value(b, v, "a list of exit codes from 1 to 255");
 		return;
 	}
 	r->n_exit_codes = 0;
-	r->exit_codes = take(b, n, sizeof(*r->exit_codes));
+	r->exit_codes = spec_take(b, n, sizeof(*r->exit_codes));
 	for (const struct doc *c = v->child; c && !b->full; c = c->next) {
 		uint32_t code = 0;
 
-		(void)read_u32(b, c, 1, 255, &code);
+		(void)spec_read_u32(b, c, 1, 255, &code);
 		r->exit_codes[r->n_exit_codes++] = (int32_t)code;
 	}
 }
 
 static void retries_on_node_loss(struct build *b, const struct doc *v, void *obj)
 {
-	static const char *const words[] = { "retry", "fail" };
+	static const char *const words[] = {"retry", "fail"};
 	size_t i;
 
-	if (read_choice(b, v, words, 2, &i))
+	if (spec_read_choice(b, v, words, 2, &i))
 		((Wire__Retry *)obj)->not_on_node_loss = i == 1;
 }
 
 static const struct key retries_keys[] = {
-	{ "max", "further attempts", "0", retries_max },
-	{ "backoff", "time span", "1s", retries_backoff },
-	{ "backoff_max", "time span", "5m", retries_backoff_max },
-	{ "jitter", "percentage", "10%", retries_jitter },
-	{ "exit_codes", "list of 1 to 255", "all but 0", retries_exit_codes },
-	{ "on_node_loss", "retry or fail", "retry", retries_on_node_loss },
+        {"max", "further attempts", "0", retries_max},
+        {"backoff", "time span", "1s", retries_backoff},
+        {"backoff_max", "time span", "5m", retries_backoff_max},
+        {"jitter", "percentage", "10%", retries_jitter},
+        {"exit_codes", "list of 1 to 255", "all but 0", retries_exit_codes},
+        {"on_node_loss", "retry or fail", "retry", retries_on_node_loss},
 };
-const struct table retries_table = { "retries", "", retries_keys, ARRAY_LEN(retries_keys) };
+const struct table spec_retries_table = {"retries", "", retries_keys, ARRAY_LEN(retries_keys)};
 
 static void step_retries(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
-	Wire__Retry *r = take(b, 1, sizeof(*r));
+	Wire__Retry *r = spec_take(b, 1, sizeof(*r));
 
 	if (!r)
 		return;
@@ -481,67 +479,68 @@ static void step_retries(struct build *b, const struct doc *v, void *obj)
 		retries_max(b, v, r);
 		return;
 	}
-	read_map(b, v, &retries_table, r, NULL, NULL);
+	spec_read_map(b, v, &spec_retries_table, r, NULL, NULL);
 	if (r->backoff_max_ns < r->backoff_ns) {
-		if (doc_get(v, "backoff_max"))
-			problem(b, v, "a 'backoff_max' below 'backoff'", "a longer time span");
+		if (spec_doc_get(v, "backoff_max"))
+			spec_problem(b, v, "a 'backoff_max' below 'backoff'", "a longer time span");
 		r->backoff_max_ns = r->backoff_ns;
 	}
 }
 
 static void timeouts_queue(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((struct step_src *)obj)->step->queue_timeout_ns);
+	(void)spec_read_duration(b, v, &((struct step_src *)obj)->step->queue_timeout_ns);
 }
 
 static void timeouts_run(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((struct step_src *)obj)->step->run_timeout_ns);
+	(void)spec_read_duration(b, v, &((struct step_src *)obj)->step->run_timeout_ns);
 }
 
 static const struct key timeouts_keys[] = {
-	{ "queue", "time span", "none", timeouts_queue },
-	{ "run", "time span", "none", timeouts_run },
+        {"queue", "time span", "none", timeouts_queue},
+        {"run", "time span", "none", timeouts_run},
 };
-const struct table timeouts_table = { "timeouts", "", timeouts_keys, ARRAY_LEN(timeouts_keys) };
+const struct table spec_timeouts_table = {"timeouts", "", timeouts_keys, ARRAY_LEN(timeouts_keys)};
 
 static void step_timeouts(struct build *b, const struct doc *v, void *obj)
 {
-	if (doc_get(v, "job"))
-		problem_key(b, doc_get(v, "job"), "'queue' or 'run'; the whole job's timeout goes to the top of the file");
+	if (spec_doc_get(v, "job"))
+		spec_problem_key(b, spec_doc_get(v, "job"),
+		        "'queue' or 'run'; the whole job's timeout goes to the top of the file");
 	else
-		read_map(b, v, &timeouts_table, obj, NULL, NULL);
+		spec_read_map(b, v, &spec_timeouts_table, obj, NULL, NULL);
 }
 
 static void limits_pids(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_u32(b, v, 1, PIDS_MAX, &((struct step_src *)obj)->step->pids_max);
+	(void)spec_read_u32(b, v, 1, PIDS_MAX, &((struct step_src *)obj)->step->pids_max);
 }
 
 static void limits_output(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_bytes(b, v, &((struct step_src *)obj)->step->output_bytes_max);
+	(void)spec_read_bytes(b, v, &((struct step_src *)obj)->step->output_bytes_max);
 }
 
 static const struct key limits_keys[] = {
-	{ "pids", "processes and threads", "4096", limits_pids },
-	{ "output", "size", "16MiB", limits_output },
+        {"pids", "processes and threads", "4096", limits_pids},
+        {"output", "size", "16MiB", limits_output},
 };
-const struct table limits_table = { "limits", "", limits_keys, ARRAY_LEN(limits_keys) };
+const struct table spec_limits_table = {"limits", "", limits_keys, ARRAY_LEN(limits_keys)};
 
 static void step_limits(struct build *b, const struct doc *v, void *obj)
 {
-	read_map(b, v, &limits_table, obj, NULL, NULL);
+	spec_read_map(b, v, &spec_limits_table, obj, NULL, NULL);
 }
 
 static void step_grace(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_duration(b, v, &((struct step_src *)obj)->step->grace_ns);
+	(void)spec_read_duration(b, v, &((struct step_src *)obj)->step->grace_ns);
 }
 
 static void step_checkpoint_signal(struct build *b, const struct doc *v, void *obj)
 {
-	(void)read_signal(b, v, &((struct step_src *)obj)->step->checkpoint_signal);
+	(void)spec_read_signal(b, v, &((struct step_src *)obj)->step->checkpoint_signal);
 }
 
 static void step_kind(struct build *b, const struct doc *v, void *obj)
@@ -549,7 +548,7 @@ static void step_kind(struct build *b, const struct doc *v, void *obj)
 	const char *s;
 
 	own(obj, v);
-	if (read_text(b, v, 200, &s))
+	if (spec_read_text(b, v, 200, &s))
 		((struct step_src *)obj)->step->kind = (char *)s;
 }
 
@@ -557,47 +556,47 @@ static void step_resources(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *s = obj;
 
-	read_needs(b, v, &s->needs, &s->n_needs);
+	spec_read_needs(b, v, &s->needs, &s->n_needs);
 }
 
 static const struct key step_keys[] = {
-	{ "name", "name", "required in a list", step_name },
-	{ "command", "text or list", "required", step_command },
-	{ "shell", "text", "none", step_shell },
-	{ "worker", "map", "none", step_worker },
-	{ "env", "map of templates", "none", step_env },
-	{ "workdir", "folder", "the task's own", step_workdir },
-	{ "stdin", "template or map", "empty", step_read_stdin },
-	{ "inputs", "list or map", "none", step_read_inputs },
-	{ "outputs", "list", "none", step_read_outputs },
-	{ "array", "number, range, list or map", "one task", step_read_array },
-	{ "after", "name, map or list", "none", step_after },
-	{ "reduce", "name or map", "none", step_reduce },
-	{ "resources", "map", "cpu: 1", step_resources },
-	{ "any_of", "list of maps", "none", step_read_any_of },
-	{ "verify", "number or map", "none", step_verify },
-	{ "retries", "number or map", "0", step_retries },
-	{ "timeouts", "map", "none", step_timeouts },
-	{ "limits", "map", "see below", step_limits },
-	{ "grace", "time span", "5s", step_grace },
-	{ "checkpoint_signal", "signal", "TERM", step_checkpoint_signal },
-	{ "kind", "text", "namespace/job/step", step_kind },
+        {"name", "name", "required in a list", step_name},
+        {"command", "text or list", "required", step_command},
+        {"shell", "text", "none", step_shell},
+        {"worker", "map", "none", step_worker},
+        {"env", "map of templates", "none", step_env},
+        {"workdir", "folder", "the task's own", step_workdir},
+        {"stdin", "template or map", "empty", spec_step_read_stdin},
+        {"inputs", "list or map", "none", spec_step_read_inputs},
+        {"outputs", "list", "none", spec_step_read_outputs},
+        {"array", "number, range, list or map", "one task", spec_step_read_array},
+        {"after", "name, map or list", "none", step_after},
+        {"reduce", "name or map", "none", step_reduce},
+        {"resources", "map", "cpu: 1", step_resources},
+        {"any_of", "list of maps", "none", spec_step_read_any_of},
+        {"verify", "number or map", "none", step_verify},
+        {"retries", "number or map", "0", step_retries},
+        {"timeouts", "map", "none", step_timeouts},
+        {"limits", "map", "see below", step_limits},
+        {"grace", "time span", "5s", step_grace},
+        {"checkpoint_signal", "signal", "TERM", step_checkpoint_signal},
+        {"kind", "text", "namespace/job/step", step_kind},
 };
-const struct table step_table = { "step", "", step_keys, ARRAY_LEN(step_keys) };
+const struct table spec_step_table = {"step", "", step_keys, ARRAY_LEN(step_keys)};
 
 /* For the files that hold other keys of a step. */
-void step_own(struct step_src *s, const struct doc *v)
+void spec_step_own(struct step_src *s, const struct doc *v)
 {
 	own(s, v);
 }
 
-void step_defaults(struct build *b, struct step_src *src)
+void spec_step_defaults(struct build *b, struct step_src *src)
 {
-	Wire__Step *step = take(b, 1, sizeof(*step));
-	Wire__Retry *retry = take(b, 1, sizeof(*retry));
-	Wire__Need *cpu = take(b, 1, sizeof(*cpu));
+	Wire__Step *step = spec_take(b, 1, sizeof(*step));
+	Wire__Retry *retry = spec_take(b, 1, sizeof(*retry));
+	Wire__Need *cpu = spec_take(b, 1, sizeof(*cpu));
 
-	src->needs = take(b, 1, sizeof(*src->needs));
+	src->needs = spec_take(b, 1, sizeof(*src->needs));
 	if (b->full)
 		return;
 	wire__step__init(step);
@@ -619,9 +618,9 @@ void step_defaults(struct build *b, struct step_src *src)
 
 static void one_variant(struct build *b, struct step_src *s)
 {
-	Wire__Variant *var = take(b, 1, sizeof(*var));
+	Wire__Variant *var = spec_take(b, 1, sizeof(*var));
 
-	s->step->variants = take(b, 1, sizeof(Wire__Variant *));
+	s->step->variants = spec_take(b, 1, sizeof(Wire__Variant *));
 	if (b->full)
 		return;
 	wire__variant__init(var);
@@ -635,7 +634,7 @@ static void default_kind(struct build *b, Wire__Step *step)
 {
 	const Wire__JobSpec *job = b->job;
 	size_t n = strlen(job->namespace_) + strlen(job->name) + strlen(step->name) + 3;
-	char *kind = take(b, n, 1);
+	char *kind = spec_take(b, n, 1);
 
 	if (!kind)
 		return;
@@ -649,7 +648,7 @@ static void finish_command(struct build *b, struct step_src *s)
 	size_t with = 0;
 
 	if (s->command && s->worker)
-		problem_key(b, s->command, "either 'command' or 'worker', not both");
+		spec_problem_key(b, s->command, "either 'command' or 'worker', not both");
 	for (size_t i = 0; i < s->step->n_variants; i++)
 		with += s->step->variants[i]->command != NULL;
 	if (s->step->command || s->worker)
@@ -657,23 +656,26 @@ static void finish_command(struct build *b, struct step_src *s)
 	if (s->step->n_variants && with == s->step->n_variants)
 		s->step->command = s->step->variants[0]->command;
 	else
-		problem(b, s->node, s->node == b->root ? "a job without a command" : "a step without a command",
-			"a key 'command'%s", s->node == b->root ? ", 'worker' or 'steps'" : " or 'worker'");
+		spec_problem(b, s->node,
+		        s->node == b->root ? "a job without a command" : "a step without a command",
+		        "a key 'command'%s", s->node == b->root ? ", 'worker' or 'steps'" : " or 'worker'");
 }
 
-void step_finish(struct build *b, struct step_src *s)
+void spec_step_finish(struct build *b, struct step_src *s)
 {
 	Wire__Step *step = s->step;
 
 	if (s->any_of)
-		step_variants(b, s);
+		spec_step_variants(b, s);
 	finish_command(b, s);
 	if (step->n_variants == 0)
 		one_variant(b, s);
 	if (s->reduce && s->array)
-		problem_key(b, s->array, "either 'array' or 'reduce': the tasks of a reduction follow from its inputs");
+		spec_problem_key(b, s->array,
+		        "either 'array' or 'reduce': the tasks of a reduction follow from its inputs");
 	if (s->worker && s->stdin_at)
-		problem(b, s->stdin_at, "'stdin' of a worker", "'args' in 'worker'; the engine talks to a worker otherwise");
+		spec_problem(b, s->stdin_at, "'stdin' of a worker",
+		        "'args' in 'worker'; the engine talks to a worker otherwise");
 	if (step->kind[0] == '\0')
 		default_kind(b, step);
 }

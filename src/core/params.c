@@ -8,7 +8,8 @@
 #include "base/check.h"
 
 /* Names known in every template; the step's own parameters may not be called so. */
-static const char *const builtin[] = { "task", "tasks", "attempt", "job", "job_name", "step", "node", "devices" };
+static const char *const builtin[] = {
+        "task", "tasks", "attempt", "job", "job_name", "step", "node", "devices"};
 
 enum builtin_name { B_TASK, B_TASKS, B_ATTEMPT, B_JOB, B_JOB_NAME, B_STEP, B_NODE, B_DEVICES, B_NONE };
 
@@ -77,8 +78,8 @@ static int64_t put_str(char *out, size_t room, const char *s)
 	return put(out, room, s ? s : "", s ? strlen(s) : 0);
 }
 
-static int64_t axis_value(const struct params *p, const Wire__Param *ax, uint64_t index, char *out, size_t room,
-			  struct err *e)
+static int64_t axis_value(
+        const struct params *p, const Wire__Param *ax, uint64_t index, char *out, size_t room, struct err *e)
 {
 	const char *line = NULL;
 	size_t n = 0;
@@ -102,7 +103,8 @@ static int64_t axis_value(const struct params *p, const Wire__Param *ax, uint64_
 	return put(out, room, line, n);
 }
 
-static int64_t get_n(const struct params *p, const char *name, size_t n, char *out, size_t room, struct err *e)
+static int64_t get_n(
+        const struct params *p, const char *name, size_t n, char *out, size_t room, struct err *e)
 {
 	const Wire__Step *step;
 	const Wire__Param *ax;
@@ -219,7 +221,7 @@ static int unknown_name(const Wire__Step *step, const char *name, size_t n, stru
 		used += (size_t)snprintf(known + used, sizeof(known) - used, "%s, ", step->params[i]->name);
 	for (size_t i = 0; i < ARRAY_LEN(builtin) && used < sizeof(known); i++)
 		used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", builtin[i],
-					 i + 1 < ARRAY_LEN(builtin) ? ", " : "");
+		        i + 1 < ARRAY_LEN(builtin) ? ", " : "");
 	return err_hint(e, "known: %s; or $${", known);
 }
 
@@ -236,7 +238,8 @@ int template_check(const Wire__JobSpec *spec, uint32_t step, const char *text, s
 	while ((kind = template_next(&text, &at, &at_n)) != TEMPLATE_END) {
 		if (kind == TEMPLATE_UNCLOSED || kind == TEMPLATE_EMPTY)
 			return fault(kind, e);
-		if (kind == TEMPLATE_NAME && builtin_find(at, at_n) == B_NONE && !axis_find(s, at, at_n, &axis))
+		if (kind == TEMPLATE_NAME && builtin_find(at, at_n) == B_NONE &&
+		        !axis_find(s, at, at_n, &axis))
 			return unknown_name(s, at, at_n, e);
 	}
 	return 0;

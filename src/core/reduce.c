@@ -23,7 +23,8 @@ uint64_t reduce_tasks(uint64_t n, uint32_t fan_in)
 	return sum;
 }
 
-void reduce_inputs(uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count)
+void reduce_inputs(
+        uint64_t n, uint32_t fan_in, uint64_t task, bool *from_map, uint64_t *first, uint64_t *count)
 {
 	uint64_t below = n, level = groups(n, fan_in), base = 0, i = task;
 

@@ -25,8 +25,8 @@ json_t *doc_json_load(const char *text, size_t n, size_t bytes_max, struct jobsp
 	}
 	json = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 	if (!json && doc_text_check(text, n, problem) == 0)
-		(void)doc_fault(problem, je.line > 0 ? (size_t)je.line : 0, je.column > 0 ? (size_t)je.column : 0,
-				"valid JSON", "broken JSON: %s", je.text);
+		(void)doc_fault(problem, je.line > 0 ? (size_t)je.line : 0,
+		        je.column > 0 ? (size_t)je.column : 0, "valid JSON", "broken JSON: %s", je.text);
 	return json;
 }
 
@@ -82,7 +82,8 @@ static int object(struct walk *w, const json_t *json, unsigned depth, struct doc
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)json, key, value) {
+	json_object_foreach((json_t *)json, key, value)
+	{
 		struct doc *c = child(w, value, depth, &tail);
 
 		if (!c)
@@ -139,9 +140,10 @@ static int convert(struct walk *w, const json_t *json, unsigned depth, struct do
 	return 0;
 }
 
-int doc_json_from(struct arena *a, const json_t *json, const struct doc **out, struct jobspec_problem *problem)
+int doc_json_from(
+        struct arena *a, const json_t *json, const struct doc **out, struct jobspec_problem *problem)
 {
-	struct walk w = { .arena = a, .problem = problem };
+	struct walk w = {.arena = a, .problem = problem};
 	struct doc *root = arena_alloc(a, sizeof(*root));
 
 	if (!root)

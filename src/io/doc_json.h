@@ -16,6 +16,7 @@
 json_t *doc_json_load(const char *text, size_t n, size_t bytes_max, struct jobspec_problem *problem);
 
 /* The document of a tree, which it borrows for its life. Limits as in doc_yaml.h. Returns 0, or -1 with the problem. */
-int doc_json_from(struct arena *a, const json_t *json, const struct doc **out, struct jobspec_problem *problem);
+int doc_json_from(
+        struct arena *a, const json_t *json, const struct doc **out, struct jobspec_problem *problem);
 
 #endif

@@ -14,7 +14,7 @@
 struct level {
 	struct doc *node;
 	const struct doc **tail; /* where the next child goes */
-	struct doc *pending;	 /* map: a child whose key was read */
+	struct doc *pending;     /* map: a child whose key was read */
 };
 
 struct reader {
@@ -23,9 +23,12 @@ struct reader {
 	struct level stack[DOC_DEPTH_MAX];
 	size_t depth, nodes;
 	struct doc *root;
+	const char *text;
+	size_t text_bytes;
 };
 
-int doc_fault(struct jobspec_problem *p, size_t line, size_t column, const char *expected, const char *found_fmt, ...)
+int doc_fault(struct jobspec_problem *p, size_t line, size_t column, const char *expected,
+        const char *found_fmt, ...)
 {
 	va_list ap;
 
@@ -105,7 +108,8 @@ static int by_key(const void *x, const void *y)
 
 static int key_twice(const struct doc *c, struct jobspec_problem *problem)
 {
-	return doc_fault(problem, c->key_line, c->key_column, "each key once", "the key '%.100s' again", c->key);
+	return doc_fault(
+	        problem, c->key_line, c->key_column, "each key once", "the key '%.100s' again", c->key);
 }
 
 int doc_keys_check(const struct doc *map, struct jobspec_problem *problem)
@@ -177,7 +181,8 @@ static int read_key(struct reader *r, const yaml_event_t *ev, struct level *top)
 	struct doc *d = arena_alloc(r->arena, sizeof(*d));
 
 	if (ev->type != YAML_SCALAR_EVENT)
-		return fault_at(r, &ev->start_mark, "text as a key", ev->type == YAML_ALIAS_EVENT ? "an alias" : "a list or map");
+		return fault_at(r, &ev->start_mark, "text as a key",
+		        ev->type == YAML_ALIAS_EVENT ? "an alias" : "a list or map");
 	if (ev->data.scalar.tag)
 		return fault_at(r, &ev->start_mark, "a key without a tag", "a tag");
 	if (d)
@@ -223,7 +228,7 @@ static int open_level(struct reader *r, const yaml_event_t *ev, enum doc_kind ki
 	if (r->depth == DOC_DEPTH_MAX)
 		return fault_at(r, &ev->start_mark, "lists and maps at most 64 deep", "too deep a nesting");
 	d->kind = kind;
-	r->stack[r->depth++] = (struct level){ .node = d, .tail = &d->child };
+	r->stack[r->depth++] = (struct level){.node = d, .tail = &d->child};
 	return 0;
 }
 
@@ -250,7 +255,8 @@ static int take_event(struct reader *r, const yaml_event_t *ev)
 	case YAML_DOCUMENT_END_EVENT:
 		return 1;
 	case YAML_ALIAS_EVENT:
-		return fault_at(r, &ev->start_mark, "the value itself: job files have no aliases", "an alias");
+		return fault_at(
+		        r, &ev->start_mark, "the value itself: job files have no aliases", "an alias");
 	case YAML_SCALAR_EVENT:
 		return read_scalar(r, ev);
 	case YAML_SEQUENCE_START_EVENT:
@@ -264,16 +270,35 @@ static int take_event(struct reader *r, const yaml_event_t *ev)
 	return 0;
 }
 
+/* Does line `line` (from 0) of the text have a "${"? In [] and {} YAML takes its brace for a map's. */
+static int line_has_template(const struct reader *r, size_t line)
+{
+	const char *s = r->text, *end = r->text + r->text_bytes;
+
+	for (; line && s; line--) {
+		s = memchr(s, '\n', (size_t)(end - s));
+		s = s ? s + 1 : NULL;
+	}
+	for (; s && s + 1 < end && *s != '\n'; s++)
+		if (s[0] == '$' && s[1] == '{')
+			return 1;
+	return 0;
+}
+
 static int syntax_fault(struct reader *r, const yaml_parser_t *p)
 {
+	const char *expected = line_has_template(r, p->problem_mark.line)
+				       ? "valid YAML; in [] and {} a text with ${...} needs quotes"
+				       : "valid YAML";
 	char found[150];
 
 	if (p->context)
-		(void)snprintf(found, sizeof(found), "broken YAML: %s %s from line %zu", p->problem, p->context,
-			       p->context_mark.line + 1);
+		(void)snprintf(found, sizeof(found), "broken YAML: %s %s from line %zu", p->problem,
+		        p->context, p->context_mark.line + 1);
 	else
-		(void)snprintf(found, sizeof(found), "broken YAML: %s", p->problem ? p->problem : "unreadable");
-	return fault_at(r, &p->problem_mark, "valid YAML", found);
+		(void)snprintf(
+		        found, sizeof(found), "broken YAML: %s", p->problem ? p->problem : "unreadable");
+	return fault_at(r, &p->problem_mark, expected, found);
 }
 
 /* Parse one event and take it. */
@@ -300,7 +325,8 @@ static int read_document(struct reader *r, yaml_parser_t *p)
 	if (rc < 0)
 		return rc;
 	if (!r->root)
-		return doc_fault(r->problem, 1, 1, "a job: a map with at least 'command' or 'steps'", "an empty file");
+		return doc_fault(
+		        r->problem, 1, 1, "a job: a map with at least 'command' or 'steps'", "an empty file");
 	if (!yaml_parser_parse(p, &ev))
 		return syntax_fault(r, p);
 	if (ev.type != YAML_STREAM_END_EVENT)
@@ -309,9 +335,10 @@ static int read_document(struct reader *r, yaml_parser_t *p)
 	return rc < 0 ? rc : 0;
 }
 
-int doc_yaml_parse(struct arena *a, const char *text, size_t n, const struct doc **out, struct jobspec_problem *problem)
+int doc_yaml_parse(
+        struct arena *a, const char *text, size_t n, const struct doc **out, struct jobspec_problem *problem)
 {
-	struct reader r = { .arena = a, .problem = problem };
+	struct reader r = { .arena = a, .problem = problem, .text = text, .text_bytes = n };
 	yaml_parser_t parser;
 	int rc;
 

@@ -18,7 +18,8 @@
 #define DOC_NODES_MAX 200000
 
 /* Returns 0, or -1 with the one problem that ended it. Nothing in *out points into `text`. */
-int doc_yaml_parse(struct arena *a, const char *text, size_t n, const struct doc **out, struct jobspec_problem *problem);
+int doc_yaml_parse(
+        struct arena *a, const char *text, size_t n, const struct doc **out, struct jobspec_problem *problem);
 
 /* Is it UTF-8 (RFC 3629: no surrogates, nothing overlong) without NUL? Shared with doc_json. Returns 0, or -1 with the
  * place of the first fault. */
@@ -28,7 +29,7 @@ int doc_text_check(const char *text, size_t n, struct jobspec_problem *problem);
 int doc_keys_check(const struct doc *map, struct jobspec_problem *problem);
 
 /* Fill in a problem. Returns -1. */
-int doc_fault(struct jobspec_problem *p, size_t line, size_t column, const char *expected, const char *found_fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+int doc_fault(struct jobspec_problem *p, size_t line, size_t column, const char *expected,
+        const char *found_fmt, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

@@ -37,7 +37,7 @@ static void *grow(void *ctx, size_t n, size_t *out_size)
 
 void growing_init(struct growing *g, size_t chunk_bytes, size_t bytes_max)
 {
-	*g = (struct growing){ .chunk_bytes = (chunk_bytes + 15) & ~(size_t)15, .bytes_max = bytes_max };
+	*g = (struct growing){.chunk_bytes = (chunk_bytes + 15) & ~(size_t)15, .bytes_max = bytes_max};
 	arena_init(&g->arena, NULL, 0);
 	g->arena.grow = grow;
 	g->arena.grow_ctx = g;

@@ -19,7 +19,7 @@
 
 void jobfile_init(struct jobfile *f)
 {
-	*f = (struct jobfile){ 0 };
+	*f = (struct jobfile){0};
 	growing_init(&f->mem, 64u << 10, MEM_BYTES_MAX);
 }
 
@@ -34,7 +34,7 @@ void jobfile_release(struct jobfile *f)
 	free(f->files);
 	free(f->text);
 	growing_release(&f->mem);
-	*f = (struct jobfile){ 0 };
+	*f = (struct jobfile){0};
 }
 
 /* Read all of fd, at most DOC_BYTES_MAX. */
@@ -55,7 +55,8 @@ static int read_all(struct jobfile *f, int fd, struct err *e)
 		f->text_bytes += (size_t)k;
 		if (f->text_bytes > DOC_BYTES_MAX) {
 			(void)err_set(e, ERR_FULL, "'%s' is longer than 1 MiB", f->path);
-			return err_hint(e, "put long lists into a file of their own: array: {x: {lines: FILE}}");
+			return err_hint(
+			        e, "put long lists into a file of their own: array: {x: {lines: FILE}}");
 		}
 	}
 }
@@ -70,7 +71,8 @@ static int read_text_file(struct jobfile *f, struct err *e)
 	fd = open(f->path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		(void)err_sys(e, "cannot open '%s'", f->path);
-		return e && e->sys == ENOENT ? err_hint(e, "'osier init' writes a job file to start from") : -1;
+		return e && e->sys == ENOENT ? err_hint(e, "'osier init' writes a job file to start from")
+		                             : -1;
 	}
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		rc = err_set(e, ERR_INVALID, "'%s' is a folder, not a job file", f->path);
@@ -86,7 +88,9 @@ static int find_folder(struct jobfile *f, struct err *e)
 	const char *slash = strrchr(f->path, '/');
 	char *dir, *real;
 
-	dir = slash == f->path ? strdup("/") : slash ? strndup(f->path, (size_t)(slash - f->path)) : strdup(".");
+	dir = slash == f->path ? strdup("/")
+	      : slash          ? strndup(f->path, (size_t)(slash - f->path))
+	                       : strdup(".");
 	real = dir ? realpath(dir, NULL) : NULL;
 	free(dir);
 	if (!real)
@@ -149,7 +153,7 @@ static int open_regular(const char *path, struct stat *st, struct err *e)
 static struct jobfile_file *file_get(struct jobfile *f, const char *path, struct err *e)
 {
 	struct jobfile_file *x = file_find(f, path);
-	struct stat st = { 0 };
+	struct stat st = {0};
 	int fd;
 
 	if (x)
@@ -158,8 +162,10 @@ static struct jobfile_file *file_get(struct jobfile *f, const char *path, struct
 	if (!f->files)
 		abort();
 	x = &f->files[f->n_files];
-	*x = (struct jobfile_file){ .path = strdup(path) };
-	if (asprintf(&x->full, "%s%s%s", path[0] == '/' ? "" : f->folder, path[0] == '/' ? "" : "/", path) < 0 || !x->path)
+	*x = (struct jobfile_file){.path = strdup(path)};
+	if (asprintf(&x->full, "%s%s%s", path[0] == '/' ? "" : f->folder, path[0] == '/' ? "" : "/", path) <
+	                0 ||
+	        !x->path)
 		abort();
 	fd = open_regular(x->full, &st, e);
 	x->executable = (st.st_mode & 0111) != 0;
@@ -175,8 +181,8 @@ static struct jobfile_file *file_get(struct jobfile *f, const char *path, struct
 	return x;
 }
 
-static int digest_cb(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
-		     struct err *e)
+static int digest_cb(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes,
+        bool *out_executable, struct err *e)
 {
 	struct jobfile_file *x = file_get(ctx, path, e);
 
@@ -212,10 +218,11 @@ static int lines_cb(void *ctx, const char *path, uint8_t out_sha256[32], uint64_
 
 /* ---- reading ---- */
 
-int jobfile_read(struct jobfile *f, const char *path, const struct jobspec_set *set, size_t n_set, struct err *e)
+int jobfile_read(
+        struct jobfile *f, const char *path, const struct jobspec_set *set, size_t n_set, struct err *e)
 {
-	const struct jobspec_files files = { f, digest_cb, lines_cb };
-	struct jobspec_in in = { .source = path, .files = &files, .set = set, .n_set = n_set };
+	const struct jobspec_files files = {f, digest_cb, lines_cb};
+	struct jobspec_in in = {.source = path, .files = &files, .set = set, .n_set = n_set};
 	const struct doc *root;
 
 	f->path = path;
@@ -229,7 +236,8 @@ int jobfile_read(struct jobfile *f, const char *path, const struct jobspec_set *
 	else if (jobspec_from_doc(&f->mem.arena, root, &in, &f->spec, f->problems, &f->n_problems) == 0)
 		return 0;
 	f->spec = NULL;
-	return err_set(e, ERR_INVALID, "%zu %s in '%s'", f->n_problems, f->n_problems == 1 ? "problem" : "problems", path);
+	return err_set(e, ERR_INVALID, "%zu %s in '%s'", f->n_problems,
+	        f->n_problems == 1 ? "problem" : "problems", path);
 }
 
 json_t *jobfile_request(const struct jobfile *f)

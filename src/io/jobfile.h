@@ -34,9 +34,9 @@ struct jobfile_file {
 
 /* A job file on disk. Not to be moved or copied. */
 struct jobfile {
-	const char *path;	   /* as given */
-	const char *folder;	   /* absolute */
-	char *text;		   /* the whole file */
+	const char *path;   /* as given */
+	const char *folder; /* absolute */
+	char *text;         /* the whole file */
 	size_t text_bytes;
 	const Wire__JobSpec *spec; /* NULL while there are problems */
 	struct jobfile_file *files;
@@ -54,7 +54,8 @@ void jobfile_release(struct jobfile *f);
 /* Read and validate `path` ("-": standard input). Files are hashed and their lines counted, relative to its folder.
  * `set` is borrowed until the release. Returns 0; or -1, then with n_problems > 0 the file was read and is not valid
  * (jobfile_print()), otherwise it could not be read (*e). Once per init. */
-int jobfile_read(struct jobfile *f, const char *path, const struct jobspec_set *set, size_t n_set, struct err *e);
+int jobfile_read(
+        struct jobfile *f, const char *path, const struct jobspec_set *set, size_t n_set, struct err *e);
 
 /* Print every problem as a compiler does; with `colour` (a terminal) also the line of the file and a caret below. */
 void jobfile_print(const struct jobfile *f, FILE *out, bool colour);
@@ -66,7 +67,7 @@ json_t *jobfile_request(const struct jobfile *f);
 struct jobfile_jobs {
 	const Wire__JobSpec **specs; /* in the arena; point into `body`, which must live as long */
 	size_t n;
-	bool many;	/* asked as {"jobs": [...]} */
+	bool many;       /* asked as {"jobs": [...]} */
 	size_t at_fault; /* which of them the problems are of */
 	struct jobspec_problem problems[JOBSPEC_PROBLEMS_MAX];
 	size_t n_problems;

@@ -9,7 +9,7 @@
 #include "io/sha256.h"
 
 #define SOURCE_BYTES_MAX 4096
-#define SET_MAX		 64
+#define SET_MAX          64
 
 /* What belongs to a job, of the request or of one of its jobs. */
 struct around {
@@ -41,8 +41,8 @@ static int count_of(const json_t *x, const char *key, uint64_t *out, struct err 
 	return 0;
 }
 
-static int digest_cb(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
-		     struct err *e)
+static int digest_cb(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes,
+        bool *out_executable, struct err *e)
 {
 	const json_t *x;
 
@@ -82,15 +82,14 @@ static int read_around(const json_t *body, struct around *ar, struct jobfile_job
 	if (source && (!json_is_string(source) || json_string_length(source) > SOURCE_BYTES_MAX))
 		return fault(out, "source", "no text, or too long a text", "a file name");
 	if (folder && (!json_is_string(folder) || json_string_value(folder)[0] != '/' ||
-		       json_string_length(folder) > SOURCE_BYTES_MAX))
+	                      json_string_length(folder) > SOURCE_BYTES_MAX))
 		return fault(out, "workdir", "no absolute path", "an absolute folder");
 	if (files && !json_is_object(files))
 		return fault(out, "files", "no object", "{\"path\": {\"sha256\", \"size\"}}");
 	if (parameters && (!json_is_object(parameters) || json_object_size(parameters) > SET_MAX))
 		return fault(out, "parameters", "no object, or too many", "{\"name\": \"value\"}");
-	json_object_foreach(parameters, key, value)
-		if (!json_is_string(value))
-			return fault(out, "parameters", "a value that is not text", "{\"name\": \"value\"}");
+	json_object_foreach(parameters, key, value) if (!json_is_string(value)) return fault(
+	        out, "parameters", "a value that is not text", "{\"name\": \"value\"}");
 	ar->source = source ? json_string_value(source) : ar->source;
 	ar->folder = folder ? json_string_value(folder) : ar->folder;
 	ar->files = files ? files : ar->files;
@@ -99,14 +98,15 @@ static int read_around(const json_t *body, struct around *ar, struct jobfile_job
 }
 
 static int read_doc(struct arena *a, const json_t *job, const json_t *yaml, const struct doc **out,
-		    struct jobfile_jobs *jobs)
+        struct jobfile_jobs *jobs)
 {
 	int rc;
 
 	if (job)
 		rc = doc_json_from(a, job, out, &jobs->problems[0]);
 	else if (json_is_string(yaml))
-		rc = doc_yaml_parse(a, json_string_value(yaml), json_string_length(yaml), out, &jobs->problems[0]);
+		rc = doc_yaml_parse(
+		        a, json_string_value(yaml), json_string_length(yaml), out, &jobs->problems[0]);
 	else
 		return fault(jobs, "yaml", "no text", "the text of a job file");
 	if (rc < 0)
@@ -120,7 +120,8 @@ static int check_wrapper(const json_t *body, const char *const *known, size_t n,
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)body, key, value) {
+	json_object_foreach((json_t *)body, key, value)
+	{
 		size_t i = 0;
 
 		(void)value;
@@ -128,20 +129,21 @@ static int check_wrapper(const json_t *body, const char *const *known, size_t n,
 			i++;
 		if (i == n)
 			return fault(out, key, "an unknown key beside the job",
-				     "one of job, yaml, jobs, source, workdir, files, parameters");
+			        "one of job, yaml, jobs, source, workdir, files, parameters");
 	}
 	return 0;
 }
 
-static const char *const wrapper_keys[] = { "source", "workdir", "files", "parameters", "job", "yaml" };
-static const char *const batch_keys[] = { "source", "workdir", "files", "parameters", "jobs" };
+static const char *const wrapper_keys[] = {"source", "workdir", "files", "parameters", "job", "yaml"};
+static const char *const batch_keys[] = {"source", "workdir", "files", "parameters", "jobs"};
 
-static int read_one(struct arena *a, const json_t *body, struct around ar, struct jobfile_jobs *out, size_t number)
+static int read_one(
+        struct arena *a, const json_t *body, struct around ar, struct jobfile_jobs *out, size_t number)
 {
 	const json_t *job = json_object_get(body, "job"), *yaml = json_object_get(body, "yaml");
-	const struct jobspec_files files = { ar.files, digest_cb, lines_cb };
+	const struct jobspec_files files = {ar.files, digest_cb, lines_cb};
 	struct jobspec_set set[SET_MAX];
-	struct jobspec_in in = { .set = set };
+	struct jobspec_in in = {.set = set};
 	const struct doc *root;
 	const char *key;
 	json_t *value;
@@ -150,16 +152,17 @@ static int read_one(struct arena *a, const json_t *body, struct around ar, struc
 	if (job || yaml) {
 		if (job && yaml)
 			return fault(out, "", "both 'job' and 'yaml'", "one of them");
-		if (check_wrapper(body, wrapper_keys, ARRAY_LEN(wrapper_keys), out) < 0 || read_around(body, &ar, out) < 0)
+		if (check_wrapper(body, wrapper_keys, ARRAY_LEN(wrapper_keys), out) < 0 ||
+		        read_around(body, &ar, out) < 0)
 			return -1;
 	} else {
 		job = body; /* bare */
 	}
 	out->source = in.source = ar.source;
 	in.folder = ar.folder;
-	in.files = ar.files ? &(struct jobspec_files){ ar.files, files.digest, files.lines } : NULL;
-	json_object_foreach(ar.parameters, key, value)
-		set[in.n_set++] = (struct jobspec_set){ key, json_string_value(value) };
+	in.files = ar.files ? &(struct jobspec_files){ar.files, files.digest, files.lines} : NULL;
+	json_object_foreach(ar.parameters, key, value) set[in.n_set++] =
+	        (struct jobspec_set){key, json_string_value(value)};
 	if (read_doc(a, job, yaml, &root, out) < 0)
 		return -1;
 	return jobspec_from_doc(a, root, &in, &out->specs[number], out->problems, &out->n_problems);
@@ -168,7 +171,7 @@ static int read_one(struct arena *a, const json_t *body, struct around ar, struc
 int jobfile_from_request(struct arena *a, const json_t *body, struct jobfile_jobs *out)
 {
 	const json_t *jobs = json_object_get(body, "jobs");
-	struct around ar = { 0 };
+	struct around ar = {0};
 
 	out->n_problems = 0;
 	out->at_fault = 0;
@@ -176,10 +179,13 @@ int jobfile_from_request(struct arena *a, const json_t *body, struct jobfile_job
 	out->many = jobs != NULL;
 	out->n = jobs ? json_array_size(jobs) : 1;
 	if (!json_is_object(body))
-		return fault(out, "", "no object", "a job: {\"command\": ...}, {\"yaml\": ...} or {\"jobs\": [...]}");
+		return fault(out, "", "no object",
+		        "a job: {\"command\": ...}, {\"yaml\": ...} or {\"jobs\": [...]}");
 	if (jobs && (out->n == 0 || out->n > JOBFILE_JOBS_MAX))
-		return fault(out, "jobs", "no list, an empty one or too long a one", "a list of 1 to 10000 jobs");
-	if (jobs && (check_wrapper(body, batch_keys, ARRAY_LEN(batch_keys), out) < 0 || read_around(body, &ar, out) < 0))
+		return fault(
+		        out, "jobs", "no list, an empty one or too long a one", "a list of 1 to 10000 jobs");
+	if (jobs && (check_wrapper(body, batch_keys, ARRAY_LEN(batch_keys), out) < 0 ||
+	                    read_around(body, &ar, out) < 0))
 		return -1;
 	out->specs = arena_calloc(a, out->n, sizeof(*out->specs));
 	if (!out->specs)

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 
-#define STRIDE	     1024
+#define STRIDE       1024
 #define WINDOW_BYTES (64u << 10)
 #define OPEN_MAX     16
 
@@ -22,7 +22,7 @@ struct lines {
 	uint64_t *index; /* offset of line k * STRIDE */
 	size_t n_index, index_room;
 	uint64_t next_line, next_at; /* where the last lines_get() ended */
-	uint64_t window_at;	     /* window[0..window_n) are the bytes from there */
+	uint64_t window_at;          /* window[0..window_n) are the bytes from there */
 	size_t window_n;
 	char window[WINDOW_BYTES + 1];
 };
@@ -48,7 +48,8 @@ static int window_read(struct lines *l, uint64_t at, struct err *e)
 	l->window_at = at;
 	l->window_n = 0;
 	while (l->window_n < WINDOW_BYTES) {
-		k = pread(l->fd, l->window + l->window_n, WINDOW_BYTES - l->window_n, (off_t)(at + l->window_n));
+		k = pread(l->fd, l->window + l->window_n, WINDOW_BYTES - l->window_n,
+		        (off_t)(at + l->window_n));
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -61,7 +62,8 @@ static int window_read(struct lines *l, uint64_t at, struct err *e)
 }
 
 /* The line at offset `at`, brought into the window. */
-static int line_at(struct lines *l, uint64_t at, const char **out, size_t *out_n, bool *out_ended, struct err *e)
+static int line_at(
+        struct lines *l, uint64_t at, const char **out, size_t *out_n, bool *out_ended, struct err *e)
 {
 	const char *s, *end;
 	size_t room;
@@ -97,8 +99,8 @@ static int scan(struct lines *l, struct err *e)
 		if (line_at(l, at, &s, &n, &ended, e) < 0)
 			return -1;
 		if (n > LINE_BYTES_MAX)
-			return err_set(e, ERR_INVALID, "line %" PRIu64 " is longer than %d bytes", l->count + 1,
-				       LINE_BYTES_MAX);
+			return err_set(e, ERR_INVALID, "line %" PRIu64 " is longer than %d bytes",
+			        l->count + 1, LINE_BYTES_MAX);
 		if (memchr(s, '\0', n))
 			return err_set(e, ERR_INVALID, "line %" PRIu64 " has a NUL byte", l->count + 1);
 		if (n == 0 && !ended)
@@ -155,7 +157,8 @@ int lines_get(struct lines *l, uint64_t index, const char **out, size_t *out_n, 
 	bool ended;
 
 	if (index >= l->count)
-		return err_set(e, ERR_NOTFOUND, "no line %" PRIu64 ": the file has %" PRIu64, index + 1, l->count);
+		return err_set(
+		        e, ERR_NOTFOUND, "no line %" PRIu64 ": the file has %" PRIu64, index + 1, l->count);
 	line = index / STRIDE * STRIDE;
 	at = l->index[index / STRIDE];
 	if (l->next_line <= index && l->next_line > line) {
@@ -187,7 +190,8 @@ struct lines_cache {
 	uint64_t clock;
 };
 
-struct lines_cache *lines_cache_new(int (*open_blob)(void *ctx, const uint8_t sha256[32], struct err *e), void *ctx)
+struct lines_cache *lines_cache_new(
+        int (*open_blob)(void *ctx, const uint8_t sha256[32], struct err *e), void *ctx)
 {
 	struct lines_cache *c = calloc(1, sizeof(*c));
 
@@ -207,7 +211,8 @@ void lines_cache_free(struct lines_cache *c)
 	free(c);
 }
 
-int lines_cache_line(void *cache, const uint8_t sha256[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
+int lines_cache_line(
+        void *cache, const uint8_t sha256[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
 {
 	struct lines_cache *c = cache;
 	struct lines *l;

@@ -28,11 +28,12 @@ int lines_get(struct lines *l, uint64_t index, const char **out, size_t *out_n, 
 
 /* Several files by digest, the last 16 used stay open. open_blob gives a descriptor or < 0 with *e. */
 struct lines_cache;
-struct lines_cache *lines_cache_new(int (*open_blob)(void *ctx, const uint8_t sha256[32], struct err *e), void *ctx);
+struct lines_cache *lines_cache_new(
+        int (*open_blob)(void *ctx, const uint8_t sha256[32], struct err *e), void *ctx);
 void lines_cache_free(struct lines_cache *c);
 
 /* As struct params wants it: `line = lines_cache_line, line_ctx = cache`. */
 int lines_cache_line(void *cache, const uint8_t sha256[32], uint64_t index, const char **out, size_t *out_n,
-		     struct err *e);
+        struct err *e);
 
 #endif

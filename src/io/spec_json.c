@@ -42,8 +42,8 @@ static void put_time(json_t *o, const char *key, uint64_t ns)
 
 	if (!ns || !gmtime_r(&t, &tm))
 		return;
-	(void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-		       tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
+	(void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900,
+	        tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
 	put(o, key, json_string(text));
 }
 
@@ -76,7 +76,9 @@ json_t *jobspec_needs_to_json(size_t n, Wire__Need *const *needs)
 		const char *name = needs[i]->name;
 		bool bytes = strcmp(name, "memory") == 0 || strcmp(name, "disk") == 0;
 
-		put(o, name, bytes ? json_integer((json_int_t)needs[i]->amount) : fraction(needs[i]->amount, 1000));
+		put(o, name,
+		        bytes ? json_integer((json_int_t)needs[i]->amount)
+		              : fraction(needs[i]->amount, 1000));
 	}
 	return o;
 }
@@ -119,9 +121,10 @@ static json_t *after(const Wire__After *a)
 
 	put(o, "step", json_string(a->step));
 	put(o, "mode", json_string(a->mode == WIRE__AFTER__MODE__EACH ? "each" : "whole"));
-	put(o, "on", json_string(a->on == WIRE__AFTER__ON__ALWAYS    ? "always"
-				 : a->on == WIRE__AFTER__ON__FAILURE ? "failure"
-								     : "success"));
+	put(o, "on",
+	        json_string(a->on == WIRE__AFTER__ON__ALWAYS    ? "always"
+	                    : a->on == WIRE__AFTER__ON__FAILURE ? "failure"
+	                                                        : "success"));
 	return o;
 }
 
@@ -236,8 +239,8 @@ static void put_limits(json_t *o, const Wire__Step *s)
 	static const struct {
 		uint32_t number;
 		const char *name;
-	} signals[] = { { 1, "HUP" },	{ 2, "INT" },	{ 3, "QUIT" },	{ 10, "USR1" }, { 12, "USR2" },
-			{ 14, "ALRM" }, { 15, "TERM" }, { 18, "CONT" }, { 20, "TSTP" }, { 28, "WINCH" } };
+	} signals[] = {{1, "HUP"}, {2, "INT"}, {3, "QUIT"}, {10, "USR1"}, {12, "USR2"}, {14, "ALRM"},
+	        {15, "TERM"}, {18, "CONT"}, {20, "TSTP"}, {28, "WINCH"}};
 	json_t *x = json_object();
 
 	put(x, "pids", json_integer(s->pids_max));

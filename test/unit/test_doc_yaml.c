@@ -70,6 +70,9 @@ static void broken_yaml_is_told_with_its_place(void **state)
 			    "j:2:3: found broken YAML: mapping values are not allowed in this context, expected valid YAML");
 	assert_string_equal(refused("\ta: 1"), "j:1:1: found broken YAML: found character that cannot start any token while "
 					       "scanning for the next token from line 1, expected valid YAML");
+	assert_string_equal(refused("a: 1\nb: [echo, ${i}]\n"),
+			    "j:2:12: found broken YAML: did not find expected ',' or ']' while parsing a flow sequence from "
+			    "line 2, expected valid YAML; in [] and {} a text with ${...} needs quotes");
 	assert_string_equal(refused(""), "j:1:1: found an empty file, expected a job: a map with at least 'command' or 'steps'");
 	assert_string_equal(refused("# only a comment\n"),
 			    "j:1:1: found an empty file, expected a job: a map with at least 'command' or 'steps'");

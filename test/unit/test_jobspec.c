@@ -264,6 +264,19 @@ static void inputs_come_from_files_and_steps(void **state)
 	assert_int_equal(j->steps[3]->stdin_file->blob.data[0], 'w');
 }
 
+static void input_from_a_reduction_is_its_result(void **state)
+{
+	const Wire__JobSpec *j = spec_of("steps:\n"
+					 "  map: {command: m, array: 4}\n"
+					 "  sum: {command: r, reduce: {of: map, associative: true, fan_in: 2}}\n"
+					 "  use: {command: u, array: 3, stdin: {from: sum}}\n");
+
+	(void)state;
+	assert_int_equal(j->steps[1]->tasks, 3);
+	/* as many tasks by chance: the whole reduction is waited for all the same */
+	assert_int_equal(j->steps[2]->after[0]->mode, WIRE__AFTER__MODE__WHOLE);
+}
+
 static void worker_takes_the_place_of_a_command(void **state)
 {
 	const Wire__Step *s = spec_of("worker: {command: [python3, w.py], function: f, args: '${index}', batch: 100}\n"
@@ -384,6 +397,7 @@ int main(void)
 		cmocka_unit_test(keys_above_steps_are_their_defaults),
 		cmocka_unit_test(reduction_is_sized_from_its_map),
 		cmocka_unit_test(inputs_come_from_files_and_steps),
+		cmocka_unit_test(input_from_a_reduction_is_its_result),
 		cmocka_unit_test(worker_takes_the_place_of_a_command),
 		cmocka_unit_test(verify_wants_more_than_half),
 		cmocka_unit_test(parameters_are_put_in_everywhere),
