@@ -5,6 +5,7 @@
  * Each check is a line: ok, warn (something is not enforced or slower) or fail (osier will not work), with how to mend it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -169,6 +170,24 @@ static void check_cgroups(struct doctor *d)
 		tell(d, OK, "cgroups", "version 1 (cpu, memory, pids), writable", "");
 }
 
+/* access() alone does not tell of what root may not do either: read-only file systems, /proc. */
+static bool writable(const char *dir)
+{
+	struct text t = {0};
+	bool ok;
+	int fd;
+
+	text_addf(&t, "%s/.osier-doctor-XXXXXX", dir);
+	fd = mkostemp(t.p, O_CLOEXEC);
+	ok = fd >= 0;
+	if (ok) {
+		(void)close(fd);
+		(void)unlink(t.p);
+	}
+	text_release(&t);
+	return ok;
+}
+
 static void check_disk(struct doctor *d, const char *dir)
 {
 	char *at = cli_dup(dir), size[32];
@@ -186,7 +205,7 @@ static void check_disk(struct doctor *d, const char *dir)
 	}
 	bytes = (uint64_t)v.f_bavail * v.f_frsize;
 	(void)size_text(bytes, size, sizeof(size));
-	if ((v.f_flag & ST_RDONLY) || access(at, W_OK) < 0)
+	if (!writable(at))
 		tellf(d, FAIL, "state folder", "choose another with --state DIR, or mend its permissions",
 		        "'%s' cannot be written", dir);
 	else

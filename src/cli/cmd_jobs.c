@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_jobs - `osier jobs`: the jobs, newest first. */
+#include "base/check.h"
 #include "cli/commands.h"
 #include "cli/show.h"
 
@@ -128,8 +129,13 @@ static int run(struct cli *c)
 	if (c->json) {
 		json_print(all);
 	} else if (json_array_size(list) == 0) {
-		term_note("%s", c->args.n_options ? "no job like that" : "no jobs yet");
-		if (!c->args.n_options)
+		bool chosen = false;
+
+		for (size_t i = 0; i < c->args.n_options; i++)
+			chosen |= c->args.option[i].def >= options &&
+			          c->args.option[i].def < options + ARRAY_LEN(options);
+		term_note("%s", chosen ? "no job like that" : "no jobs yet");
+		if (!chosen)
 			term_hint("'osier init job.yaml' writes an example, 'osier run job.yaml' runs it");
 	} else {
 		print_table(list);

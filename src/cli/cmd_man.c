@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmd_man - `osier __man COMMAND`: the man page of a command as roff, out of the same table as its help; the build installs
- * them. `osier __man` alone lists the commands that have one.
+ * them. `osier __man` alone lists the commands that have one,
+ * `osier __man @keys` the keys of job files.
  */
 #include "cli/commands.h"
+#include "core/jobspec.h"
 
 /* Escape what roff takes for its own: backslashes, and dots and quotes that begin a line. */
 static void put(const char *s, size_t n)
@@ -74,9 +76,22 @@ static int page(const struct command_def *d)
 	return EXIT_OK;
 }
 
+/* The job file's keys, a line each: object, key, type, default. A test holds osier-job(5) against it. */
+static int list_keys(void)
+{
+	struct jobspec_key k;
+
+	for (size_t i = 0; jobspec_key_at(i, &k); i++)
+		(void)printf("%s\t%s\t%s\t%s\n", k.object, k.name, k.type, k.dflt);
+	return EXIT_OK;
+}
+
 static int run(struct cli *c)
 {
 	const struct command_def *d;
+
+	if (c->args.n_args && strcmp(c->args.arg[0], "@keys") == 0)
+		return list_keys();
 
 	if (c->args.n_args) {
 		d = command_find(c->args.arg[0]);

@@ -21,13 +21,13 @@ static int read_params(struct submission *s, const struct args *a, struct err *e
 {
 	size_t n = 0, bytes = 1;
 
-	while (args_nth(a, "param", n))
-		bytes += strlen(args_nth(a, "param", n++)) + 1;
+	while (args_nth(a, "set", n))
+		bytes += strlen(args_nth(a, "set", n++)) + 1;
 	s->set = cli_alloc(n * sizeof(*s->set));
 	s->names = cli_alloc(bytes);
 	bytes = 0;
 	for (size_t i = 0; i < n; i++) {
-		const char *word = args_nth(a, "param", i), *equals = strchr(word, '=');
+		const char *word = args_nth(a, "set", i), *equals = strchr(word, '=');
 		size_t len = equals ? (size_t)(equals - word) : 0;
 
 		if (!len) {

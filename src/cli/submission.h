@@ -12,7 +12,7 @@ struct submission;
 /* Options that every command with a job file takes: -p NAME=VALUE. */
 #define SUBMISSION_OPTIONS                                                                                   \
 	{                                                                                                    \
-		'p', "param", "NAME=VALUE", "set one of the job's own parameters; may be given again",       \
+		'p', "set", "NAME=VALUE", "set one of the job's own parameters; may be given again",         \
 		        COMPLETE_NOTHING, NULL                                                               \
 	}
 
