@@ -423,4 +423,43 @@ __attribute__((unused)) static void world_replay_is_equal(struct world *w)
 	munmap(mem, w->limits.memory_bytes);
 }
 
+/* Bytes of a snapshot. */
+struct saved {
+	uint8_t *bytes;
+	size_t n, max;
+};
+
+__attribute__((unused)) static int saved_put(void *ctx, const void *p, size_t n)
+{
+	struct saved *s = ctx;
+
+	if (n > s->max - s->n)
+		return -1;
+	memcpy(s->bytes + s->n, p, n);
+	s->n += n;
+	return 0;
+}
+
+/* A fresh engine that loads a snapshot is equal. Returns the bytes of the snapshot; *out is the engine if it is wanted. */
+__attribute__((unused)) static size_t world_load_is_equal(struct world *w, struct engine **out, void **out_mem)
+{
+	struct saved s = { .bytes = w->decoded_mem, .max = 4 * WORLD_ARENA };
+	void *mem;
+	struct engine *e = world_engine(&w->limits, &mem);
+	struct err err = { 0 };
+
+	assert_int_equal(engine_save(w->e, saved_put, &s), 0);
+	if (engine_load(e, s.bytes, s.n, &err) < 0)
+		fail_msg("%s", err.msg);
+	engine_check(e);
+	assert_true(engine_digest(e) == engine_digest(w->e));
+	if (out) {
+		*out = e;
+		*out_mem = mem;
+	} else {
+		munmap(mem, w->limits.memory_bytes);
+	}
+	return s.n;
+}
+
 #endif

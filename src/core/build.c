@@ -328,25 +328,25 @@ struct job *job_build(struct engine *e, const Wire__JobSubmitted *m, uint64_t no
 }
 
 /* Decoded, a specification is at most this large; scan_message() holds its values to a number. */
-static size_t opened_bytes(const struct job *j)
+size_t spec_opened_bytes(size_t n)
 {
-	return (size_t)j->spec_bytes * 96 + 65536;
+	return n * 96 + 65536;
 }
 
 bool spec_room(const struct engine *e, const struct job *j)
 {
-	return blocks_fits(&e->blocks, opened_bytes(j));
+	return blocks_fits(&e->blocks, spec_opened_bytes(j->spec_bytes));
 }
 
 const Wire__JobSpec *spec_open(struct engine *e, const struct job *j, uint32_t *out_block)
 {
-	uint32_t block = blocks_take_raw(&e->blocks, opened_bytes(j));
+	uint32_t block = blocks_take_raw(&e->blocks, spec_opened_bytes(j->spec_bytes));
 	const Wire__JobSpec *spec;
 	struct arena a;
 
 	if (!block)
 		return NULL;
-	arena_init(&a, blocks_at(&e->blocks, block), opened_bytes(j));
+	arena_init(&a, blocks_at(&e->blocks, block), spec_opened_bytes(j->spec_bytes));
 	CHECK(jobspec_decode(&a, job_bytes(e, j) + j->spec_at, j->spec_bytes, &spec, NULL) == 0);
 	*out_block = block;
 	return spec;

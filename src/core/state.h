@@ -309,6 +309,8 @@ uint64_t key_hash(const char *key, uint32_t uid);
  * room: decide asks spec_room(). Give *out_block back. */
 const Wire__JobSpec *spec_open(struct engine *e, const struct job *j, uint32_t *out_block);
 bool spec_room(const struct engine *e, const struct job *j);
+/* The most that n packed bytes need when decoded. */
+size_t spec_opened_bytes(size_t n);
 /* `ns` since 1970 as "2026-11-21T00:38:09Z". */
 void time_text(uint64_t ns, char out[32]);
 

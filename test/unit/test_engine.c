@@ -13,6 +13,7 @@ static void end(struct world *w)
 {
 	engine_check(w->e);
 	world_replay_is_equal(w);
+	(void)world_load_is_equal(w, NULL, NULL);
 	world_release(w);
 }
 
