@@ -132,6 +132,14 @@ uint64_t slot_who(const struct slot *s)
 	return s ? (s->worker.link ? s->worker.generation << 16 : 0) | s->id : 0;
 }
 
+/* The core may have given the lease up (EXPIRED): then nobody waits for its results. */
+static bool is_live(const struct exec *x, const struct run *r)
+{
+	struct lease_view v;
+
+	return engine_lease(x->n->engine, (lease_id){ r->lease }, &v);
+}
+
 void run_tell(struct exec *x, struct run *r)
 {
 	Wire__Results m;
@@ -142,7 +150,10 @@ void run_tell(struct exec *x, struct run *r)
 	m.lease = r->lease;
 	m.first = r->told;
 	r->told += r->res->n;
-	round_results(x->n, &m, r->res->small, r->res->small_bytes, slot_who(r->slot));
+	if (is_live(x, r))
+		round_results(x->n, &m, r->res->small, r->res->small_bytes, slot_who(r->slot));
+	else
+		round_hold_ack(x->n, (lease_id){ r->lease }, r->told, slot_who(r->slot));
 	results_back(x, r);
 }
 
@@ -155,7 +166,8 @@ static void run_end(struct exec *x, struct run *r)
 	m.lease = r->lease;
 	m.reason = r->reason;
 	m.note = r->note;
-	round_command(x->n, &cmd, NULL, 0, NULL);
+	if (is_live(x, r))
+		round_command(x->n, &cmd, NULL, 0, NULL);
 	/* A worker's own EXITED, and STOPPED, are acknowledged by the index of a worker. */
 	if (r->stopped || r->exited)
 		round_hold_ack(x->n, (lease_id){ r->lease }, 0, 0);

@@ -179,12 +179,6 @@ static void stage_outputs(struct results *res, const struct keeper_msg *m, const
 	}
 }
 
-static bool is_stopped_for_rerun(const struct run *r, Wire__Outcome o)
-{
-	return o == WIRE__OUTCOME__STOPPED && r->reason != WIRE__STOP_REASON__CANCELLED &&
-	       r->reason != WIRE__STOP_REASON__JOB_TIMEOUT;
-}
-
 void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files, size_t n_files)
 {
 	const struct keeper_exited *ex = &m->u.exited;
@@ -203,9 +197,6 @@ void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, co
 
 	for (size_t i = 0; i < n_files; i++)
 		lost_file = lost_file || files[i].failed;
-	/* A task that was stopped to run again later has no result; its lease ends without one. */
-	if (is_stopped_for_rerun(r, row.outcome))
-		return;
 	if (r->res && !results_room(r->res))
 		run_tell(x, r);
 	res = run_results(x, r);
