@@ -111,6 +111,7 @@ struct slot {
 	struct spec_ref spec; /* held while there is a worker */
 	uint32_t uid, n_devices, devices[DEVICES_PER_LEASE_MAX];
 	bool wants_worker; /* a worker's START was sent */
+	bool comparing;	   /* a comparator runs in it */
 	struct worker worker; /* link NULL: none */
 };
 
@@ -179,6 +180,8 @@ struct run *run_take_up(struct exec *x, const struct lease_view *v); /* a new ru
 
 /* A slot for the run, with a warm worker if one fits; false: all are taken, the run waits. */
 bool slot_take(struct exec *x, struct run *r);
+/* A slot without a worker for something that is no lease: not idle, no run. NULL: all are taken. */
+struct slot *slot_take_cold(struct exec *x);
 void slot_give(struct exec *x, struct slot *s); /* idle from now on */
 void slot_release(struct exec *x, struct slot *s); /* the keeper drops it, its worker dies */
 void slots_expire(struct exec *x, uint64_t now_ns);
@@ -217,6 +220,9 @@ uint64_t worker_due_ns(const struct exec *x, const struct run *r);
 /* ---- exec_source.c: outputs of earlier tasks as inputs ---- */
 
 int source_find(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e);
+/* The output of one attempt, whatever came of it; data is valid until the next look-up. */
+int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
+		      const char *output, struct start_source *out, struct err *e);
 bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task);
 int source_line(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
 void sources_free(struct exec *x);

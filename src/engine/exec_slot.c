@@ -135,13 +135,22 @@ static struct slot *cold(struct exec *x)
 		if (!s->worker.link)
 			return s;
 	for (uint32_t i = 0; i < x->slots_used; i++)
-		if (!x->slots[i].run && !x->slots[i].idle)
+		if (!x->slots[i].run && !x->slots[i].idle && !x->slots[i].comparing)
 			return &x->slots[i];
 	if (x->slots_used < KEEPER_SLOTS_MAX)
 		return &x->slots[x->slots_used++];
 	s = x->idle_first;
 	if (s)
 		slot_release(x, s);
+	return s;
+}
+
+struct slot *slot_take_cold(struct exec *x)
+{
+	struct slot *s = cold(x);
+
+	if (s)
+		idle_remove(x, s);
 	return s;
 }
 

@@ -82,6 +82,16 @@ static int decode(struct source_cache *c, const uint8_t *bytes, size_t n, struct
 	return 0;
 }
 
+static void keep_small_outputs(struct source_cache *c, const uint8_t *small, size_t n)
+{
+	free(c->small);
+	c->small = malloc(n ? n : 1);
+	CHECK(c->small);
+	if (n)
+		memcpy(c->small, small, n);
+	c->small_bytes = n;
+}
+
 static int load(struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task, struct err *e)
 {
 	const uint8_t *bytes, *small;
@@ -93,16 +103,91 @@ static int load(struct exec *x, struct source_cache *c, uint64_t job, uint32_t s
 		return -1;
 	if (decode(c, bytes, n, e) < 0)
 		return -1;
-	free(c->small);
-	c->small = malloc(small_bytes ? small_bytes : 1);
-	CHECK(c->small);
-	memcpy(c->small, small, small_bytes);
-	c->small_bytes = small_bytes;
+	keep_small_outputs(c, small, small_bytes);
 	c->job = job;
 	c->step = step;
 	c->at = 0;
 	c->output = c->hashed = c->offset = 0;
 	return 0;
+}
+
+struct attempt_search {
+	struct source_cache *c;
+	uint64_t lease, seq;
+	bool found, bad;
+	struct err err;
+};
+
+static int is_attempt(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
+{
+	struct attempt_search *s = ctx;
+
+	if (decode(s->c, bytes, n, &s->err) < 0) {
+		s->bad = true;
+		return -1;
+	}
+	if (s->c->res->lease != s->lease)
+		return 0;
+	s->found = true;
+	s->seq = seq;
+	return -1;
+}
+
+/* As load(), but the entry of one attempt: of a verified task there are several successes. */
+static int load_attempt(struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
+			struct err *e)
+{
+	struct attempt_search s = { .c = c, .lease = lease };
+	const uint8_t *small;
+	size_t n;
+
+	c->res = NULL;
+	if (journal_read_attempts(x->n->reader, job, step, task, is_attempt, &s, e) < 0) {
+		c->res = NULL;
+		return -1;
+	}
+	if (!s.found) {
+		c->res = NULL;
+		if (s.bad)
+			*e = s.err;
+		else
+			(void)err_set(e, ERR_NOTFOUND, "attempt %llu has left no result", (unsigned long long)lease);
+		return -1;
+	}
+	if (journal_read_outputs(x->n->reader, s.seq, &small, &n, e) < 0) {
+		c->res = NULL;
+		return -1;
+	}
+	keep_small_outputs(c, small, n);
+	c->job = job;
+	c->step = step;
+	c->at = 0;
+	c->output = c->hashed = c->offset = 0;
+	return 0;
+}
+
+/* The attempt that the replicas of a verified task agreed on: the largest class of successes; the least lease of it. */
+static uint64_t agreed(struct exec *x, uint64_t job, uint32_t step, uint64_t task)
+{
+	struct vote_view v[64];
+	uint32_t n = engine_votes(x->n->engine, (job_id){ job }, step, task, v, 64), most = 0;
+	uint64_t lease = 0;
+
+	n = n > 64 ? 64 : n;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t same = 0;
+
+		if (v[i].state != TASK_DONE || v[i].outcome != WIRE__OUTCOME__SUCCEEDED || v[i].class_ == UINT32_MAX)
+			continue;
+		for (uint32_t k = 0; k < n; k++)
+			same += v[k].state == TASK_DONE && v[k].outcome == WIRE__OUTCOME__SUCCEEDED &&
+				v[k].class_ == v[i].class_;
+		if (same > most) {
+			most = same;
+			lease = v[i].lease.v;
+		}
+	}
+	return lease;
 }
 
 static void pass_output(const struct source_cache *c, size_t *output, size_t *hashed, size_t *offset)
@@ -177,16 +262,33 @@ static int which_output(const Wire__Step *s, const char *name, uint32_t *out, st
 	return err_set(e, ERR_NOTFOUND, "step '%.60s' has no output '%.80s'", s->name, name);
 }
 
+int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
+		      const char *output, struct start_source *out, struct err *e)
+{
+	struct source_cache *c = cache(x);
+	uint32_t which = 0;
+
+	if (which_output(s, output, &which, e) < 0 || load_attempt(x, c, job, step, task, lease, e) < 0)
+		return -1;
+	return pick(c, task, which, out, e);
+}
+
 int source_find(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
 	struct run *r = ctx;
 	struct source_cache *c = cache(r->x);
 	uint32_t which = 0;
+	int rc = 0;
 
 	if (which_output(r->spec.spec->steps[step], output, &which, e) < 0)
 		return -1;
-	if (!covers(c, r->job, step, task) &&
-	    (load(r->x, c, r->job, step, task, e) < 0 || !covers(c, r->job, step, task)))
+	if (r->spec.spec->steps[step]->verify && r->spec.spec->steps[step]->verify->replicas > 1)
+		rc = load_attempt(r->x, c, r->job, step, task, agreed(r->x, r->job, step, task), e);
+	else if (!covers(c, r->job, step, task))
+		rc = load(r->x, c, r->job, step, task, e);
+	if (rc < 0 && e->code != ERR_NOTFOUND)
+		return -1;
+	if (rc < 0 || !covers(c, r->job, step, task))
 		return err_set(e, ERR_NOTFOUND, "task %llu of step '%.60s' has left no output", (unsigned long long)task,
 			       r->spec.spec->steps[step]->name);
 	if (pick(c, task, which, out, e) < 0)

@@ -117,6 +117,8 @@ int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, u
 /* Every Results entry of the task, oldest first. `each` returns < 0 to stop; it must not use r. */
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
+/* The small outputs stored with Results entry `seq` (as journal_read_result() gives them); none: *out_n = 0. */
+int journal_read_outputs(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e);
 /* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
 
 /* Drop what is kept of a job beside its entries (indexes, outputs). Goes with the next batch; flush. */
