@@ -506,10 +506,12 @@ static void load_kind(struct sched *s, struct loader *r)
 
 int sched_load(struct sched *s, const uint8_t *bytes, size_t n)
 {
-	struct loader r = { .p = bytes + 4, .end = bytes + n };
+	struct loader r = { 0 };
 
 	if (n < 5 || memcmp(bytes, "OSS1", 4) != 0)
 		return -1;
+	r.p = bytes + 4;
+	r.end = bytes + n;
 	while (!r.bad) {
 		switch (get_byte(&r)) {
 		case 'e':

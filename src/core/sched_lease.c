@@ -164,7 +164,7 @@ static uint32_t lease_fill(struct sched *s, uint64_t id, const struct sched_plac
 		.granted_ns = now_ns,
 		.rate = dominant(s, &s->groups[p->group].v[p->variant]),
 	};
-	s->ends[x] = (struct ending){ .end_ns = run == 0 ? 0 : now_ns + run, .id = id };
+	s->ends[x] = (struct ending){ .end_ns = run == 0 ? UINT64_MAX : now_ns + run, .id = id };
 	l->charge = fair_inflate(s, fair_units(l->rate, run == 0 ? UNKNOWN_RUN_NS : run), now_ns);
 	for (uint32_t i = 0; i < p->n_devices; i++)
 		s->lease_devs[(size_t)x * DEVICES_PER_LEASE_MAX + i] = (uint16_t)p->devices[i];

@@ -157,25 +157,21 @@ uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns)
 
 /* ---- reservation and backfill ---- */
 
-/* Leases in the order of their ends: give back until the shape fits, and what ends at that same time. */
+/* Leases in the order of their expected ends: give back until the shape fits. When that takes one that is overdue or
+ * of unknown run time, it may be any moment: now. */
 static bool reserve_on(const struct sched *s, struct reservation *r, uint32_t shape, uint32_t node, uint64_t now_ns)
 {
-	bool holds = false;
-
 	sim_from(&r->then, s, node);
-	r->at_ns = now_ns;
 	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
-		uint64_t end = s->ends[l].end_ns > now_ns ? s->ends[l].end_ns : now_ns;
+		const uint64_t end = s->ends[l].end_ns;
 
-		if (holds && end > r->at_ns)
-			break;
 		sim_give(&r->then, l);
-		if (!holds && sim_holds(&r->then, shape)) {
-			holds = true;
-			r->at_ns = end;
-		}
+		if (!sim_holds(&r->then, shape))
+			continue;
+		r->at_ns = end > now_ns && end != UINT64_MAX ? end : now_ns;
+		return true;
 	}
-	return holds;
+	return false;
 }
 
 /* A node where leases are being stopped and that will hold the shape when they are: the lowest of the first few. */

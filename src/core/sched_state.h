@@ -153,7 +153,7 @@ struct lease {
 
 /* A lease among those of its node, in a treap by (end, id): apart from struct lease, because walking it touches little. */
 struct ending {
-	uint64_t end_ns, id; /* expected end; 0: any moment */
+	uint64_t end_ns, id; /* expected end; 0: being stopped; UINT64_MAX: unknown */
 	uint32_t kid[2];
 };
 

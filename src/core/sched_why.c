@@ -42,7 +42,7 @@ static uint64_t guess_end(const struct sched *s, uint32_t lease, uint64_t now_ns
 {
 	const struct lease *l = &s->leases[lease];
 
-	if (s->ends[lease].end_ns > now_ns)
+	if (s->ends[lease].end_ns > now_ns && s->ends[lease].end_ns != UINT64_MAX)
 		return s->ends[lease].end_ns;
 	return l->stopping || now_ns < l->granted_ns ? now_ns : now_ns + (now_ns - l->granted_ns);
 }
@@ -242,7 +242,7 @@ static void holder_add(const struct sched *s, const struct holders *h, uint32_t 
 	for (uint32_t i = 0; i < v->n; i++)
 		if (v->lane[i] == h->lane)
 			it.amount = v->amount[i];
-	it.until_ns = s->ends[lease].end_ns > now_ns ? s->ends[lease].end_ns : 0;
+	it.until_ns = s->ends[lease].end_ns > now_ns && s->ends[lease].end_ns != UINT64_MAX ? s->ends[lease].end_ns : 0;
 	if (it.amount == 0)
 		return;
 	while (at > 0 && (o->holders[at - 1].amount < it.amount ||
@@ -283,19 +283,12 @@ static uint64_t node_fit_ns(const struct sched *s, uint32_t node, uint32_t shape
 	sim_from(&m, s, node);
 	if (sim_holds(&m, shape))
 		return now_ns;
-	for (uint32_t pass = 0; pass < 2; pass++)
-		for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
-			bool known = s->ends[l].end_ns != 0 || s->leases[l].stopping;
-
-			if (known != (pass == 0))
-				continue;
-			if (!known)
-				return 0;
-			sim_give(&m, l);
-			at = s->ends[l].end_ns > at ? s->ends[l].end_ns : at;
-			if (sim_holds(&m, shape))
-				return at;
-		}
+	for (uint32_t l = lease_after(s, node, 0); l != 0 && s->ends[l].end_ns != UINT64_MAX; l = lease_after(s, node, l)) {
+		sim_give(&m, l);
+		at = s->ends[l].end_ns > at ? s->ends[l].end_ns : at;
+		if (sim_holds(&m, shape))
+			return at;
+	}
 	return 0;
 }
 
