@@ -2,14 +2,45 @@
 /* journal_batch - entries on their way to the disk. See journal_int.h. */
 #include "io/journal_int.h"
 
+#include <sys/mman.h>
+
 #include "base/check.h"
 
+#define MAPPED_BYTES                                                                                         \
+	(128u << 10) /* buffers from here on are mappings: what is given back is the system's at once */
 #define KEEP_BYTES   (256u << 10) /* a larger buffer is given back after its commit */
 #define KEEP_ENTRIES 1024u
 
 bool batch_empty(const struct batch *b)
 {
 	return b->n == 0 && b->n_forget == 0 && b->drop_before == 0;
+}
+
+static void *buffer_grow(void *p, size_t old, size_t size)
+{
+	void *grown;
+
+	if (size < MAPPED_BYTES)
+		return must_grow(p, size);
+	if (old >= MAPPED_BYTES) {
+		grown = mremap(p, old, size, MREMAP_MAYMOVE);
+		CHECK(grown != MAP_FAILED);
+		return grown;
+	}
+	grown = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(grown != MAP_FAILED);
+	if (old > 0)
+		memcpy(grown, p, old);
+	free(p);
+	return grown;
+}
+
+static void buffer_free(void *p, size_t size)
+{
+	if (size >= MAPPED_BYTES)
+		(void)munmap(p, size);
+	else
+		free(p);
 }
 
 static void reserve(struct batch *b, size_t entries, size_t bytes)
@@ -19,7 +50,7 @@ static void reserve(struct batch *b, size_t entries, size_t bytes)
 
 		while (cap < b->n + entries)
 			cap *= 2;
-		b->entry = must_grow(b->entry, cap * sizeof(*b->entry));
+		b->entry = buffer_grow(b->entry, b->cap * sizeof(*b->entry), cap * sizeof(*b->entry));
 		b->cap = cap;
 	}
 	if (b->used + bytes > b->size) {
@@ -27,7 +58,7 @@ static void reserve(struct batch *b, size_t entries, size_t bytes)
 
 		while (size < b->used + bytes)
 			size *= 2;
-		b->bytes = must_grow(b->bytes, size);
+		b->bytes = buffer_grow(b->bytes, b->size, size);
 		b->size = size;
 	}
 }
@@ -105,8 +136,8 @@ void batch_clear(struct batch *b)
 
 void batch_release(struct batch *b)
 {
-	free(b->entry);
-	free(b->bytes);
+	buffer_free(b->entry, b->cap * sizeof(*b->entry));
+	buffer_free(b->bytes, b->size);
 	free(b->forget);
 	memset(b, 0, sizeof(*b));
 }

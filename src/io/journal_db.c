@@ -250,7 +250,11 @@ static int open_at(const char *path, bool read_only, sqlite3 **out, struct err *
 		char what[200];
 
 		(void)snprintf(what, sizeof(what), "cannot open '%s'", path);
-		return db_err(*out, e, what);
+		(void)db_err(*out, e, what);
+		return read_only && (rc & 0xff) == SQLITE_CANTOPEN
+		               ? err_hint(e, "to read a journal from a place that cannot be written, copy "
+		                             "its folder")
+		               : -1;
 	}
 	return check_version(*out, path, e);
 }

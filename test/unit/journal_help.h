@@ -213,7 +213,8 @@ static MAYBE int world_set_up(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/osier-test-XXXXXX");
+	(void)snprintf(w->dir, sizeof(w->dir), "%s/osier-test-XXXXXX",
+	        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	assert_non_null(mkdtemp(w->dir));
 	*state = w;
 	return 0;
