@@ -299,12 +299,27 @@ static void name_after_source(struct build *b)
 	b->job->name = name;
 }
 
+/* What a step takes over from the top of the file, and nothing else of what may stand there by mistake. */
 static void copy_step(struct build *b, const struct step_src *base, struct step_src *out)
 {
-	*out = *base;
-	out->step = spec_take(b, 1, sizeof(*out->step));
-	if (out->step)
-		*out->step = *base->step;
+	const Wire__Step *from = base->step;
+	Wire__Step *to = spec_take(b, 1, sizeof(*to));
+
+	if (!to)
+		return;
+	wire__step__init(to);
+	to->env = from->env;
+	to->n_env = from->n_env;
+	to->workdir = from->workdir;
+	to->queue_timeout_ns = from->queue_timeout_ns;
+	to->run_timeout_ns = from->run_timeout_ns;
+	to->grace_ns = from->grace_ns;
+	to->checkpoint_signal = from->checkpoint_signal;
+	to->retry = from->retry;
+	to->pids_max = from->pids_max;
+	to->output_bytes_max = from->output_bytes_max;
+	*out = (struct step_src){ .step = to, .needs = base->needs, .n_needs = base->n_needs };
+	out->templates = base->own ? NULL : base->templates;
 }
 
 /* One step of `steps`; key: its name in a map, or NULL. */

@@ -192,6 +192,14 @@ static void array_of_none_or_too_many_is_told(void **state)
 	EACH(p);
 }
 
+static void keys_of_a_step_beside_steps_are_told(void **state)
+{
+	(void)state;
+	assert_string_equal(wrong("inputs: [a, b, c]\noutputs: [a, b]\narray: {i: 1..2, j: 1..2}\nafter: [x, y]\n"
+				  "steps: {s: {command: x, inputs: [a], outputs: [b], array: {i: 1..3}, after: t}, t: y}\n"),
+			    "job.yaml:1:1: found 'inputs', expected 'inputs' inside a step, since the job has 'steps'");
+}
+
 static void more_than_1024_steps_are_refused(void **state)
 {
 	static char text[40000];
@@ -334,6 +342,7 @@ int main(void)
 		cmocka_unit_test(command_that_is_none_is_told),
 		cmocka_unit_test(cycle_is_told_by_its_steps),
 		cmocka_unit_test(array_of_none_or_too_many_is_told),
+		cmocka_unit_test(keys_of_a_step_beside_steps_are_told),
 		cmocka_unit_test(more_than_1024_steps_are_refused),
 		cmocka_unit_test(template_with_an_unknown_name_is_told),
 		cmocka_unit_test(files_that_do_not_fit_are_told),
