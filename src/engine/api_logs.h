@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_logs - one client that reads the lines of a job's tasks. For api_logs*.c alone.
+ *
+ * First what finished tasks wrote, in the order of tasks (api_logs.c: which; api_logs_stored.c: their bytes); then, as it
+ * comes, what running ones write to their spool files (api_logs_live.c). What a task wrote while it was followed is not
+ * told again when it ends: a tail remembers how many bytes were told. Invariant: printed[step] counts the set bits.
+ */
+#ifndef OSIER_ENGINE_API_LOGS_H
+#define OSIER_ENGINE_API_LOGS_H
+
+#include "engine/api_int.h"
+#include "engine/api_result.h"
+
+#define LOG_STREAMS_MAX 128u /* clients at once, each with a bit for every task of its job */
+#define LOG_TAILS_MAX   64u  /* running tasks that one client follows at once */
+#define LOG_LINE_MAX    16384u
+#define LOG_LOOKS_MAX   20000u /* tasks looked at before others get the loop */
+
+/* A running task. */
+struct log_tail {
+	bool used;
+	uint32_t step;
+	uint64_t index, lease;
+	int fd[2];        /* of stdout and stderr; -1: not there yet */
+	char base[2][64]; /* names in the spool */
+	uint64_t told[2]; /* bytes that were told */
+};
+
+/* Stored bytes that are being told. */
+struct log_source {
+	bool active;
+	uint32_t step, k, k_end;
+	uint64_t index, from[2]; /* from: told already */
+	const uint8_t *mem;      /* or */
+	int fd;
+	bool open; /* mem or fd are those of k */
+	uint64_t at, end;
+};
+
+struct logs {
+	struct api *api;
+	struct stream *stream;
+	job_id job;
+	struct spec_ref spec;
+	struct node_watch *watch;
+	bool follow, one;        /* one: a single task */
+	uint32_t step, step_end; /* which steps */
+	uint64_t index;
+	bool want[2]; /* stdout, stderr */
+	/* the walk */
+	uint32_t at_step;
+	uint64_t at_index;
+	bool walked; /* to the end, at least once */
+	uint8_t **bits;
+	uint64_t *printed;
+	/* stored results: the entry at hand and a copy of its outputs */
+	struct growing mem;
+	const Wire__Results *results;
+	uint8_t *outputs;
+	size_t n_outputs;
+	uint32_t results_step;
+	struct result_walk walk;
+	struct log_source src;
+	/* live */
+	struct log_tail tail[LOG_TAILS_MAX];
+	uint64_t settle_ms; /* without follow: until when files may appear */
+	struct logs *prev, *next;
+	char buf[LOG_LINE_MAX];
+};
+
+/* One line as an event. */
+void log_line(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool partial);
+/* The lines in p[0..n); the last one, without its newline, only when `end`. Returns the bytes told. */
+size_t log_lines(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool end);
+
+/* Begin to tell what the task's newest attempt wrote; false: nothing is stored. Then some at a time, until src.active is false. */
+bool log_source_open(struct logs *l, uint32_t step, uint64_t index);
+void log_source_tell(struct logs *l);
+void log_source_close(struct logs *l);
+
+/* Look for running tasks and tell what is new; true: there may be more at once. */
+bool log_live(struct logs *l);
+struct log_tail *log_tail_of(struct logs *l, uint32_t step, uint64_t index);
+void log_tail_close(struct log_tail *t);
+bool log_tails_wait(const struct logs *l); /* a file that was asked for is not there yet */
+/* The spool is watched while anybody follows. */
+void logs_watch_spool(struct api *a);
+void logs_unwatch_spool(struct api *a);
+
+#endif

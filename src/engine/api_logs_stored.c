@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_logs_stored - the bytes that a finished task wrote, from the journal's store or from a blob. See api_logs.h.
+ *
+ * One entry holds the results of many tasks; it is kept while the walk goes through them, unless a task was tried more
+ * than once: then its newest result may be elsewhere.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "engine/api_logs.h"
+#include "io/blobs.h"
+#include "wire/entry.h"
+
+static bool at_hand(const struct logs *l, uint32_t step, uint64_t index)
+{
+	struct task_view t;
+
+	return l->results && l->results_step == step && index - l->results->first < l->results->count &&
+	       index - l->results->first >= l->walk.row &&
+	       engine_task(node_engine(l->api->node), l->job, step, index, &t) && t.attempts <= 1;
+}
+
+static bool fetch(struct logs *l, uint32_t step, uint64_t index)
+{
+	const uint8_t *bytes, *outputs;
+	size_t n, n_outputs;
+	uint64_t seq;
+	const Wire__Entry *en;
+
+	if (at_hand(l, step, index))
+		return true;
+	l->results = NULL;
+	growing_clear(&l->mem);
+	if (journal_read_result(node_reader(l->api->node), l->job.v, step, index, &seq, &bytes, &n, &outputs,
+	            &n_outputs, NULL) < 0)
+		return false; /* it never ran to a result */
+	if (entry_decode(&l->mem.arena, bytes, n, &en, NULL) < 0 || !en->results ||
+	        index - en->results->first >= en->results->count)
+		return false;
+	free(l->outputs);
+	l->outputs = malloc(n_outputs ? n_outputs : 1);
+	CHECK(l->outputs);
+	if (n_outputs)
+		memcpy(l->outputs, outputs, n_outputs);
+	l->n_outputs = n_outputs;
+	l->results = en->results;
+	l->results_step = step;
+	l->walk = (struct result_walk){0};
+	return true;
+}
+
+/* stdout or stderr of the source's task; false: nothing new is in it. */
+static bool open_output(struct logs *l)
+{
+	struct log_source *s = &l->src;
+	struct result_output out;
+
+	result_walk_output(l->results, &l->walk, s->k, &out);
+	s->at = s->from[s->k];
+	s->end = out.bytes;
+	if (!l->want[s->k] || s->at >= s->end)
+		return false;
+	if (!out.small && out.sha256)
+		return blobs_open_read(node_blobs(l->api->node), out.sha256, &s->fd, &s->end, NULL) == 0 &&
+		       s->at < s->end;
+	if (out.at > l->n_outputs || out.bytes > l->n_outputs - out.at)
+		return false; /* history by policy took it */
+	s->mem = l->outputs + out.at;
+	return true;
+}
+
+static void close_output(struct log_source *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->mem = NULL;
+	s->open = false;
+}
+
+bool log_source_open(struct logs *l, uint32_t step, uint64_t index)
+{
+	struct log_tail *t = log_tail_of(l, step, index);
+	struct log_source *s = &l->src;
+	bool stored = fetch(l, step, index);
+
+	CHECK(!s->active);
+	*s = (struct log_source){.step = step, .index = index, .k_end = 2, .fd = -1};
+	/* What was told while this very attempt ran is not told again. */
+	if (t && stored && l->results->lease == t->lease)
+		memcpy(s->from, t->told, sizeof(s->from));
+	if (t)
+		log_tail_close(t);
+	if (!stored)
+		return false;
+	result_walk_to(l->results, &l->walk, index - l->results->first);
+	s->active = true;
+	return true;
+}
+
+void log_source_tell(struct logs *l)
+{
+	struct log_source *s = &l->src;
+	uint64_t left;
+	size_t n, told;
+	ssize_t got;
+	const char *p;
+
+	if (!s->open) {
+		if (s->k == s->k_end) {
+			s->active = false;
+			return;
+		}
+		s->open = open_output(l);
+		if (!s->open) {
+			close_output(s);
+			s->k++;
+			return;
+		}
+	}
+	left = s->end - s->at;
+	n = left < sizeof(l->buf) ? (size_t)left : sizeof(l->buf);
+	if (s->mem) {
+		p = (const char *)s->mem + s->at;
+	} else {
+		got = pread(s->fd, l->buf, n, (off_t)s->at);
+		p = l->buf;
+		n = got > 0 ? (size_t)got : 0;
+	}
+	told = log_lines(l, s->step, s->index, (int)s->k, p, n, n == left);
+	s->at += told;
+	if (!told || s->at == s->end) { /* nothing told: the file is shorter than it was */
+		close_output(s);
+		s->k++;
+	}
+}
+
+void log_source_close(struct logs *l)
+{
+	close_output(&l->src);
+	l->src.active = false;
+}
