@@ -419,6 +419,7 @@ __attribute__((unused)) static void world_replay_is_equal(struct world *w)
 
 	world_fold(w, e, 0, w->journal_bytes);
 	engine_check(e);
+	assert_true(sched_digest(engine_sched(e)) == sched_digest(engine_sched(w->e)));
 	assert_true(engine_digest(e) == engine_digest(w->e));
 	munmap(mem, w->limits.memory_bytes);
 }
@@ -452,6 +453,7 @@ __attribute__((unused)) static size_t world_load_is_equal(struct world *w, struc
 	if (engine_load(e, s.bytes, s.n, &err) < 0)
 		fail_msg("%s", err.msg);
 	engine_check(e);
+	assert_true(sched_digest(engine_sched(e)) == sched_digest(engine_sched(w->e)));
 	assert_true(engine_digest(e) == engine_digest(w->e));
 	if (out) {
 		*out = e;

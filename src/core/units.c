@@ -80,10 +80,10 @@ static void stamp(struct applying *a, struct job *j, struct step *s, uint64_t u,
 	uint32_t *stamps = unit_stamps(a->e, j, s), v = stamp_of(j, a->now);
 	uint64_t due;
 
+	for (uint64_t i = 0; stamps && i < n; i++)
+		stamps[u + i] = v;
 	if (!stamps || job_gated(j) || !s->queue_timeout_ns)
 		return;
-	for (uint64_t i = 0; i < n; i++)
-		stamps[u + i] = v;
 	due = add_ns(j->submitted_ns + v * 1000000ull, s->queue_timeout_ns);
 	if (due < s->queue_due_ns) {
 		s->queue_due_ns = due;
