@@ -330,8 +330,6 @@ void apply_stopping(struct applying *a, const Wire__LeaseStopping *m)
 	l->reason = (uint8_t)m->reason;
 	sched_lease_stopping(a->e->sched, l->id);
 	l->deadline_ns = 0;
-	if (m->reason == WIRE__STOP_REASON__EXPIRED)
-		l->deadline_ns = add_ns(add_ns(a->now, step_at(a->e, j, l->step)->grace_ns), LEASE_SLACK_NS);
 	lease_timer(a->e, l);
 	effect(a, &(struct effect){ .kind = EFFECT_STOP,
 				    .job = { j->id },

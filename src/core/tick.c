@@ -91,11 +91,10 @@ static void timer_due(struct deciding *d, uint32_t item)
 		expired(d, job_at(e, y->job), WIRE__EXPIRED__WHAT__RETRY_DUE, y->step, y->unit, 1);
 		return;
 	}
+	/* Only who runs it can say that it has ended: until then its tasks may still run, and must not run elsewhere. */
 	l = lease_at(e, item);
-	if (l->stopping)
-		ended(d, l, WIRE__STOP_REASON__EXPIRED, "nobody said how it ended");
-	else
-		stopping(d, l, WIRE__STOP_REASON__EXPIRED);
+	CHECK(!l->stopping);
+	stopping(d, l, WIRE__STOP_REASON__EXPIRED);
 }
 
 /* How many tasks from unit u on one lease may take. */

@@ -73,7 +73,7 @@ static void depend(struct spec *s, uint32_t i, struct prng *p)
 		s->reduce[i] = (Wire__Reduce)WIRE__REDUCE__INIT;
 		s->reduce[i].of = s->names[of];
 		s->reduce[i].associative = pick(p, 3) != 0;
-		s->reduce[i].fan_in = 2 + (uint32_t)pick(p, 5);
+		s->reduce[i].fan_in = s->reduce[i].associative ? 2 + (uint32_t)pick(p, 5) : 0;
 		st->reduce = &s->reduce[i];
 		st->params = NULL;
 		st->n_params = 0;
@@ -106,6 +106,7 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		needs(s, i, v, p);
 	st->variants = s->pvariants[i];
 	range(s, i, pick(p, 4) ? 1 + pick(p, 12) : 1 + pick(p, 80));
+	st->kind = s->names[i]; /* run times are learned across jobs */
 	st->grace_ns = 5 * SIM_S;
 	st->pids_max = 100;
 	st->output_bytes_max = 1 << 20;
@@ -114,13 +115,13 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		s->worker[i].function = (char *)(uintptr_t)"f";
 		st->worker = &s->worker[i];
 	}
+	s->retry[i] = (Wire__Retry)WIRE__RETRY__INIT;
+	st->retry = &s->retry[i];
 	if (pick(p, 2)) {
-		s->retry[i] = (Wire__Retry)WIRE__RETRY__INIT;
 		s->retry[i].max = (uint32_t)pick(p, 4);
 		s->retry[i].backoff_ns = 1 + pick(p, 2 * SIM_S);
 		s->retry[i].backoff_max_ns = 10 * SIM_S;
 		s->retry[i].jitter_percent = (uint32_t)pick(p, 50);
-		st->retry = &s->retry[i];
 	}
 	if (pick(p, 3) == 0)
 		st->run_timeout_ns = SIM_S + pick(p, 5 * SIM_S);

@@ -122,9 +122,14 @@ static void start(struct world *w, uint64_t lease)
 	if (!engine_lease(w->engine, (lease_id){ lease }, &v) || v.cursor == v.first + v.count)
 		return;
 	CHECK(!executor_run(w, lease));
+	world_say(w, "node   > lease %lu starts", (unsigned long)lease);
 	for (size_t i = 0; i < w->n_runs; i++) {
 		const struct run *o = &w->runs[i];
 
+		if (!o->over && o->job == v.job.v && o->step == v.step && o->replica == v.replica &&
+		    v.first < o->first + o->count && v.first + v.count > o->next)
+			world_say(w, "node   > lease %lu still runs tasks from %lu to %lu", (unsigned long)o->lease,
+				(unsigned long)o->next, (unsigned long)(o->first + o->count - 1));
 		/* Nothing runs twice at a time. */
 		CHECK(o->over || o->job != v.job.v || o->step != v.step || o->replica != v.replica ||
 			v.first >= o->first + o->count || v.first + v.count <= o->next);
@@ -200,12 +205,20 @@ void executor_engine_started(struct world *w)
 {
 	struct lease_view v;
 	struct effect fx = { 0 };
+	uint64_t *leases = NULL, at = 0;
+	size_t n = 0, room = 0;
 	bool more;
 
-	for (uint64_t at = 0; engine_lease_next(w->engine, (lease_id){ at }, &v);) {
-		struct run *r = executor_run(w, v.id.v);
+	/* All of them first: what we say makes the engine grant new ones, of which we are yet to hear. */
+	for (; engine_lease_next(w->engine, (lease_id){ at }, &v); at = v.id.v) {
+		ROOM(leases, n, room);
+		leases[n++] = v.id.v;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct run *r = executor_run(w, leases[i]);
 
-		at = v.id.v;
+		if (!engine_lease(w->engine, (lease_id){ leases[i] }, &v))
+			continue;
 		if (!r) {
 			Wire__LeaseEnded ended = WIRE__LEASE_ENDED__INIT;
 			struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &ended };
@@ -218,6 +231,7 @@ void executor_engine_started(struct world *w)
 			stop(w, v.id.v, v.reason);
 		}
 	}
+	free(leases);
 	for (size_t i = 0; i < w->n_runs;) {
 		struct run *r = &w->runs[i];
 

@@ -136,6 +136,7 @@ int main(int argc, char **argv)
 	int c;
 
 	self = argv[0];
+	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* a broken invariant aborts: what was told until then counts */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
