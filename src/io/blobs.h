@@ -48,9 +48,9 @@ void blob_abort(struct blob_writer *w);
 /* Store n bytes. */
 int blobs_put(struct blobs *b, const void *p, size_t n, uint8_t out_digest[SHA256_BYTES], struct err *e);
 
-/* Store the file and remove it from `path`: by rename when that is safe (same file system, no other link), else by copy.
- * Nobody may write to it any more; that it changed while it was hashed is noticed (ERR_INVALID). A symbolic link or what is
- * not a file is ERR_INVALID. On failure the file stays. */
+/* Store the file and remove it from `path` where that is allowed: by rename when that is safe (same file system, our file
+ * or we are root, no other link), else by copy. Nobody may write to it any more; that it changed while it was hashed is
+ * noticed (ERR_INVALID). A symbolic link or what is not a file is ERR_INVALID. On failure the file stays. */
 int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
         struct err *e);
 

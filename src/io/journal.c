@@ -219,6 +219,7 @@ static void init(struct journal *j, const char *dir, const struct journal_option
 		j->o = *o;
 	j->read_only = j->o.read_only;
 	j->lock_fd = j->event_fd = -1;
+	j->pid = getpid();
 	j->sha = sha256_new();
 	j->oldest_snapshot = UINT64_MAX;
 	merkle_init(&j->tree);
@@ -373,7 +374,7 @@ void journal_flush_inline(struct journal *j)
 	}
 	commit_once(j);
 	(void)pthread_mutex_lock(&j->mutex);
-	if (j->full || j->drop_more || j->wal_bytes >= CHECKPOINT_IDLE)
+	if (j->full || (j->asleep && (j->drop_more || j->wal_bytes >= CHECKPOINT_IDLE)))
 		(void)pthread_cond_signal(&j->wake);
 	(void)pthread_mutex_unlock(&j->mutex);
 	report(j);

@@ -89,7 +89,7 @@ uint64_t journal_durable(const struct journal *j);                    /* entries
 
 /* Snapshots. Write one of the state after the first `seq` entries, which must be all there are now, durable or not
  * (journal_head().size; else ERR_INVALID). `put` as engine_save() wants it. Begin and end belong to the loop thread; put and
- * seal may run on one other thread, or in a forked child (which holds the journal's lock as long as it lives). seal (trailer, fsync) is optional: end does it when nobody has.
+ * seal may run on one other thread, or in a forked child (which lets go of the journal's lock with its first put). seal (trailer, fsync) is optional: end does it when nobody has.
  * end with commit: the snapshot is renamed into place as soon as its entries are durable, and older ones but one are
  * removed; without: dropped. A crash before that leaves no trace. */
 struct journal_snapshot;
@@ -118,7 +118,8 @@ int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, u
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
 /* The small outputs stored with Results entry `seq` (as journal_read_result() gives them); none: *out_n = 0. */
-int journal_read_outputs(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e);
+int journal_read_outputs(
+        struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e);
 /* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
 
 /* Drop what is kept of a job beside its entries (indexes, outputs). Goes with the next batch; flush. */

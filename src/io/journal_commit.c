@@ -327,7 +327,9 @@ static void be_idle(struct journal *j, uint64_t *stuck)
 		return;
 	}
 	if (!worth) {
+		j->asleep = true;
 		(void)pthread_cond_wait(&j->wake, &j->mutex);
+		j->asleep = false;
 		return;
 	}
 	until = now_ns() + IDLE_NS;

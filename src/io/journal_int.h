@@ -167,6 +167,7 @@ struct journal {
 	bool read_only;
 	struct journal_options o;
 	int lock_fd, event_fd;
+	pid_t pid;
 
 	/* loop thread only */
 	struct sha256 *sha;
@@ -187,6 +188,7 @@ struct journal {
 	struct batch queued;
 	bool busy; /* a commit is under way: whoever set it owns `writer` and `committing` */
 	bool stop, full, failed, drop_more;
+	bool asleep;       /* the commit thread, until it is woken */
 	uint64_t retry_ns; /* when full: the time to try again */
 	size_t committing_bytes;
 	uint64_t durable, commits;

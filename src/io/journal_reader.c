@@ -345,10 +345,13 @@ int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step,
 	return rc;
 }
 
-int journal_read_outputs(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e)
+int journal_read_outputs(
+        struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e)
 {
 	if (seq > INT64_MAX || read_outputs(r, seq, e) < 0)
-		return seq > INT64_MAX ? err_set(e, ERR_NOTFOUND, "there is no entry %llu", (unsigned long long)seq) : -1;
+		return seq > INT64_MAX
+		               ? err_set(e, ERR_NOTFOUND, "there is no entry %llu", (unsigned long long)seq)
+		               : -1;
 	*out = r->outputs.p;
 	*out_n = r->outputs.n;
 	return 0;

@@ -40,7 +40,7 @@ struct journal_snapshot {
 	struct sha256 *sha;
 	uint8_t *buffer;
 	size_t used;
-	bool sealed;
+	bool begun, sealed;
 	struct err failure; /* the first */
 };
 
@@ -377,11 +377,25 @@ int journal_snapshot_begin(struct journal *j, uint64_t seq, struct journal_snaps
 	return 0;
 }
 
+/* A forked child must not keep the lock when its parent is killed: the next engine comes at once. */
+static void leave_lock(struct journal_snapshot *s)
+{
+	struct journal *j = s->j;
+
+	s->begun = true;
+	if (getpid() == j->pid || j->lock_fd < 0)
+		return;
+	(void)close(j->lock_fd); /* the parent's own descriptor goes on holding it */
+	j->lock_fd = -1;
+}
+
 int journal_snapshot_put(void *snapshot, const void *p, size_t n)
 {
 	struct journal_snapshot *s = snapshot;
 
 	CHECK(!s->sealed);
+	if (!s->begun)
+		leave_lock(s);
 	if (s->failure.code != ERR_NONE)
 		return -1;
 	sha256_update(s->sha, p, n);

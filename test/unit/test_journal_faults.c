@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/prng.h"
+#include "io/sha256.h"
 #include "journal_help.h"
 
 #define SMALL_LOG ((struct journal_options){.wal_bytes_max = 256 << 10, .full_retry_ms = 1})
@@ -29,7 +30,7 @@ struct bytes {
 
 static struct bytes slurp(const char *dir, const char *name)
 {
-	char path[200];
+	char path[600];
 	struct stat st;
 	struct bytes b;
 	int fd;
@@ -47,7 +48,7 @@ static struct bytes slurp(const char *dir, const char *name)
 
 static void spill(const char *dir, const char *name, const uint8_t *p, size_t n)
 {
-	char path[200];
+	char path[600];
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -301,6 +302,45 @@ static void journal_of_a_newer_osier_is_refused(void **state)
 		assert_int_equal(e.code, ERR_VERSION);
 		assert_true(e.hint[0] != '\0');
 	}
+}
+
+/* test/data/journal-1: 21 entries of journal_help.h, number 20 with the results of tasks 0..2 of step 1 of job 7 and the
+ * outputs "out", a snapshot of the first 16 with 100 bytes of state. */
+static void journal_of_format_1_still_opens(void **state)
+{
+	static const char root[] = "5ecb5387c95a3f5fbb04cfa215be6f4f24197b8056be2b90e3d6fa1e436da853";
+	static const char *const names[] = {"journal.db", "snapshot-16"};
+	struct world *w = *state;
+	struct journal_reader *r;
+	struct journal_head head;
+	const uint8_t *bytes, *out;
+	uint8_t *saved;
+	size_t n, out_n;
+	uint64_t seq;
+	char hex[SHA256_HEX + 1];
+	struct err e;
+
+	for (int i = 0; i < 2; i++) {
+		struct bytes b = slurp(OSIER_SOURCE_ROOT "/test/data/journal-1", names[i]);
+
+		spill(w->dir, names[i], b.p, b.n);
+		free(b.p);
+	}
+	world_open(w, NULL);
+	journal_head(w->j, &head);
+	sha256_hex(head.root, hex);
+	assert_string_equal(hex, root);
+	assert_int_equal(world_replay(w, 0, UINT64_MAX), 21);
+	assert_int_equal(journal_snapshot_load(w->j, UINT64_MAX, &saved, &n, &seq, &e), 0);
+	assert_int_equal(seq, 16);
+	assert_state(saved, n, 16, 100);
+	free(saved);
+	assert_int_equal(journal_reader_open(w->dir, &r, &e), 0);
+	assert_int_equal(journal_read_result(r, 7, 1, 2, &seq, &bytes, &n, &out, &out_n, &e), 0);
+	assert_int_equal(seq, 20);
+	assert_int_equal(out_n, 3);
+	assert_memory_equal(out, "out", 3);
+	journal_reader_close(r);
 }
 
 static void another_database_is_not_a_journal(void **state)
@@ -563,6 +603,7 @@ int main(void)
 	        fact(journal_that_ends_before_its_snapshot_is_refused),
 	        fact(damaged_snapshot_is_skipped_for_an_older_one),
 	        fact(journal_of_a_newer_osier_is_refused),
+	        fact(journal_of_format_1_still_opens),
 	        fact(another_database_is_not_a_journal),
 	        fact(killed_journal_has_all_that_it_acknowledged),
 	        fact(full_disk_loses_nothing_and_work_resumes),

@@ -259,6 +259,36 @@ static void child_that_died_leaves_no_snapshot(void **state)
 	assert_int_equal(count_files(w, "snapshot-"), 0);
 }
 
+static void child_does_not_hold_the_lock_of_a_dead_engine(void **state)
+{
+	struct world *w = *state;
+	struct journal_snapshot *s;
+	int to_child[2], to_parent[2];
+	char byte = 0;
+	pid_t pid;
+	struct err e;
+
+	assert_true(pipe(to_child) == 0 && pipe(to_parent) == 0);
+	world_open(w, NULL);
+	assert_int_equal(journal_snapshot_begin(w->j, 0, &s, &e), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)journal_snapshot_put(s, &byte, 1);
+		_exit(write(to_parent[1], &byte, 1) == 1 && read(to_child[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	assert_int_equal(read(to_parent[0], &byte, 1), 1);
+	assert_int_equal(journal_snapshot_end(s, false, &e), 0);
+	world_close(w);
+	world_open(w, NULL); /* the child still lives */
+	assert_int_equal(write(to_child[1], &byte, 1), 1);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	for (int i = 0; i < 2; i++) {
+		(void)close(to_child[i]);
+		(void)close(to_parent[i]);
+	}
+}
+
 /* ---- threads ---- */
 
 struct looker {
@@ -344,6 +374,7 @@ int main(void)
 	        fact(log_stays_within_its_bound_beside_an_open_reader),
 	        fact(child_writes_the_snapshot_and_the_parent_puts_it_in_place),
 	        fact(child_that_died_leaves_no_snapshot),
+	        fact(child_does_not_hold_the_lock_of_a_dead_engine),
 	        fact(readers_see_every_durable_entry_while_batches_go_every_way),
 	};
 
