@@ -98,8 +98,6 @@ bool engine_job(const struct engine *e, job_id id, struct job_view *out);
 /* The next job after `after` (0: the first) by id, or false. The last by id: engine_job_last(). */
 bool engine_job_next(const struct engine *e, job_id after, struct job_view *out);
 job_id engine_job_last(const struct engine *e);
-/* The group that a step's ready tasks form in the scheduler, for sched_why(); false: none (any more). */
-bool engine_step_group(const struct engine *e, job_id id, uint32_t step, uint32_t *out_group);
 bool engine_step_counts(const struct engine *e, job_id id, uint32_t step, struct step_counts *out);
 
 /* The job that this principal (by uid; NULL: uid 0) submitted with this idempotency key, or 0. CMD_SUBMIT with the key of a job that
@@ -163,6 +161,9 @@ uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t
 /* Comparisons that were asked for and not answered (after a start, the shell runs them again): the next one after `after`
  * (NULL: the first), as an EFFECT_COMPARE. */
 bool engine_compare_next(const struct engine *e, const struct effect *after, struct effect *out);
+
+/* What was last said about a node: a packed Wire__NodeSet, valid until the next apply. */
+bool engine_node(const struct engine *e, uint32_t node, const uint8_t **out, size_t *out_n);
 
 uint64_t engine_epoch(const struct engine *e);
 struct sched;

@@ -171,10 +171,9 @@ struct sched_node_view {
 };
 bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *out);
 bool sched_node_next(const struct sched *s, uint32_t after, struct sched_node_view *out);
-/* The k-th device of a node, by resource, then index; false past the last. Strings as in NodeSet, valid until the next apply. */
+/* The k-th device of a node, by resource, then index; false past the last. Its id and model are in engine_node(). */
 struct sched_device_view {
 	uint32_t resource, index;
-	const char *id, *model;
 	uint64_t milli; /* what it offers, and what of it is free */
 	int64_t free;
 };

@@ -237,6 +237,20 @@ bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint
 	return true;
 }
 
+bool engine_node(const struct engine *e, uint32_t node, const uint8_t **out, size_t *out_n)
+{
+	const uint8_t *p;
+	uint32_t len;
+
+	if (node == 0 || node > e->limits.nodes_max || !e->nodes[node])
+		return false;
+	p = blocks_at(&e->blocks, e->nodes[node]);
+	memcpy(&len, p, sizeof(len));
+	*out = p + sizeof(len);
+	*out_n = len;
+	return true;
+}
+
 uint64_t engine_epoch(const struct engine *e)
 {
 	return e->epoch;

@@ -195,6 +195,7 @@ void needs_json(struct json_out *o, Wire__Need *const *v, size_t n);
 void amount_json(struct json_out *o, const char *resource, uint64_t amount);
 void amount_i64_json(struct json_out *o, const char *resource, int64_t amount);
 bool in_bytes(const char *resource);
+void labels_json(struct json_out *o, Wire__Pair *const *v, size_t n); /* the key too */
 void owner_json(struct json_out *o, uint32_t uid, uint32_t gid);
 void job_id_json(struct json_out *o, const struct job_view *v); /* the string NAME-N */
 void job_summary_json(struct json_out *o, const struct engine *e, const struct job_view *v, uint64_t now_ns);

@@ -64,6 +64,23 @@ void h_version(struct request *q)
 
 /* ---- nodes ---- */
 
+/* What was last said about the node; NULL: nothing. For node_set_free(). */
+static Wire__NodeSet *node_set_of(struct api *a, uint32_t node)
+{
+	const uint8_t *bytes;
+	size_t n;
+
+	if (!engine_node(node_engine(a->node), node, &bytes, &n))
+		return NULL;
+	return wire__node_set__unpack(NULL, n, bytes);
+}
+
+static void node_set_free(Wire__NodeSet *m)
+{
+	if (m)
+		wire__node_set__free_unpacked(m, NULL);
+}
+
 static const char *node_state_name(Wire__NodeSet__State s)
 {
 	if (s == WIRE__NODE_SET__STATE__UP)
@@ -94,27 +111,42 @@ static void resources_json(struct json_out *o, const struct sched *s, const stru
 	jo_array_end(o);
 }
 
-static void devices_json(struct json_out *o, const struct sched *s, uint32_t node)
+/* What was said of a device beside its amount. */
+static const Wire__NodeSet__Device *said(const Wire__NodeSet *m, const char *resource, uint32_t index)
+{
+	for (size_t i = 0; m && i < m->n_devices; i++)
+		if (m->devices[i]->index == index && !strcmp(m->devices[i]->resource, resource))
+			return m->devices[i];
+	return NULL;
+}
+
+static void devices_json(struct json_out *o, const struct sched *s, uint32_t node, const Wire__NodeSet *m)
 {
 	struct sched_device_view d;
 
 	jo_key(o, "devices");
 	jo_array(o);
 	for (uint32_t k = 0; sched_device(s, node, k, &d); k++) {
+		const char *resource = sched_resource_name(s, d.resource);
+		const Wire__NodeSet__Device *more = said(m, resource, d.index);
+
 		jo_object(o);
 		jo_key(o, "resource");
-		jo_str(o, sched_resource_name(s, d.resource));
+		jo_str(o, resource);
 		jo_key(o, "index");
 		jo_u64(o, d.index);
 		jo_key(o, "id");
-		jo_str(o, d.id ? d.id : "");
+		jo_str(o, more ? more->id : "");
 		jo_key(o, "model");
-		jo_str(o, d.model ? d.model : "");
+		jo_str(o, more ? more->model : "");
+		jo_key(o, "offers");
+		jo_fixed(o, (int64_t)d.milli, 3);
 		jo_key(o, "free");
 		jo_fixed(o, d.free, 3);
 		jo_object_end(o);
 	}
 	jo_array_end(o);
+	labels_json(o, m ? m->labels : NULL, m ? m->n_labels : 0);
 }
 
 /* What only this machine knows of itself. */
@@ -134,6 +166,7 @@ static void load_json(struct json_out *o, const struct node *n)
 static void node_json(struct api *a, struct json_out *o, const struct sched_node_view *v)
 {
 	const struct sched *s = engine_sched(node_engine(a->node));
+	Wire__NodeSet *m = node_set_of(a, v->node);
 
 	jo_object(o);
 	jo_key(o, "node");
@@ -143,7 +176,8 @@ static void node_json(struct api *a, struct json_out *o, const struct sched_node
 	jo_key(o, "state");
 	jo_str(o, node_state_name(v->state));
 	resources_json(o, s, v);
-	devices_json(o, s, v->node);
+	devices_json(o, s, v->node, m);
+	node_set_free(m);
 	jo_key(o, "leases");
 	jo_u64(o, v->n_leases);
 	if (v->node == 1)
@@ -201,44 +235,21 @@ static void on_node_set(struct request *q, const struct node_answer *a)
 /* The node as it is, with another state: NodeSet says everything about a node. */
 static void set_state(struct request *q, Wire__NodeSet__State state)
 {
-	const struct sched *s = engine_sched(node_engine(q->api->node));
-	Wire__NodeSet m = WIRE__NODE_SET__INIT;
-	Wire__Need needs[RESOURCES_MAX], *need_list[RESOURCES_MAX];
-	Wire__NodeSet__Device devices[DEVICES_PER_NODE_MAX], *device_list[DEVICES_PER_NODE_MAX];
+	struct command c = {.kind = CMD_NODE_SET};
 	struct sched_node_view v;
-	struct sched_device_view d;
-	struct command c = {.kind = CMD_NODE_SET, .u.node_set = &m};
 	Wire__Principal by;
-	const char *name;
+	Wire__NodeSet *m;
 
 	if (!find_node(q, &v))
 		return;
-	m.node = v.node;
-	m.name = (char *)(uintptr_t)v.name;
-	m.state = state;
-	m.capacity = need_list;
-	m.devices = device_list;
-	for (uint32_t r = 0; r < RESOURCES_MAX && (name = sched_resource_name(s, r)); r++) {
-		if (!v.capacity[r])
-			continue;
-		wire__need__init(&needs[m.n_capacity]);
-		needs[m.n_capacity].name = (char *)(uintptr_t)name;
-		needs[m.n_capacity].amount = v.capacity[r];
-		need_list[m.n_capacity] = &needs[m.n_capacity];
-		m.n_capacity++;
-	}
-	for (uint32_t k = 0; k < DEVICES_PER_NODE_MAX && sched_device(s, v.node, k, &d); k++) {
-		wire__node_set__device__init(&devices[k]);
-		devices[k].resource = (char *)(uintptr_t)sched_resource_name(s, d.resource);
-		devices[k].index = d.index;
-		devices[k].id = (char *)(uintptr_t)(d.id ? d.id : "");
-		devices[k].model = (char *)(uintptr_t)(d.model ? d.model : "");
-		devices[k].milli = d.milli;
-		device_list[m.n_devices++] = &devices[k];
-	}
+	m = node_set_of(q->api, v.node);
+	CHECK(m);
+	m->state = state;
 	principal_of(q, &by);
 	c.by = &by;
+	c.u.node_set = m;
 	request_command(q, &c, (job_id){0}, on_node_set);
+	node_set_free(m);
 }
 
 void h_drain(struct request *q)

@@ -437,7 +437,7 @@ static void step_json(
 	jo_object_end(o);
 }
 
-static void labels_json(struct json_out *o, Wire__Pair *const *v, size_t n)
+void labels_json(struct json_out *o, Wire__Pair *const *v, size_t n)
 {
 	jo_key(o, "labels");
 	jo_object(o);
