@@ -416,7 +416,7 @@ static int take_by_rename(struct blobs *b, int fd, const char *path, const struc
 	if (check_room(b, (uint64_t)st->st_size, 0, e) < 0 || hash_fd(fd, path, digest, e) < 0)
 		return -1;
 	if (is_there(b, digest, (uint64_t)st->st_size))
-		return 0;
+		return fstat(fd, &now) == 0 && same_file(&now, st) ? 0 : changed(path, e);
 	/* From here on it is ours: what its owner may still do by name ends, and it is not to be changed. */
 	if (geteuid() == 0 && fchown(fd, 0, 0) < 0)
 		return err_sys(e, "cannot take over '%s'", path);
@@ -425,11 +425,14 @@ static int take_by_rename(struct blobs *b, int fd, const char *path, const struc
 	/* The name may have been given to another file meanwhile. */
 	if (lstat(path, &now) < 0 || !same_file(&now, st))
 		return changed(path, e);
+	/* Once it has its name, whoever stores the same bytes touches it: not before we have looked at its times. */
+	(void)pthread_mutex_lock(&b->use);
 	rc = place(b, AT_FDCWD, path, digest, (uint64_t)st->st_size, e);
 	if (rc == 0 && (fstat(fd, &now) < 0 || !same_file(&now, st))) {
 		give_back(b, digest, path, (uint64_t)st->st_size);
-		return changed(path, e);
+		rc = changed(path, e);
 	}
+	(void)pthread_mutex_unlock(&b->use);
 	return rc;
 }
 
@@ -454,9 +457,9 @@ int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256
 		rc = take_by_rename(b, fd, path, &st, digest, e);
 	} else {
 		rc = take_by_copy(b, fd, path, &st, digest, e);
+		if (rc == 0 && (fstat(fd, &after) < 0 || !same_file(&st, &after)))
+			rc = changed(path, e);
 	}
-	if (rc == 0 && (fstat(fd, &after) < 0 || !same_file(&st, &after)))
-		rc = changed(path, e);
 	(void)close(fd);
 	if (rc < 0)
 		return -1;
