@@ -65,12 +65,14 @@ static void begin_task(struct world *w, struct run *r)
 }
 
 /* Send results [from, to) of the run, or its end. The way takes time, may lose the message and may double it. */
-static void send(struct world *w, const struct run *r, bool end)
+static void send(struct world *w, const struct run *r, bool end, bool again)
 {
-	struct event ev = { .kind = EV_MESSAGE, .life = w->engine_life, .lease = r->lease, .arg = end ? END_MARK : r->ended };
+	struct event ev = { .kind = EV_MESSAGE, .life = w->engine_life, .lease = r->lease,
+		.arg = end ? END_MARK : r->ended, .again = again };
 
 	if (!world_chance(w, w->faults.lose))
 		world_at(w, w->now + 20000 + prng_below(&w->prng, SIM_MS), ev);
+	ev.twice = true;
 	if (world_chance(w, w->faults.twice))
 		world_at(w, w->now + 20000 + prng_below(&w->prng, 10 * SIM_MS), ev);
 	world_at(w, w->now + RESEND_NS, (struct event){ .kind = EV_RESEND, .life = w->engine_life, .lease = r->lease });
@@ -81,7 +83,7 @@ static void over(struct world *w, struct run *r, Wire__StopReason reason)
 	r->over = true;
 	r->epoch++;
 	r->reason = reason;
-	send(w, r, true);
+	send(w, r, true, false);
 }
 
 static void task_ends(struct world *w, struct run *r)
@@ -104,7 +106,7 @@ static void task_ends(struct world *w, struct run *r)
 		o->outcome = WIRE__OUTCOME__TIMED_OUT;
 	r->ended++;
 	r->next++;
-	send(w, r, false);
+	send(w, r, false, false);
 	if (r->next == r->first + r->count)
 		over(w, r, WIRE__STOP_REASON__DONE);
 	else
@@ -239,6 +241,7 @@ void executor_engine_started(struct world *w)
 			run_drop(w, r);
 			continue;
 		}
+		r->told = r->acked;
 		world_at(w, w->now, (struct event){ .kind = EV_RESEND, .life = w->engine_life, .lease = r->lease });
 		i++;
 	}
@@ -251,11 +254,11 @@ void executor_engine_started(struct world *w)
 
 /* ---- executor -> engine ---- */
 
-static void report(struct world *w, const struct run *r, uint64_t to)
+static void report(struct world *w, struct run *r, uint64_t from, uint64_t to)
 {
 	Wire__Results m = WIRE__RESULTS__INIT;
 	struct command cmd = { .kind = CMD_RESULTS, .u.results = &m };
-	uint64_t n = to - r->acked;
+	uint64_t n = to - from;
 	Wire__Outcome *outcome = calloc(n, sizeof(*outcome));
 	int32_t *code = calloc(n, sizeof(*code));
 	uint64_t *wall = calloc(n, sizeof(*wall)), *bytes = calloc(n, sizeof(*bytes));
@@ -264,10 +267,10 @@ static void report(struct world *w, const struct run *r, uint64_t to)
 
 	CHECK(n && outcome && code && wall && bytes && outputs && sha);
 	m.lease = r->lease;
-	m.first = r->first + r->acked;
+	m.first = r->first + from;
 	m.count = n;
 	for (uint64_t i = 0; i < n; i++) {
-		const struct outcome *o = &r->results[r->acked + i];
+		const struct outcome *o = &r->results[from + i];
 
 		outcome[i] = o->outcome;
 		code[i] = o->code;
@@ -283,7 +286,9 @@ static void report(struct world *w, const struct run *r, uint64_t to)
 	m.outputs = outputs;
 	m.output_bytes = bytes;
 	m.output_sha256 = (ProtobufCBinaryData){ 32 * n, sha };
-	world_command(w, &cmd);
+	if (to > r->told)
+		r->told = to;
+	world_command(w, &cmd); /* r may be gone or elsewhere afterwards */
 	free(outcome);
 	free(code);
 	free(wall);
@@ -295,17 +300,18 @@ static void report(struct world *w, const struct run *r, uint64_t to)
 static void message(struct world *w, const struct event *ev)
 {
 	struct run *r = executor_run(w, ev->lease);
+	uint64_t from, to;
 
 	if (!r)
 		return;
-	if (ev->arg != END_MARK) {
-		if (ev->arg > r->acked)
-			report(w, r, ev->arg);
+	from = ev->again ? r->acked : r->told;
+	if (ev->twice && r->ended)
+		from = r->ended - 1;
+	to = ev->arg == END_MARK ? r->ended : ev->arg; /* the end comes after everything before it, as on a socket */
+	if (to > from)
+		report(w, r, from, to);
+	if (ev->arg != END_MARK)
 		return;
-	}
-	/* The end comes after everything before it, as on a socket. */
-	if (r->ended > r->acked)
-		report(w, r, r->ended);
 	r = executor_run(w, ev->lease);
 	if (r) {
 		Wire__LeaseEnded ended = WIRE__LEASE_ENDED__INIT;
@@ -355,7 +361,7 @@ void executor_event(struct world *w, const struct event *ev)
 	} else if (ev->kind == EV_MESSAGE) {
 		message(w, ev);
 	} else if (ev->kind == EV_RESEND && (r->over || r->ended > r->acked)) {
-		send(w, r, r->over);
+		send(w, r, r->over, true);
 	}
 }
 

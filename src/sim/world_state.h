@@ -16,6 +16,7 @@ struct event {
 	enum event_kind kind;
 	uint64_t life;	    /* of the engine or keeper it belongs to; a later life ignores it */
 	uint64_t lease, arg;
+	bool again, twice;    /* of a MESSAGE: all that is not acknowledged once more; or the last result a second time */
 	struct effect effect; /* of a COMPARED */
 };
 
@@ -46,6 +47,7 @@ struct run {
 	uint64_t next;	/* the task that runs now, or first + count */
 	uint64_t ended; /* results made so far: tasks [first, first + ended) */
 	uint64_t acked; /* of them, durable at the engine */
+	uint64_t told;	/* of them, told to the engine of this life */
 	struct outcome *results;
 	bool worker, stopping, over, end_acked; /* over: nothing runs any more; end_acked: the engine knows */
 	Wire__StopReason reason;
