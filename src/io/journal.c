@@ -411,6 +411,8 @@ void journal_poll(struct journal *j)
 {
 	uint64_t n;
 
+	if (j->read_only)
+		return;
 	if (read(j->event_fd, &n, sizeof(n)) < 0)
 		CHECK(errno == EAGAIN || errno == EINTR);
 	report(j);

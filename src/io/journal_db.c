@@ -29,8 +29,8 @@
 #define BUSY_MS        10000
 
 static const char schema[] =
-        "PRAGMA page_size=4096;"
-        "PRAGMA application_id=1330858309;" /* APPLICATION_ID */
+        "PRAGMA page_size=4096; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF;" /* synced once, by db_create() */
+        "PRAGMA application_id=1330858309;"                                          /* APPLICATION_ID */
         "BEGIN;"
         "CREATE TABLE entries (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);"
         "CREATE TABLE results (job INTEGER, step INTEGER, level INTEGER, first INTEGER, seq INTEGER, count "
@@ -160,25 +160,46 @@ static int create_at(const char *path, struct err *e)
 	return rc == SQLITE_OK ? 0 : -1;
 }
 
-/* Made beside its place and renamed, so that a journal.db is whole or is not there. */
-int db_create(const char *dir, struct err *e)
+static int sync_file(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return err_sys(e, "cannot open '%s'", path);
+	rc = fsync(fd) < 0 ? err_sys(e, "cannot sync '%s'", path) : 0;
+	(void)close(fd);
+	return rc;
+}
+
+static void remove_unmade(const char *dir)
 {
 	static const char *const left[] = {
 	        "journal.new", "journal.new-wal", "journal.new-shm", "journal.new-journal"};
-	char *made = path_in(dir, left[0]), *path = path_in(dir, "journal.db");
-	int rc;
 
 	for (size_t i = 0; i < ARRAY_LEN(left); i++) {
-		char *p = path_in(dir, left[i]);
+		char *path = path_in(dir, left[i]);
 
-		(void)unlink(p);
-		free(p);
+		(void)unlink(path);
+		free(path);
 	}
+}
+
+/* Made beside its place and renamed, so that a journal.db is whole or is not there. */
+int db_create(const char *dir, struct err *e)
+{
+	char *made = path_in(dir, "journal.new"), *path = path_in(dir, "journal.db");
+	int rc;
+
+	remove_unmade(dir);
 	rc = create_at(made, e);
+	if (rc == 0)
+		rc = sync_file(made, e);
 	if (rc == 0 && rename(made, path) < 0)
 		rc = err_sys(e, "cannot rename '%s' to '%s'", made, path);
 	if (rc == 0)
 		rc = disk_sync_folder(dir, e);
+	else
+		remove_unmade(dir);
 	free(made);
 	free(path);
 	return rc;
