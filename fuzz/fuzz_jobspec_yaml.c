@@ -8,8 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const struct jobspec_set set[] = { { "parts", "3" } };
-	struct jobspec_in in = { .source = "job.yaml", .folder = "/home/me", .files = &fuzz_files, .set = set };
+	static const struct jobspec_set set[] = {{"parts", "3"}};
+	struct jobspec_in in = {.source = "job.yaml", .folder = "/home/me", .files = &fuzz_files, .set = set};
 	struct jobspec_problem problems[JOBSPEC_PROBLEMS_MAX];
 	struct growing mem;
 	const struct doc *root;

@@ -11,8 +11,8 @@
 #include "io/growing.h"
 #include "io/spec_json.h"
 
-static int fuzz_digest(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
-		       struct err *e)
+static int fuzz_digest(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes,
+        bool *out_executable, struct err *e)
 {
 	(void)ctx;
 	if (path[0] == '!')
@@ -33,7 +33,8 @@ static int fuzz_lines(void *ctx, const char *path, uint8_t out_sha256[32], uint6
 	return 0;
 }
 
-static int fuzz_line(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
+static int fuzz_line(
+        void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
 {
 	(void)ctx, (void)blob, (void)index, (void)e;
 	*out = "line";
@@ -41,13 +42,13 @@ static int fuzz_line(void *ctx, const uint8_t blob[32], uint64_t index, const ch
 	return 0;
 }
 
-static const struct jobspec_files fuzz_files = { NULL, fuzz_digest, fuzz_lines };
+static const struct jobspec_files fuzz_files = {NULL, fuzz_digest, fuzz_lines};
 
 /* A template of a specification expands, or is too long: nothing else. */
 static void fuzz_expand(const struct params *p, const char *text)
 {
 	static char out[1 << 16];
-	struct err e = { 0 };
+	struct err e = {0};
 	int64_t n = template_expand(p, text, out, sizeof(out), &e);
 
 	CHECK(n >= 0 ? (size_t)n == strlen(out) : e.code == ERR_FULL);
@@ -62,14 +63,20 @@ static void fuzz_command(const struct params *p, const Wire__Command *c)
 
 static void fuzz_spec(const Wire__JobSpec *spec)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (jobspec_check(spec, &e) < 0)
 		check_failed(e.msg, "jobspec_check", 0);
 	json_decref(jobspec_to_json(spec));
 	for (uint32_t i = 0; i < spec->n_steps; i++) {
 		const Wire__Step *s = spec->steps[i];
-		struct params p = { .spec = spec, .step = i, .job = 1, .attempt = 2, .node = "n", .devices = "0", .line = fuzz_line };
+		struct params p = {.spec = spec,
+		        .step = i,
+		        .job = 1,
+		        .attempt = 2,
+		        .node = "n",
+		        .devices = "0",
+		        .line = fuzz_line};
 
 		for (int last = 0; last < 2; last++) {
 			p.task = last ? s->tasks - 1 : 0;

@@ -120,6 +120,20 @@ void spec_problem_key(struct build *b, const struct doc *v, const char *fmt, ...
 	va_end(ap);
 }
 
+bool spec_enough(const struct build *b)
+{
+	return b->n_problems == JOBSPEC_PROBLEMS_MAX;
+}
+
+uint32_t spec_hash(const char *s)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 16777619u;
+	return h ^ h >> 15;
+}
+
 void *spec_take(struct build *b, size_t count, size_t size)
 {
 	void *p = arena_calloc(b->arena, count, size);
@@ -203,7 +217,7 @@ void spec_read_map(struct build *b, const struct doc *v, const struct table *t, 
 		spec_problem_value(b, v, "a map (key: value)");
 		return;
 	}
-	for (const struct doc *c = v->child; c; c = c->next) {
+	for (const struct doc *c = v->child; c && !spec_enough(b); c = c->next) {
 		const struct key *k = table_find(t, c->key);
 		void *o = obj;
 
@@ -254,6 +268,11 @@ static void read_job(struct build *b)
 	spec_read_steps(b, &base);
 	if (!b->full && b->n_steps)
 		spec_graph_finish(b);
+	if (!b->full && b->n_problems == 0 && wire__job_spec__get_packed_size(job) > SPEC_BYTES_MAX)
+		spec_problem(b, b->root, "too long a job",
+		        "at most %u MiB once it is written out; long lists can be files: "
+		        "array: {x: {lines: FILE}}",
+		        SPEC_BYTES_MAX >> 20);
 }
 
 int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in,

@@ -76,7 +76,7 @@ static bool pool_name_ok(struct build *b, const struct doc *v, bool among_known)
 {
 	const char *near = NULL;
 
-	for (size_t i = 0; i < ARRAY_LEN(known_needs) && among_known; i++)
+	for (size_t i = 0; i < ARRAY_LEN(known_needs) && among_known && !spec_enough(b); i++)
 		if (spec_is_near(v->key, known_needs[i]))
 			near = known_needs[i];
 	if (near || !spec_name_ok(v->key)) {

@@ -111,6 +111,7 @@ static void input_one(struct build *b, const struct doc *v, const char *path, st
 {
 	struct input_src src = {.in = input_new(b)};
 	size_t before = b->n_problems;
+	uint32_t hash;
 
 	if (!src.in)
 		return;
@@ -133,9 +134,11 @@ static void input_one(struct build *b, const struct doc *v, const char *path, st
 		spec_problem(b, v, "an input without 'path'", "where it goes in the task's folder");
 	if (b->n_problems == before)
 		input_finish(b, v, &src);
+	hash = spec_hash(src.in->path);
 	for (size_t i = 0; i < s->step->n_inputs; i++)
-		if (strcmp(s->step->inputs[i]->path, src.in->path) == 0)
+		if (s->input_hash[i] == hash && strcmp(s->step->inputs[i]->path, src.in->path) == 0)
 			spec_problem_value(b, v, "another path: '%.100s' is an input already", src.in->path);
+	s->input_hash[s->step->n_inputs] = hash;
 	s->input_at[s->step->n_inputs] = v;
 	s->step->inputs[s->step->n_inputs++] = src.in;
 }
@@ -153,6 +156,7 @@ void spec_step_read_inputs(struct build *b, const struct doc *v, void *obj)
 	}
 	s->step->inputs = spec_take(b, n, sizeof(Wire__Input *));
 	s->input_at = spec_take(b, n, sizeof(*s->input_at));
+	s->input_hash = spec_take(b, n, sizeof(*s->input_hash));
 	for (const struct doc *c = v->child; c && !b->full; c = c->next, here.index++) {
 		here.key = v->kind == DOC_MAP ? c->key : NULL;
 		b->trail = &here;

@@ -24,18 +24,9 @@ struct graph {
 	bool *placed;
 };
 
-static uint32_t hash(const char *s)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 16777619u;
-	return h ^ h >> 15;
-}
-
 static uint32_t find(const struct build *b, const struct graph *g, const char *name)
 {
-	for (size_t i = hash(name) & (g->n_slots - 1); g->slots[i]; i = (i + 1) & (g->n_slots - 1))
+	for (size_t i = spec_hash(name) & (g->n_slots - 1); g->slots[i]; i = (i + 1) & (g->n_slots - 1))
 		if (strcmp(b->job->steps[g->slots[i] - 1]->name, name) == 0)
 			return g->slots[i] - 1;
 	return NONE;
@@ -46,7 +37,7 @@ static void index_names(struct build *b, struct graph *g)
 	for (uint32_t k = 0; k < b->n_steps; k++) {
 		const char *name = b->job->steps[k]->name;
 		uint32_t first = find(b, g, name);
-		size_t i = hash(name) & (g->n_slots - 1);
+		size_t i = spec_hash(name) & (g->n_slots - 1);
 
 		if (first != NONE && strcmp(name, "?") != 0)
 			spec_problem_quoted(b, b->steps[k].node, name,
@@ -73,7 +64,7 @@ static uint32_t resolve(
 	}
 	if (k != NONE)
 		return k;
-	for (size_t i = 0; i < b->n_steps; i++)
+	for (size_t i = 0; i < b->n_steps && !spec_enough(b); i++)
 		if (i != me && spec_is_near(name, b->job->steps[i]->name))
 			near = b->job->steps[i]->name;
 	spec_problem_quoted(b, at, name, "the name of a step%s%s%s", near ? "; did you mean '" : "",
@@ -348,7 +339,7 @@ static void problem_name(
 
 static void check_templates(struct build *b, const struct step_src *s)
 {
-	for (const struct template_use *u = s->templates; u; u = u->next) {
+	for (const struct template_use *u = s->templates; u && !spec_enough(b); u = u->next) {
 		const char *text = u->text, *at;
 		enum template_piece kind;
 		size_t n;

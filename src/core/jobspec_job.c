@@ -318,7 +318,7 @@ static void copy_step(struct build *b, const struct step_src *base, struct step_
 	to->retry = from->retry;
 	to->pids_max = from->pids_max;
 	to->output_bytes_max = from->output_bytes_max;
-	*out = (struct step_src){ .step = to, .needs = base->needs, .n_needs = base->n_needs };
+	*out = (struct step_src){.step = to, .needs = base->needs, .n_needs = base->n_needs};
 	out->templates = base->own ? NULL : base->templates;
 }
 
@@ -353,6 +353,20 @@ static void read_step(struct build *b, const struct doc *v, const char *key, con
 		spec_step_finish(b, out);
 }
 
+/* Every step carries the environment of the top of the file: written out, that must fit an entry of the journal. */
+static bool check_shared(struct build *b, const struct step_src *base, size_t n_steps)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < base->step->n_env; i++)
+		bytes += strlen(base->step->env[i]->key) + strlen(base->step->env[i]->value);
+	if (bytes <= SPEC_BYTES_MAX / n_steps)
+		return true;
+	spec_problem(b, spec_doc_get(b->root, "env"), "too long an environment for so many steps",
+		     "at most %u MiB in all; a file among the 'inputs' can be longer", SPEC_BYTES_MAX >> 20);
+	return false;
+}
+
 static void read_step_list(struct build *b, const struct doc *v, struct step_src *base)
 {
 	struct trail here = {.up = b->trail, .key = "steps"}, item = {.up = &here};
@@ -369,9 +383,11 @@ static void read_step_list(struct build *b, const struct doc *v, struct step_src
 	if (base->own)
 		spec_problem_key(
 		        b, base->own, "'%s' inside a step, since the job has 'steps'", base->own->key);
+	if (!check_shared(b, base, n))
+		return;
 	b->steps = spec_take(b, n, sizeof(*b->steps));
 	b->job->steps = spec_take(b, n, sizeof(Wire__Step *));
-	for (const struct doc *c = v->child; c && !b->full; c = c->next, item.index++) {
+	for (const struct doc *c = v->child; c && !b->full && !spec_enough(b); c = c->next, item.index++) {
 		item.key = v->kind == DOC_MAP ? c->key : NULL;
 		b->trail = &item;
 		read_step(b, c, item.key, base, &b->steps[b->n_steps]);

@@ -16,6 +16,7 @@
 #define STDIN_BYTES_MAX  (1u << 20)
 #define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
 #define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
+#define SPEC_BYTES_MAX (8u << 20) /* of a specification as bytes: half of what an entry may have */
 #define ENV_MAX          1000
 #define INPUTS_MAX       1000
 #define OUTPUTS_MAX      100
@@ -58,6 +59,7 @@ struct step_src {
 	const struct doc *own;       /* the first key that only makes sense inside a step, or NULL */
 	const struct doc **after_at; /* beside step->after */
 	const struct doc **input_at; /* beside step->inputs */
+	uint32_t *input_hash;	     /* of their paths */
 	const struct doc *stdin_at;
 	Wire__Need **needs;
 	size_t n_needs;
@@ -106,6 +108,12 @@ void spec_problem_value(struct build *b, const struct doc *v, const char *fmt, .
 /* At v's key. */
 void spec_problem_key(struct build *b, const struct doc *v, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* Has so much been found wrong that nothing more is noted? Then looking for near words is a waste that a hostile file
+ * could make long. */
+bool spec_enough(const struct build *b);
+
+uint32_t spec_hash(const char *s); /* of names and paths, to find equal ones */
 
 /* n zeroed bytes, or NULL with b->full set; the caller just returns. */
 void *spec_take(struct build *b, size_t count, size_t size);

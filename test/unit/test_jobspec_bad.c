@@ -314,6 +314,33 @@ static void parameters_cannot_blow_a_job_up(void **state)
 	assert_non_null(strstr(complaint, "expected a job of at most 4 MiB once its parameters are put in"));
 }
 
+static void job_too_long_for_the_journal_is_refused(void **state)
+{
+	static char text[1 << 20];
+	size_t n = (size_t)snprintf(text, sizeof(text), "env: {A: ");
+
+	(void)state;
+	memset(text + n, 'x', 100000);
+	n += 100000;
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "}\nsteps:\n");
+	for (int i = 0; i < 83; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
+	assert_non_null(spec_of_n(text, n));
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "  more: x\n");
+	assert_null(spec_of_n(text, n));
+	assert_string_equal(complaint, "job.yaml:1:6: found too long an environment for so many steps, expected at most 8 MiB in "
+				       "all; a file among the 'inputs' can be longer");
+	n = (size_t)snprintf(text, sizeof(text), "env: {");
+	for (int i = 0; i < 900; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "V%d: x,", i);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "}\nsteps:\n");
+	for (int i = 0; i < 1024; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
+	assert_null(spec_of_n(text, n));
+	assert_string_equal(complaint, "job.yaml:1:1: found too long a job, expected at most 8 MiB once it is written out; long "
+				       "lists can be files: array: {x: {lines: FILE}}");
+}
+
 static void job_that_does_not_fit_its_memory_is_refused(void **state)
 {
 	_Alignas(16) static uint8_t small[6000];
@@ -349,6 +376,7 @@ int main(void)
 		cmocka_unit_test(every_mistake_is_told_in_the_order_of_the_file),
 		cmocka_unit_test(what_is_found_is_cut_and_made_printable),
 		cmocka_unit_test(parameters_cannot_blow_a_job_up),
+		cmocka_unit_test(job_too_long_for_the_journal_is_refused),
 		cmocka_unit_test(job_that_does_not_fit_its_memory_is_refused),
 	};
 
