@@ -185,6 +185,7 @@ static int start_writer(struct journal *j, struct err *e)
 	j->writer.next_seq = j->durable;
 	j->retry_after_ns = (j->o.full_retry_ms ? j->o.full_retry_ms : 1000) * (uint64_t)1000000;
 	j->wal_soft = wal_max < WAL_PREALLOC_BYTES ? wal_max : WAL_PREALLOC_BYTES;
+	j->wal_idle = j->wal_soft / 4;
 	j->history_from = j->writer.drop_before;
 	j->drop_more = j->writer.forgetting || j->writer.drop_from < j->writer.drop_before;
 	j->wal_bytes = writer_wal_bytes(&j->writer);
@@ -374,7 +375,7 @@ void journal_flush_inline(struct journal *j)
 	}
 	commit_once(j);
 	(void)pthread_mutex_lock(&j->mutex);
-	if (j->full || (j->asleep && (j->drop_more || j->wal_bytes >= CHECKPOINT_IDLE)))
+	if (j->full || (j->asleep && (j->drop_more || j->wal_bytes >= j->wal_idle)))
 		(void)pthread_cond_signal(&j->wake);
 	(void)pthread_mutex_unlock(&j->mutex);
 	report(j);

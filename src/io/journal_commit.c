@@ -319,7 +319,7 @@ static void work_when_idle(struct journal *j, bool checkpoint)
  * from being moved: there is no use in trying again before the next one. */
 static void be_idle(struct journal *j, uint64_t *stuck)
 {
-	bool worth = j->wal_bytes >= CHECKPOINT_IDLE && *stuck != j->commits;
+	bool worth = j->wal_bytes >= j->wal_idle && *stuck != j->commits;
 	uint64_t commits = j->commits, until;
 
 	if (j->drop_more) {
@@ -339,7 +339,7 @@ static void be_idle(struct journal *j, uint64_t *stuck)
 		return;
 	if (j->wal_bytes >= j->wal_soft || now_ns() >= until) {
 		work_when_idle(j, true);
-		if (j->wal_bytes >= CHECKPOINT_IDLE)
+		if (j->wal_bytes >= j->wal_idle)
 			*stuck = j->commits;
 	}
 }

@@ -26,7 +26,6 @@
 #define WAL_BYTES_DEFAULT  (16u << 20)
 #define WAL_BYTES_LEAST    (256u << 10)
 #define WAL_PREALLOC_BYTES (4u << 20)
-#define CHECKPOINT_IDLE    (1u << 20) /* bytes in the log that are worth moving when idle */
 
 /* ---- batches ---- */
 
@@ -196,6 +195,7 @@ struct journal {
 	uint64_t wal_bytes, history_from;
 
 	uint64_t wal_soft; /* bytes in the log that are moved as soon as nothing is queued */
+	uint64_t wal_idle; /* and after a while without a commit */
 	uint64_t retry_after_ns;
 	struct batch committing;
 	struct writer writer;

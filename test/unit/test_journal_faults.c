@@ -524,6 +524,53 @@ static void failing_disk_is_told_once_and_acknowledges_nothing(void **state)
 	}
 }
 
+static void failing_checkpoint_is_told_and_loses_nothing(void **state)
+{
+	static const enum fault_point point[] = {FAULT_DB_WRITE, FAULT_DB_SYNC};
+	struct world *w = *state;
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t kept, n;
+
+		world_open(w, &SMALL_LOG);
+		n = journal_durable(w->j);
+		fault_arm(point[i], 1, EIO, 0);
+		while (w->failures == 0) {
+			(void)world_add(w, n++);
+			journal_flush(w->j);
+			(void)world_poll(w, 1);
+			assert_true(n < 100000);
+		}
+		assert_int_equal(w->failure.code, ERR_SYSTEM);
+		kept = w->durable;
+		assert_true(kept > 0);
+		fault_disarm_all();
+		world_close(w);
+		world_open(w, &SMALL_LOG);
+		assert_true(journal_durable(w->j) >= kept);
+		assert_int_equal(world_replay(w, 0, UINT64_MAX), journal_durable(w->j));
+		world_close(w);
+	}
+}
+
+static void idle_journal_moves_its_log_and_then_sleeps(void **state)
+{
+	struct world *w = *state;
+	struct journal_stats s;
+	time_t give_up = time(NULL) + 30;
+
+	world_open(w, &SMALL_LOG);
+	for (uint64_t i = 0; i < 300; i++)
+		(void)world_add(w, i);
+	world_flush_wait(w);
+	do {
+		journal_stats(w->j, &s);
+		assert_true(time(NULL) < give_up);
+		(void)poll(NULL, 0, 1);
+	} while (s.wal_bytes > 0);
+	assert_int_equal(s.entries, 300);
+}
+
 static void snapshot_that_cannot_be_written_leaves_the_older_one(void **state)
 {
 	static const enum fault_point point[] = {FAULT_SNAPSHOT_WRITE, FAULT_SNAPSHOT_SYNC};
@@ -610,6 +657,8 @@ int main(void)
 	        fact(disk_without_room_for_the_database_fills_the_log_only),
 	        fact(closing_on_a_full_disk_does_not_hang),
 	        fact(failing_disk_is_told_once_and_acknowledges_nothing),
+	        fact(failing_checkpoint_is_told_and_loses_nothing),
+	        fact(idle_journal_moves_its_log_and_then_sleeps),
 	        fact(snapshot_that_cannot_be_written_leaves_the_older_one),
 	        fact(folder_that_may_not_be_written_is_named),
 	        fact(misspelt_fault_is_refused),
