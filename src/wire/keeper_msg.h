@@ -12,9 +12,10 @@
  *
  * engine -> keeper
  *   HELLO    the first message of every engine; the keeper answers with one SLOT for each slot in use, one EXITED for
- *            each result it still holds (per lease in index order), one STOPPED for each lease stopped and not yet ACKed, then READY
+ *            each result it still holds (per lease in index order), then READY. A STOPPED is not said again: send STOP again
  *   START    run this task in this slot when the slot is free (a slot runs its STARTs one after another)
- *   STOP     stop a lease: drop its queued STARTs, signal, after grace KILL the whole cgroup; answered by STOPPED when nothing is left
+ *   STOP     stop a lease: drop its queued STARTs, signal, after grace KILL the whole cgroup; answered by STOPPED when nothing is
+ *            left (at once when nothing of it is known)
  *   ADJUST   a new attempt timeout for the running and the queued tasks of a lease
  *   FOLLOW   write what the running task (and those after it) of the lease prints to its spool file from now on, as it comes
  *   ADOPT    the worker in this slot now serves another lease: EXITED, SLOT, STOP go by that lease from now on
@@ -141,7 +142,7 @@ struct keeper_start {
 	uint32_t zero;
 	/* after the fixed part */
 	struct keeper_list argv;     /* at least one; argv[0] without '/' is looked up in the PATH of env */
-	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_SCRATCH, TMPDIR unless it
+	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_TASK, OSIER_SCRATCH, TMPDIR unless it
 				      * is there (the scratch folder too), and for a worker OSIER_WORKER_FD=3 */
 	struct keeper_text workdir;  /* absolute; "" the scratch folder */
 	struct keeper_text stdin_;   /* TEXT: the bytes; BLOB: the name below blobs/ */
