@@ -4,9 +4,14 @@
  *
  * `osier engine` is the engine process, started by osier-keeper; everything else is the command line, which talks to it.
  */
+#include <string.h>
+
 #include "cli/cli.h"
+#include "engine/main.h"
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "engine") == 0)
+		return engine_main(argc - 1, argv + 1);
 	return cli_main(argc, argv);
 }

@@ -235,6 +235,8 @@ static void on_changed(struct request *q, const struct node_answer *a)
 {
 	if (a->code == ERR_NONE)
 		answer_job(q, 200, a->job.v ? a->job : request_subject(q));
+	else if (a->code == ERR_INVALID) /* well asked, but not possible as the job is now */
+		answer_error(q, 409, "refused", a->message, a->hint);
 	else
 		answer_error(q, status_of(a->code), err_code_name(a->code), a->message, a->hint);
 }

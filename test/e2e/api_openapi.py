@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/openapi.yaml against the server: what is in the file is served, what is served is in the file, and every answer
+validates against its schema. Each operation must have been answered with success at least once."""
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+
+import yaml
+
+from api_node import Node, done, ok, wait_until
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+with open(os.path.join(ROOT, "docs/openapi.yaml")) as f:
+    DOC = yaml.safe_load(f)
+METHODS = ("get", "put", "post", "patch", "delete", "head")
+
+
+def resolve(schema):
+    while "$ref" in schema:
+        o = DOC
+        for part in schema["$ref"][2:].split("/"):
+            o = o[part]
+        schema = o
+    return schema
+
+
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def is_type(v, t):
+    if t == "integer":
+        return isinstance(v, int) and not isinstance(v, bool)
+    if t == "number":
+        return isinstance(v, (int, float)) and not isinstance(v, bool)
+    return isinstance(v, TYPES[t])
+
+
+def problems(v, schema, at="$"):
+    """What is wrong with v, as far as our file uses JSON Schema. An object's keys must all be described: an answer that
+    says more than the file does is a defect of the file."""
+    schema = resolve(schema)
+    unknown = set(schema) - {"type", "enum", "properties", "required", "items", "anyOf", "pattern", "minimum", "maximum",
+                             "additionalProperties", "description", "examples", "minItems", "maxItems", "maxLength",
+                             "default", "minProperties", "format"}
+    if unknown:
+        return ["%s: the validator does not know %s" % (at, unknown)]
+    if "anyOf" in schema:
+        each = [problems(v, s, at) for s in schema["anyOf"]]
+        return [] if any(not e for e in each) else ["%s: none of anyOf: %s" % (at, min(each, key=len))]
+    out = []
+    if "type" in schema:
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        if not any(is_type(v, t) for t in types):
+            return ["%s: %r is not of type %s" % (at, v, types)]
+    if "enum" in schema and v not in schema["enum"]:
+        out.append("%s: %r is not in %s" % (at, v, schema["enum"]))
+    if isinstance(v, str) and "pattern" in schema and not re.search(schema["pattern"], v):
+        out.append("%s: %r does not match %s" % (at, v, schema["pattern"]))
+    if isinstance(v, (int, float)) and not isinstance(v, bool):
+        if v < schema.get("minimum", v) or v > schema.get("maximum", v):
+            out.append("%s: %r is out of range" % (at, v))
+    if isinstance(v, dict):
+        known = schema.get("properties", {})
+        more = schema.get("additionalProperties", not known)
+        out += ["%s: '%s' is missing" % (at, k) for k in schema.get("required", []) if k not in v]
+        for k, x in v.items():
+            if k in known:
+                out += problems(x, known[k], at + "." + k)
+            elif isinstance(more, dict):
+                out += problems(x, more, at + "." + k)
+            elif not more:
+                out.append("%s: '%s' is not in the file" % (at, k))
+    if isinstance(v, list) and "items" in schema:
+        for i, x in enumerate(v):
+            out += problems(x, schema["items"], "%s[%d]" % (at, i))
+    return out
+
+
+def operations():
+    for path, item in DOC["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+covered = set()
+errors = {}
+
+
+class Checked(Node):
+    """A node each of whose answers is held against the file."""
+
+    def check(self, method, template, path, want, body=None, headers=None):
+        op = DOC["paths"][template][method.lower()]
+        status, head, data = self.ask(method, path, body, headers)
+        bad = []
+        answer = op["responses"].get(str(status)) or op["responses"].get("default")
+        if status != want:
+            bad.append("status %d, not %d" % (status, want))
+        if answer is None:
+            bad.append("status %d is not in the file" % status)
+        else:
+            content = resolve(answer).get("content", {})
+            kind = head.get("content-type", "").split(";")[0]
+            if content and kind not in content:
+                bad.append("content type %r, not %s" % (kind, list(content)))
+            elif kind == "application/json" and method != "HEAD":
+                bad += problems(json.loads(data), content[kind]["schema"])
+        if status < 300:
+            covered.add((method, template))
+        name = "%s %s answers %d" % (method, template, want)
+        if bad or name not in errors:
+            errors[name] = "%s %s\n%s\n%s" % (method, path, "\n".join(bad), data[:1500].decode(errors="replace")) \
+                if bad else ""
+        return json.loads(data) if head.get("content-type", "").startswith("application/json") and data else data
+
+
+def served_by_source():
+    """The routes of the server, as its table has them."""
+    with open(os.path.join(ROOT, "src/engine/api_router.c")) as f:
+        return set(re.findall(r'\{\s*"([A-Z]+)",\s*"(/v1/[^"]*)"', f.read()))
+
+
+def events_are_described(n, job):
+    schemas = {"progress": "JobEvent", "end": "JobEvent", "line": "LogLine", "node": "NodeEvent"}
+    bad, names = [], set()
+    for path in ("/v1/jobs/%d/events" % job, "/v1/jobs/%d/logs" % job):
+        for name, data in n.events(path):
+            names.add(name)
+            bad += problems(data, DOC["components"]["schemas"][schemas[name]])
+            if name == "end":
+                break
+    for name, data in n.events("/v1/events"):
+        names.add(name)
+        bad += problems(data, DOC["components"]["schemas"][schemas[name]])
+        break
+    covered.update({("GET", "/v1/jobs/{job}/events"), ("GET", "/v1/jobs/{job}/logs"), ("GET", "/v1/events")})
+    ok(not bad and {"end", "line", "node"} <= names, "events validate against their schemas", (names, bad[:5]))
+
+
+def node_operations(n):
+    c = n.check
+    c("GET", "/v1/version", "/v1/version", 200)
+    node = c("GET", "/v1/nodes", "/v1/nodes", 200)["nodes"][0]["name"]
+    c("POST", "/v1/nodes/{node}/drain", "/v1/nodes/%s/drain" % node, 200)
+    c("POST", "/v1/nodes/{node}/resume", "/v1/nodes/1/resume", 200)
+    c("POST", "/v1/nodes/{node}/drain", "/v1/nodes/nosuch/drain", 404)
+    c("PUT", "/v1/namespaces/{name}", "/v1/namespaces/team-a", 200, {"weight": 3, "quota": {"cpu": 1.5}})
+    c("PUT", "/v1/namespaces/{name}", "/v1/namespaces/team-a", 400, {"wait": 3})
+    c("PUT", "/v1/namespaces/{name}", "/v1/namespaces/team%20a", 400, {"weight": 3})
+    c("GET", "/v1/namespaces", "/v1/namespaces", 200)
+    c("GET", "/v1/metrics", "/v1/metrics", 200)
+
+
+def blob_operations(n):
+    c = n.check
+    data = os.urandom(200000)
+    sha = hashlib.sha256(data).hexdigest()
+    c("POST", "/v1/blobs/missing", "/v1/blobs/missing", 200, {"sha256": [sha]})
+    c("HEAD", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 404)
+    c("PUT", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 201, data)
+    c("PUT", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 200, data)
+    c("PUT", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 422, data[:-1])
+    c("PUT", "/v1/blobs/{sha256}", "/v1/blobs/abc", 400, data)
+    c("HEAD", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 200)
+    ok(c("GET", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 200) == data, "a blob comes back as it was put")
+    c("GET", "/v1/blobs/{sha256}", "/v1/blobs/" + "0" * 64, 404)
+    c("POST", "/v1/blobs/missing", "/v1/blobs/missing", 400, {"sha256": ["x"]})
+
+
+def job_operations(n):
+    c = n.check
+    job = c("POST", "/v1/jobs", "/v1/jobs?key=k1", 201, {"name": "hello", "command": "echo hi; echo err >&2"})["job"]
+    again = c("POST", "/v1/jobs", "/v1/jobs?key=k1", 200, {"name": "hello", "command": "echo hi; echo err >&2"})
+    ok(again["job"] == job and again["repeated"], "the same key answers the same job", again)
+    c("POST", "/v1/jobs", "/v1/jobs", 201, {"jobs": [{"name": "a", "command": "true"}, {"name": "b", "command": "false"}]})
+    c("POST", "/v1/jobs", "/v1/jobs", 201, {"yaml": "name: c\ncommand: 'true'\n", "source": "c.yaml"})
+    c("POST", "/v1/jobs", "/v1/jobs", 400, {"name": "x", "comand": "true"})
+    c("POST", "/v1/jobs", "/v1/jobs", 400, {"jobs": [{"name": "a", "command": "true"}, {"name": "b", "comand": "x"}]})
+    n.finish(job)
+    c("GET", "/v1/jobs", "/v1/jobs", 200)
+    c("GET", "/v1/jobs", "/v1/jobs?state=nosuch", 400)
+    c("GET", "/v1/jobs/{job}", "/v1/jobs/%d" % job, 200)
+    c("GET", "/v1/jobs/{job}", "/v1/jobs/nosuch", 404)
+    c("GET", "/v1/jobs/{job}/spec", "/v1/jobs/hello-%d/spec" % job, 200)
+    c("GET", "/v1/jobs/{job}/why", "/v1/jobs/%d/why" % job, 200)
+    c("GET", "/v1/jobs/{job}/tasks", "/v1/jobs/%d/tasks" % job, 200)
+    task = c("GET", "/v1/jobs/{job}/tasks/{step}/{index}", "/v1/jobs/%d/tasks/main/0" % job, 200)
+    ok(task["attempts"] and task["attempts"][0]["outcome"] == "succeeded", "a task tells its attempts", task)
+    c("GET", "/v1/jobs/{job}/tasks/{step}/{index}", "/v1/jobs/%d/tasks/nosuch/0" % job, 404)
+    c("GET", "/v1/jobs/{job}/tasks/{step}/{index}/why", "/v1/jobs/%d/tasks/main/0/why" % job, 200)
+    out = "/v1/jobs/{job}/tasks/{step}/{index}/output/{name}"
+    ok(c("GET", out, "/v1/jobs/%d/tasks/main/0/output/stdout" % job, 200) == b"hi\n", "stdout is what was printed")
+    c("GET", out, "/v1/jobs/%d/tasks/main/0/output/nosuch" % job, 404)
+    c("GET", "/v1/resolve", "/v1/resolve?name=hello-%d/main/0" % job, 200)
+    c("GET", "/v1/resolve", "/v1/resolve?name=a/b/c/d", 400)
+    c("GET", "/v1/resolve", "/v1/resolve", 400)
+    c("POST", "/v1/plan", "/v1/plan", 200, {"name": "p", "command": "true"})
+    c("POST", "/v1/plan", "/v1/plan", 200, {"name": "p", "command": "true", "resources": {"cpu": 100000}})
+    c("POST", "/v1/plan", "/v1/plan", 400, {"name": "p"})
+    events_are_described(n, job)
+
+
+def change_operations(n):
+    c = n.check
+    held = n.submit({"name": "held", "command": "true", "hold": True})
+    c("GET", "/v1/jobs/{job}/why", "/v1/jobs/%d/why" % held, 200)
+    c("PATCH", "/v1/jobs/{job}", "/v1/jobs/%d" % held, 200, {"priority": 90, "timeout_s": 3600, "concurrency": None})
+    c("PATCH", "/v1/jobs/{job}", "/v1/jobs/%d" % held, 400, {"priority": 900})
+    c("PATCH", "/v1/jobs/{job}", "/v1/jobs/%d" % held, 400, {"prio": 9})
+    c("POST", "/v1/jobs/{job}/release", "/v1/jobs/%d/release" % held, 200)
+    n.finish(held)
+    c("POST", "/v1/jobs/{job}/cancel", "/v1/jobs/nosuch/cancel", 404)
+    long = n.submit({"name": "long", "command": "sleep 600"})
+    wait_until(lambda: n.job(long)["counts"]["running"])
+    c("GET", "/v1/jobs/{job}/tasks/{step}/{index}", "/v1/jobs/%d/tasks/main/0" % long, 200)
+    why = c("GET", "/v1/jobs/{job}/tasks/{step}/{index}/why", "/v1/jobs/%d/tasks/main/0/why" % long, 200)
+    ok(why["reason"] == "running", "a running task says so", why)
+    c("POST", "/v1/jobs/{job}/cancel", "/v1/jobs/%d/cancel" % long, 200, {"reason": "enough"})
+    state = n.finish(long)["state"]
+    ok(state == "cancelled", "a cancelled job is cancelled", state)
+    c("POST", "/v1/jobs/{job}/retry", "/v1/jobs/%d/retry" % long, 200)
+    c("POST", "/v1/jobs/{job}/cancel", "/v1/jobs/%d/cancel" % long, 200)
+    a, b = n.submit({"name": "twin", "command": "true"}), n.submit({"name": "twin", "command": "true"})
+    many = c("GET", "/v1/jobs/{job}", "/v1/jobs/twin", 409)
+    ok(set(many["error"]["candidates"]) == {"twin-%d" % a, "twin-%d" % b}, "an ambiguous name lists what it could be", many)
+
+
+def journal_operations(n):
+    c = n.check
+    n.finish("last")
+    time.sleep(0.3)  # the last lease's end is an entry too
+    head = c("GET", "/v1/journal/head", "/v1/journal/head", 200)
+    c("GET", "/v1/journal/entries", "/v1/journal/entries?from=-10", 200)
+    c("GET", "/v1/journal/entries", "/v1/journal/entries?from=x", 400)
+    c("GET", "/v1/state", "/v1/state?at=%d" % (head["size"] // 2), 200)
+    c("GET", "/v1/state", "/v1/state?at=99999999", 404)
+    now = c("GET", "/v1/state", "/v1/state?limit=1000", 200)
+    live = n.json("GET", "/v1/jobs?limit=1000")[1]["jobs"]
+    strip = lambda jobs: [(j["id"], j["state"], j["counts"], j["priority"], j["finished"]) for j in jobs]
+    ok(strip(now["jobs"]) == strip(live), "the state folded from the journal is the state", (now["jobs"][:1], live[:1]))
+
+
+def main():
+    in_file = {(m, p) for m, p, _ in operations()}
+    in_source = served_by_source()
+    ok(in_file - in_source == set() and in_source, "every operation of the file is in the server's table", in_file - in_source)
+    ok(in_source - in_file == set(), "every route of the server is in the file", in_source - in_file)
+    with Checked() as n:
+        for template in DOC["paths"]:
+            path = re.sub(r"\{[^}]*\}", "0", template)
+            status, head, _ = n.ask("BREW", path)
+            allowed = set(head.get("allow", "").split(", ")) - {""}
+            want = {m for m, p in in_file if p == template}
+            if template == "/v1/blobs/missing":
+                want |= {"PUT", "GET", "HEAD"}  # it is a possible name of a blob too
+            ok(status == 405 and allowed == want, "%s serves %s and nothing else" % (template, ", ".join(sorted(want))),
+               (status, allowed))
+        node_operations(n)
+        blob_operations(n)
+        job_operations(n)
+        change_operations(n)
+        journal_operations(n)
+        n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
+        n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
+        try:
+            n.keeper.wait(20)
+            ok(n.keeper.returncode == 0, "shutdown ends engine and keeper", n.keeper.returncode)
+        except Exception as e:  # it did not end
+            ok(False, "shutdown ends engine and keeper", e)
+        for name, bad in errors.items():
+            ok(not bad, name, bad)
+    ok(covered == in_file, "every operation was answered with success", in_file - covered)
+    done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
