@@ -35,7 +35,7 @@ static uint32_t pow2_at_least(uint32_t n)
 
 static struct map map_carve(struct carver *c, uint32_t n)
 {
-	const uint32_t cells = pow2_at_least(2 * (n + 1));
+	const uint32_t cells = pow2_at_least(n + n / 2 + 2);
 
 	return (struct map){ carve(c, cells, sizeof(struct map_cell)), cells - 1 };
 }
@@ -205,9 +205,7 @@ void ns_out(struct sched *s, uint32_t ns)
 
 	if (n->in_fair)
 		order_remove(s, &s->ns_fair, &s->fair_root, ns);
-	if (n->in_starve)
-		order_remove(s, &s->ns_starve, &s->starve_root, ns);
-	n->in_fair = n->in_starve = false;
+	n->in_fair = false;
 }
 
 static void ns_in_fair(struct sched *s, uint32_t ns)
@@ -238,17 +236,22 @@ void ns_refair(struct sched *s, uint32_t ns, uint64_t usage)
 
 void ns_in(struct sched *s, uint32_t ns)
 {
+	static const struct bits none;
 	struct nspace *n = &s->ns[ns];
+	uint64_t wait = 0;
 
-	CHECK(!n->in_fair && !n->in_starve);
+	CHECK(!n->in_fair);
 	ns_in_fair(s, ns);
-	if (n->starve_root != 0) {
-		static const struct bits none;
-
-		n->starve_ns = s->jobs[order_first(&s->job_starve, n->starve_root)].k_starve;
+	if (n->starve_root != 0)
+		wait = s->jobs[order_first(&s->job_starve, n->starve_root)].k_starve;
+	if (n->in_starve == (n->starve_root != 0) && wait == n->starve_ns)
+		return; /* as mostly: it stayed in that order */
+	if (n->in_starve)
+		order_remove(s, &s->ns_starve, &s->starve_root, ns);
+	n->starve_ns = wait;
+	n->in_starve = n->starve_root != 0;
+	if (n->in_starve)
 		order_insert(s, &s->ns_starve, &s->starve_root, ns, &none);
-		n->in_starve = true;
-	}
 }
 
 void ns_allow(struct sched *s, uint32_t ns)

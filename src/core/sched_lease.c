@@ -74,16 +74,16 @@ static uint64_t charged(const struct nspace *n, uint64_t add, uint64_t sub)
 	return usage > sub ? usage - sub : 0;
 }
 
-/* ---- a node's leases by (end, id): a treap, its priorities a mix of the slot ---- */
+/* ---- a node's leases by (end, id): a treap, its priorities a hash of the slot ---- */
 
 static bool ends_before(const struct ending *a, const struct ending *b)
 {
 	return a->end_ns != b->end_ns ? a->end_ns < b->end_ns : a->id < b->id;
 }
 
-static uint64_t ends_prio(uint32_t x)
+static uint32_t ends_prio(uint32_t x)
 {
-	return prng_mix(0x656e64, x, 2);
+	return x * 0x9e3779b1u; /* Fibonacci hashing (Knuth 6.4): no two slots are equal */
 }
 
 uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease)
@@ -104,7 +104,7 @@ static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
 {
 	struct ending *e = s->ends;
 	uint32_t *at = &s->nodes[node].ends_root, *side[2] = { &e[x].kid[0], &e[x].kid[1] }, y;
-	const uint64_t prio = ends_prio(x);
+	const uint32_t prio = ends_prio(x);
 
 	while (*at != 0 && ends_prio(*at) >= prio)
 		at = &e[*at].kid[ends_before(&e[*at], &e[x])];

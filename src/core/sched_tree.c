@@ -2,7 +2,7 @@
 /*
  * sched_tree - the orders (treaps whose elements carry sets of shapes) and the maps from ids to slots.
  *
- * A treap's priorities are a mix of the slot: they shape the tree, never the order. Pure.
+ * A treap's priorities are a hash of the slot: they shape the tree, never the order. Pure.
  */
 #include "core/sched_state.h"
 
@@ -67,7 +67,7 @@ void order_insert(const struct sched *s, const struct order *o, uint32_t *root, 
 	struct tnode *n = &o->t[x];
 
 	CHECK(x != 0 && n->kid[0] == 0 && n->kid[1] == 0);
-	n->prio = (uint32_t)(prng_mix(0x6f73696572, x, 1) >> 32);
+	n->prio = x * 0x9e3779b1u; /* Fibonacci hashing (Knuth 6.4): no two are equal */
 	n->own = *own;
 	*root = insert_at(s, o, *root, x);
 }
@@ -143,7 +143,8 @@ uint32_t order_check(const struct sched *s, const struct order *o, uint32_t root
 
 static uint32_t map_at(const struct map *m, uint64_t key)
 {
-	return (uint32_t)(prng_mix(0x6d6170, key, 0) >> 20) & m->mask;
+	/* Ids that follow each other share a cache line. */
+	return ((uint32_t)(prng_mix(0x6d6170, key >> 2, 0) >> 20) << 2 | (uint32_t)(key & 3)) & m->mask;
 }
 
 uint32_t map_get(const struct map *m, uint64_t key)
