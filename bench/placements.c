@@ -14,8 +14,8 @@
 #include "base/prng.h"
 #include "core/sched.h"
 
-#define NODES	   10000u
-#define TASKS	   1000000u
+#define NODES      10000u
+#define TASKS      1000000u
 #define NAMESPACES 20u
 #define END_BATCH  64u
 
@@ -40,9 +40,9 @@ struct world {
 
 static void add_node(struct world *w, uint32_t id)
 {
-	static const uint64_t cpus[] = { 8, 16, 32, 64 };
+	static const uint64_t cpus[] = {8, 16, 32, 64};
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
-	Wire__Need need[2] = { WIRE__NEED__INIT, WIRE__NEED__INIT }, *needs[2] = { &need[0], &need[1] };
+	Wire__Need need[2] = {WIRE__NEED__INIT, WIRE__NEED__INIT}, *needs[2] = {&need[0], &need[1]};
 	Wire__NodeSet__Device dev[8], *devs[8];
 	uint64_t c = cpus[prng_below(&w->r, 4)];
 	char name[32];
@@ -71,14 +71,16 @@ static void add_node(struct world *w, uint32_t id)
 /* Needs out of 4 x 5 x 4 sizes; realtime one in fifty; ten priorities. */
 static void add_group(struct world *w, uint32_t i)
 {
-	static const uint64_t cpu[] = { 500, 1000, 2000, 4000 }, gpu[] = { 0, 0, 0, 0, 0, 0, 250, 1000 };
+	static const uint64_t cpu[] = {500, 1000, 2000, 4000}, gpu[] = {0, 0, 0, 0, 0, 0, 250, 1000};
 	char ns[16], kind[24];
-	struct sched_job j = { .id = i + 1, .namespace_ = ns, .priority = (uint32_t)prng_below(&w->r, 10) * 10,
-		.submitted_ns = 1 };
-	Wire__Need need[3] = { WIRE__NEED__INIT, WIRE__NEED__INIT, WIRE__NEED__INIT },
-		   *needs[3] = { &need[0], &need[1], &need[2] };
+	struct sched_job j = {.id = i + 1,
+	        .namespace_ = ns,
+	        .priority = (uint32_t)prng_below(&w->r, 10) * 10,
+	        .submitted_ns = 1};
+	Wire__Need need[3] = {WIRE__NEED__INIT, WIRE__NEED__INIT, WIRE__NEED__INIT},
+	           *needs[3] = {&need[0], &need[1], &need[2]};
 	Wire__Variant v = WIRE__VARIANT__INIT;
-	const Wire__Variant *vs[1] = { &v };
+	const Wire__Variant *vs[1] = {&v};
 	uint64_t run;
 
 	(void)snprintf(ns, sizeof(ns), "ns%u", (unsigned)prng_below(&w->r, NAMESPACES));
@@ -150,9 +152,10 @@ static int by_ns(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	const struct sched_limits lim = { 4096, 4096, 1u << 18, NODES, 256, 1024 };
+	const struct sched_limits lim = {4096, 4096, 1u << 18, NODES, 256, 1024};
 	const uint64_t max = TASKS - TASKS / 10;
-	struct world w = { .n_groups = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 2000, .next_lease = 1 };
+	struct world w = {
+	        .n_groups = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 2000, .next_lease = 1};
 	uint64_t t;
 	double s, cpu;
 
@@ -160,8 +163,9 @@ int main(int argc, char **argv)
 	prng_init(&w.r, argc > 1 ? strtoull(argv[1], NULL, 10) : 1);
 	w.live = calloc(TASKS, sizeof(*w.live));
 	w.pick_ns = calloc(4 * (size_t)TASKS, sizeof(*w.pick_ns));
-	w.s = sched_new(mmap(NULL, sched_bytes(&lim), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
-		&lim);
+	w.s = sched_new(mmap(NULL, sched_bytes(&lim), PROT_READ | PROT_WRITE,
+	                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+	        &lim);
 	for (uint32_t i = 1; i <= NODES; i++)
 		add_node(&w, i);
 	for (uint32_t i = 0; i < w.n_groups; i++)
@@ -172,10 +176,13 @@ int main(int argc, char **argv)
 	s = (double)(clock_ns() - t) / 1e9;
 	cpu = ((double)clock() - cpu) / CLOCKS_PER_SEC;
 	qsort(w.pick_ns, w.picks, sizeof(*w.pick_ns), by_ns);
-	printf("{\"nodes\": %u, \"tasks\": %u, \"groups\": %u, \"placements\": %" PRIu64 ", \"picks\": %" PRIu64
-	       ", \"ended\": %" PRIu64 ", \"seconds\": %.3f, \"cpu_seconds\": %.3f, \"placements_per_s\": %.0f, \"p50_ns\": %u, \"p99_ns\": %u, "
+	printf("{\"nodes\": %u, \"tasks\": %u, \"groups\": %u, \"placements\": %" PRIu64
+	       ", \"picks\": %" PRIu64 ", \"ended\": %" PRIu64
+	       ", \"seconds\": %.3f, \"cpu_seconds\": %.3f, \"placements_per_s\": %.0f, \"p50_ns\": %u, "
+	       "\"p99_ns\": %u, "
 	       "\"p999_ns\": %u, \"max_ns\": %u}\n",
-		NODES, TASKS, w.n_groups, w.placed, w.picks, w.ended, s, cpu, (double)w.placed / s, w.pick_ns[w.picks / 2],
-		w.pick_ns[w.picks * 99 / 100], w.pick_ns[w.picks * 999 / 1000], w.pick_ns[w.picks - 1]);
+	        NODES, TASKS, w.n_groups, w.placed, w.picks, w.ended, s, cpu, (double)w.placed / s,
+	        w.pick_ns[w.picks / 2], w.pick_ns[w.picks * 99 / 100], w.pick_ns[w.picks * 999 / 1000],
+	        w.pick_ns[w.picks - 1]);
 	return 0;
 }

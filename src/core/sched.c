@@ -37,7 +37,7 @@ static struct map map_carve(struct carver *c, uint32_t n)
 {
 	const uint32_t cells = pow2_at_least(n + n / 2 + 2);
 
-	return (struct map){ carve(c, cells, sizeof(struct map_cell)), cells - 1 };
+	return (struct map){carve(c, cells, sizeof(struct map_cell)), cells - 1};
 }
 
 static void lay_out(struct carver *c, struct sched *s, const struct sched_limits *l)
@@ -78,7 +78,7 @@ static void lay_out(struct carver *c, struct sched *s, const struct sched_limits
 
 size_t sched_bytes(const struct sched_limits *l)
 {
-	struct carver c = { 0 };
+	struct carver c = {0};
 	struct sched s;
 
 	(void)carve(&c, 1, sizeof(s));
@@ -137,13 +137,14 @@ static int cmp_group(const struct sched *s, uint32_t a, uint32_t b)
 
 struct sched *sched_new(void *mem, const struct sched_limits *l)
 {
-	static const char *const known[] = { "", "cpu", "memory", "disk", "gpu", "fpga" };
-	struct carver c = { .base = mem };
+	static const char *const known[] = {"", "cpu", "memory", "disk", "gpu", "fpga"};
+	struct carver c = {.base = mem};
 	struct sched *s = carve(&c, 1, sizeof(*s));
 
 	CHECK(((uintptr_t)mem & 15) == 0 && l->nodes_max > 0 && l->nodes_max < (1u << 24));
 	lay_out(&c, s, l);
 	s->lim = *l;
+	s->stride = 8;
 	for (; s->n_lanes < ARRAY_LEN(known); s->n_lanes++)
 		(void)snprintf(s->lane_name[s->n_lanes], sizeof(s->lane_name[0]), "%s", known[s->n_lanes]);
 	s->ns_fair.cmp = cmp_ns_fair;
@@ -278,19 +279,22 @@ int sched_namespace_ok(const struct sched *s, const Wire__NamespaceSet *n, struc
 	uint32_t fresh = 0;
 
 	if (n->name[0] == '\0' || strlen(n->name) >= NAME_BYTES)
-		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", n->name, NAME_BYTES - 1);
+		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", n->name,
+		        NAME_BYTES - 1);
 	if (ns_find(s, n->name) == 0 && s->n_ns == s->lim.namespaces_max)
 		return err_set(e, ERR_FULL, "there are %u namespaces, which is the most", s->n_ns);
 	for (size_t i = 0; i < n->n_quota; i++) {
 		const char *r = n->quota[i]->name;
 
 		if (r[0] == '\0' || strlen(r) >= sizeof(s->lane_name[0]))
-			return err_set(e, ERR_INVALID, "quota's resource name '%.40s' must have 1 to 31 bytes", r);
+			return err_set(
+			        e, ERR_INVALID, "quota's resource name '%.40s' must have 1 to 31 bytes", r);
 		fresh += lane_find(s, r) == 0;
 	}
 	if (s->n_lanes + fresh > VEC)
-		return err_set(e, ERR_FULL, "the quota needs %u new kinds of resource, and of %u at most %u are left", fresh,
-			RESOURCES_MAX, VEC - s->n_lanes);
+		return err_set(e, ERR_FULL,
+		        "the quota needs %u new kinds of resource, and of %u at most %u are left", fresh,
+		        RESOURCES_MAX, VEC - s->n_lanes);
 	return 0;
 }
 
@@ -356,17 +360,19 @@ int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_group
 {
 	if (namespace_[0] == '\0' || strlen(namespace_) >= NAME_BYTES)
 		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", namespace_,
-			NAME_BYTES - 1);
+		        NAME_BYTES - 1);
 	if (ns_find(s, namespace_) == 0 && s->n_ns == s->lim.namespaces_max)
 		return err_set(e, ERR_FULL, "there are %u namespaces, which is the most", s->n_ns);
 	if (s->n_jobs == s->lim.jobs_max)
 		return err_set(e, ERR_FULL, "%u jobs are unfinished, which is the most", s->n_jobs);
 	if (n_groups > s->lim.groups_max - s->n_groups)
-		return err_set(e, ERR_FULL, "%u steps of unfinished jobs are known and %u more are too many (at most %u)",
-			s->n_groups, n_groups, s->lim.groups_max);
+		return err_set(e, ERR_FULL,
+		        "%u steps of unfinished jobs are known and %u more are too many (at most %u)",
+		        s->n_groups, n_groups, s->lim.groups_max);
 	if ((uint64_t)s->n_shapes + (uint64_t)n_groups * VARIANTS_MAX > s->shapes_max)
-		return err_set(e, ERR_FULL, "unfinished jobs ask for %u different sets of resources; %u is the most", s->n_shapes,
-			s->shapes_max);
+		return err_set(e, ERR_FULL,
+		        "unfinished jobs ask for %u different sets of resources; %u is the most", s->n_shapes,
+		        s->shapes_max);
 	return 0;
 }
 
@@ -385,12 +391,12 @@ int sched_job_add(struct sched *s, const struct sched_job *in)
 	else
 		x = ++s->jobs_top;
 	s->jobs[x] = (struct job){
-		.id = in->id,
-		.ns = ns,
-		.priority = in->priority,
-		.concurrency = in->concurrency,
-		.realtime = in->realtime,
-		.deadline_ns = in->deadline_ns,
+	        .id = in->id,
+	        .ns = ns,
+	        .priority = in->priority,
+	        .concurrency = in->concurrency,
+	        .realtime = in->realtime,
+	        .deadline_ns = in->deadline_ns,
 	};
 	map_put(&s->job_map, in->id, x);
 	s->n_jobs++;
@@ -427,13 +433,13 @@ void sched_job_remove(struct sched *s, uint64_t job)
 		}
 		for (uint32_t v = 0; v < p->n_variants; v++)
 			shape_drop(s, p->v[v].shape);
-		*p = (struct group){ .next = s->groups_free };
+		*p = (struct group){.next = s->groups_free};
 		s->groups_free = g;
 		s->n_groups--;
 	}
 	ns_in(s, j->ns);
 	map_del(&s->job_map, job);
-	*j = (struct job){ .groups = s->jobs_free };
+	*j = (struct job){.groups = s->jobs_free};
 	s->jobs_free = x;
 	s->n_jobs--;
 }
@@ -452,7 +458,7 @@ void group_out(struct sched *s, uint32_t group)
 void group_in(struct sched *s, uint32_t group)
 {
 	struct group *g = &s->groups[group];
-	struct bits own = { 0 };
+	struct bits own = {0};
 
 	if (g->n_ready == 0)
 		return;
@@ -467,7 +473,7 @@ void group_in(struct sched *s, uint32_t group)
 static bool variant_read(struct sched *s, const Wire__Variant *in, struct variant *v)
 {
 	const uint64_t most = 1ull << 62;
-	uint64_t need[VEC] = { 0 };
+	uint64_t need[VEC] = {0};
 
 	for (size_t i = 0; i < in->n_needs; i++) {
 		uint32_t l = in->needs[i]->amount == 0 ? 0 : lane_make(s, in->needs[i]->name), k;
@@ -488,11 +494,11 @@ static bool variant_read(struct sched *s, const Wire__Variant *in, struct varian
 	return v->shape != 0;
 }
 
-int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants, size_t n_variants,
-	const char *kind, uint64_t slice_max, uint32_t *out_group)
+int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants,
+        size_t n_variants, const char *kind, uint64_t slice_max, uint32_t *out_group)
 {
 	uint32_t j = map_get(&s->job_map, job), x = s->groups_free;
-	struct group g = { .job = j, .step = step };
+	struct group g = {.job = j, .step = step};
 
 	CHECK(j != 0);
 	if (n_variants == 0 || n_variants > VARIANTS_MAX || s->n_groups == s->lim.groups_max)
@@ -527,7 +533,8 @@ void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64
 	CHECK(group != 0 && group <= s->groups_top && g->job != 0);
 	s->tasks_ready += n_ready - g->n_ready;
 	s->groups_ready += (uint64_t)(n_ready > 0) - (uint64_t)(g->n_ready > 0);
-	if (g->in && n_ready > 0 && (since_ns == g->since_ns || (since_ns <= g->last_ns && g->since_ns <= g->last_ns))) {
+	if (g->in && n_ready > 0 &&
+	        (since_ns == g->since_ns || (since_ns <= g->last_ns && g->since_ns <= g->last_ns))) {
 		g->n_ready = n_ready;
 		g->since_ns = since_ns;
 		return;
@@ -542,5 +549,5 @@ void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64
 
 void sched_totals(const struct sched *s, struct sched_totals *out)
 {
-	*out = (struct sched_totals){ s->groups_ready, s->tasks_ready, s->n_leases };
+	*out = (struct sched_totals){s->groups_ready, s->tasks_ready, s->n_leases};
 }

@@ -27,13 +27,14 @@
 #include "base/err.h"
 #include "wire/osier.pb-c.h"
 
-#define RESOURCES_MAX 16u /* kinds in one pool of machines: cpu, memory, disk, gpu, fpga and eleven of your own */
-#define VARIANTS_MAX 4u
+#define RESOURCES_MAX                                                                                        \
+	16u /* kinds in one pool of machines: cpu, memory, disk, gpu, fpga and eleven of your own */
+#define VARIANTS_MAX          4u
 #define DEVICES_PER_LEASE_MAX 64u
-#define DEVICES_PER_NODE_MAX 64u
-#define STARVE_NS (600ull * 1000000000ull)
-#define AGE_NS (60ull * 1000000000ull)
-#define SLICE_MAX 8192u /* most tasks in one lease */
+#define DEVICES_PER_NODE_MAX  64u
+#define STARVE_NS             (600ull * 1000000000ull)
+#define AGE_NS                (60ull * 1000000000ull)
+#define SLICE_MAX             8192u /* most tasks in one lease */
 
 struct sched;
 
@@ -78,8 +79,8 @@ void sched_job_remove(struct sched *s, uint64_t job); /* and its groups; none ma
 /* A group of alike tasks of `job`; (job, step) must be new. `variants` and `kind` are read during the call. slice_max: most
  * tasks in one lease, 1 if they must not be leased together, 0 no limit. `*out_group` (never 0) names it until its job is
  * removed. Returns < 0 when full, without a variant, or when a resource has no free name. */
-int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants, size_t n_variants,
-		    const char *kind, uint64_t slice_max, uint32_t *out_group);
+int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants,
+        size_t n_variants, const char *kind, uint64_t slice_max, uint32_t *out_group);
 /* How many of its tasks are ready now (0 takes it out of the queue); cheap when only the number changes. since_ns: when the
  * oldest became ready. sched_lease_add() does not count down: call this after it. */
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns);
@@ -94,12 +95,14 @@ struct sched_placement {
 };
 /* Of *p, group, node, variant, run_ns and the devices are read: also from an entry on recovery, whatever the node has
  * become since. `lease` is new and not 0. */
-void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns);
+void sched_lease_add(
+        struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns);
 void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns);
 /* A lease is being stopped: what it holds counts as coming free. */
 void sched_lease_stopping(struct sched *s, uint64_t lease);
 /* Learn: `n` tasks of the group took wall_us each (one column of Results; of a column with one value, give that one). */
-void sched_learn(struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns);
+void sched_learn(struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n,
+        uint64_t now_ns);
 
 /* ---- decide(): const ---- */
 
@@ -109,23 +112,23 @@ enum sched_verdict {
 	SCHED_PREEMPT, /* stop out_victim so that a realtime group fits */
 };
 /* What to do next at now_ns. Call until SCHED_NOTHING, applying each in between. */
-enum sched_verdict sched_pick(const struct sched *s, uint64_t now_ns, struct sched_placement *out_place,
-			      uint64_t *out_victim);
+enum sched_verdict sched_pick(
+        const struct sched *s, uint64_t now_ns, struct sched_placement *out_place, uint64_t *out_victim);
 /* After sched_pick() said SCHED_NOTHING at now_ns: when it may say something else by the passing of time alone
  * (starvation), always later than now_ns, or UINT64_MAX. */
 uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns);
 
 /* Could these variants ever run: is there a node whose whole capacity holds one of them, and does the namespace's quota
  * allow it? If not, *why says what is too large and what the largest node has, *hint what to do. */
-bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__Variant *const *variants, size_t n,
-		     char *why, size_t why_bytes);
+bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__Variant *const *variants,
+        size_t n, char *why, size_t why_bytes);
 
 /* The earliest time at which `tasks` tasks of `kind` with these needs would all have finished if submitted at now_ns with
  * this class and deadline, given what runs, what waits before it and the learned run times (90 % quantiles);
  * 0 when nothing is known of its run time, UINT64_MAX when no node that is up, or the quota, allows it. For admission of realtime jobs and for `osier plan`. */
 uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool realtime, uint32_t priority,
-				  uint64_t deadline_ns, const char *namespace_, const char *kind,
-				  const Wire__Variant *const *variants, size_t n_variants, uint64_t tasks);
+        uint64_t deadline_ns, const char *namespace_, const char *kind, const Wire__Variant *const *variants,
+        size_t n_variants, uint64_t tasks);
 
 /* Learned run time of a kind: quantile in thousandths (500: median). 0: nothing known. */
 uint64_t sched_run_ns(const struct sched *s, const char *kind, uint32_t quantile_milli);
@@ -133,25 +136,30 @@ uint64_t sched_run_ns(const struct sched *s, const char *kind, uint32_t quantile
 /* ---- explaining: `osier why`, `osier nodes`, `osier plan` ---- */
 
 enum wait_reason {
-	WAIT_NOT_READY,	   /* nothing of the group is ready (the engine knows why) */
-	WAIT_NEXT,	   /* it would be placed at the next tick */
-	WAIT_RESOURCES,	   /* no node has enough free */
-	WAIT_RESERVED,	   /* it would fit, but would delay the group with the reservation */
-	WAIT_BEHIND,	   /* others come first */
-	WAIT_CONCURRENCY,  /* the job's own limit */
-	WAIT_QUOTA,	   /* the namespace's quota */
-	WAIT_DRAINED,	   /* every node that could take it is drained or lost */
-	WAIT_TOO_LARGE,	   /* no node could ever take it */
+	WAIT_NOT_READY,   /* nothing of the group is ready (the engine knows why) */
+	WAIT_NEXT,        /* it would be placed at the next tick */
+	WAIT_RESOURCES,   /* no node has enough free */
+	WAIT_RESERVED,    /* it would fit, but would delay the group with the reservation */
+	WAIT_BEHIND,      /* others come first */
+	WAIT_CONCURRENCY, /* the job's own limit */
+	WAIT_QUOTA,       /* the namespace's quota */
+	WAIT_DRAINED,     /* every node that could take it is drained or lost */
+	WAIT_TOO_LARGE,   /* no node could ever take it */
 };
-struct sched_holder { uint64_t lease, job; uint64_t amount; uint64_t until_ns; /* expected, 0 unknown */ };
+struct sched_holder {
+	uint64_t lease, job;
+	uint64_t amount;
+	uint64_t until_ns; /* expected, 0 unknown */
+};
 struct sched_why {
 	enum wait_reason reason;
-	uint32_t resource;		  /* index of the scarce resource, for RESOURCES, QUOTA and TOO_LARGE */
-	uint64_t needs, free, capacity;	  /* of it, on the nearest-fitting node; QUOTA: of the namespace */
-	uint32_t node;			  /* that node; DRAINED, RESERVED: the one in question; else 0 */
-	uint64_t groups_before, tasks_before; /* QUOTA, RESOURCES, RESERVED, BEHIND: what comes first in the order */
-	uint64_t blocking_job;		  /* the first of them; RESERVED: who holds the reservation */
-	uint64_t start_ns;		  /* expected start, 0 unknown */
+	uint32_t resource;              /* index of the scarce resource, for RESOURCES, QUOTA and TOO_LARGE */
+	uint64_t needs, free, capacity; /* of it, on the nearest-fitting node; QUOTA: of the namespace */
+	uint32_t node;                  /* that node; DRAINED, RESERVED: the one in question; else 0 */
+	uint64_t groups_before,
+	        tasks_before;  /* QUOTA, RESOURCES, RESERVED, BEHIND: what comes first in the order */
+	uint64_t blocking_job; /* the first of them; RESERVED: who holds the reservation */
+	uint64_t start_ns;     /* expected start, 0 unknown */
 	/* The smallest change that would start it now: ask for no more than `fits_amount` of `resource` (0: would not
 	 * help), or end `holders[0]`. */
 	uint64_t fits_amount;
@@ -186,7 +194,9 @@ struct sched_namespace_view {
 	uint64_t used[RESOURCES_MAX];
 };
 bool sched_namespace(const struct sched *s, uint32_t k, struct sched_namespace_view *out);
-struct sched_totals { uint64_t groups_ready, tasks_ready, leases; };
+struct sched_totals {
+	uint64_t groups_ready, tasks_ready, leases;
+};
 void sched_totals(const struct sched *s, struct sched_totals *out);
 
 /* CHECK the invariants (slow) and fold the state into a digest (order of insertion must not matter). */

@@ -15,7 +15,7 @@
 
 static void check_shapes(const struct sched *s)
 {
-	uint32_t live = 0, fit_refs[BITS] = { 0 }, able_refs[BITS] = { 0 };
+	uint32_t live = 0, fit_refs[BITS] = {0}, able_refs[BITS] = {0};
 
 	for (uint32_t x = 1; x <= s->shape_top; x++) {
 		const struct shape *sh = &s->shapes[x];
@@ -25,12 +25,12 @@ static void check_shapes(const struct sched *s)
 			continue;
 		live++;
 		for (uint32_t n = 1; n <= s->node_top; n++) {
-			bool now = shape_in(sh, s->nodes[n].eff);
+			bool now = shape_in(sh, node_eff(s, n));
 
 			fit += now;
-			able += shape_in(sh, s->nodes[n].able);
-			if (now && s->nodes[n].leaf < first)
-				first = s->nodes[n].leaf;
+			able += shape_in(sh, node_able(s, n));
+			if (now && node_leaf(s, n) < first)
+				first = node_leaf(s, n);
 		}
 		CHECK(fit == sh->n_fit && able == sh->n_able);
 		CHECK(fit == 0 ? sh->first == NONE : sh->first <= first);
@@ -39,20 +39,21 @@ static void check_shapes(const struct sched *s)
 	}
 	CHECK(live == s->n_shapes);
 	for (uint32_t b = 0; b < BITS; b++) {
-		struct bits one = { 0 };
+		struct bits one = {0};
 
 		CHECK(fit_refs[b] == s->fit_refs[b] && able_refs[b] == s->able_refs[b]);
 		bits_set(&one, b);
-		CHECK(bits_meet(&one, &s->fit) == (fit_refs[b] > 0) && bits_meet(&one, &s->able) == (able_refs[b] > 0));
+		CHECK(bits_meet(&one, &s->fit) == (fit_refs[b] > 0) &&
+		        bits_meet(&one, &s->able) == (able_refs[b] > 0));
 	}
 }
 
 static void check_node(const struct sched *s, uint32_t node)
 {
 	const struct node *n = &s->nodes[node];
-	int64_t free[VEC] = { 0 };
-	uint32_t used[DEVICES_PER_NODE_MAX] = { 0 }, leases = 0, prev = 0;
-	uint64_t eff[VEC] = { 0 };
+	int64_t free[VEC] = {0};
+	uint32_t used[DEVICES_PER_NODE_MAX] = {0}, leases = 0, prev = 0;
+	uint64_t eff[VEC] = {0};
 
 	for (uint32_t l = 0; l < VEC; l++)
 		free[l] = (int64_t)n->cap[l];
@@ -61,17 +62,15 @@ static void check_node(const struct sched *s, uint32_t node)
 
 		CHECK(p->node == node && s->ends[l].id == p->id);
 		CHECK(prev == 0 || s->ends[prev].end_ns < s->ends[l].end_ns ||
-			(s->ends[prev].end_ns == s->ends[l].end_ns && s->ends[prev].id < s->ends[l].id));
+		        (s->ends[prev].end_ns == s->ends[l].end_ns && s->ends[prev].id < s->ends[l].id));
 		amounts_hold(s, node, free, used, &s->groups[p->group].v[p->variant],
-			s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, p->n_dev, 1);
+		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, p->n_dev, 1);
 	}
 	CHECK(leases == n->n_leases);
 	if (n->known && n->state == WIRE__NODE_SET__STATE__UP)
 		amounts_eff(s, node, free, used, eff);
-	for (uint32_t l = 0; l < s->n_lanes; l++) {
-		CHECK(free[l] == n->free[l] && eff[l] == n->eff[l]);
-		CHECK(!n->known || s->tree[(s->leaves + (size_t)n->leaf) * VEC + l] == eff[l]);
-	}
+	for (uint32_t l = 0; l < s->n_lanes; l++)
+		CHECK(free[l] == n->free[l] && eff[l] == node_eff(s, node)[l]);
 	for (uint32_t k = 0; k < n->n_dev; k++)
 		CHECK(used[k] == node_used(s, node)[k]);
 }
@@ -80,9 +79,9 @@ static void check_tree(const struct sched *s, const uint64_t *tree)
 {
 	for (size_t i = 1; i < s->leaves; i++)
 		for (uint32_t l = 0; l < s->n_lanes; l++) {
-			uint64_t a = tree[2 * i * VEC + l], b = tree[(2 * i + 1) * VEC + l];
+			uint64_t a = tree_at(s, tree, 2 * i)[l], b = tree_at(s, tree, 2 * i + 1)[l];
 
-			CHECK(tree[i * VEC + l] == (a > b ? a : b));
+			CHECK(tree_at(s, tree, i)[l] == (a > b ? a : b));
 		}
 }
 
@@ -121,11 +120,12 @@ static void check_jobs(const struct sched *s)
 
 static void check_ns(const struct sched *s)
 {
-	uint32_t ordered = order_check(s, &s->job_order, s->rt_root), waiting = 0, in = 0, fair = 0, starve = 0;
+	uint32_t ordered = order_check(s, &s->job_order, s->rt_root), waiting = 0, in = 0, fair = 0,
+	         starve = 0;
 
 	for (uint32_t i = 1; i <= s->n_ns; i++) {
 		const struct nspace *n = &s->ns[i];
-		uint64_t used[VEC] = { 0 };
+		uint64_t used[VEC] = {0};
 
 		for (uint32_t l = 1; l <= s->leases_top; l++) {
 			const struct group *g = &s->groups[s->leases[l].group];
@@ -138,7 +138,7 @@ static void check_ns(const struct sched *s)
 		for (uint32_t l = 0; l < VEC; l++)
 			CHECK(used[l] == n->used[l]);
 		for (uint32_t x = 1; x <= s->shape_top; x++) {
-			struct bits one = { 0 };
+			struct bits one = {0};
 
 			bits_set(&one, x);
 			if (s->shapes[x].refs > 0 && ns_permits(n, &s->shapes[x]))
@@ -211,7 +211,8 @@ static uint64_t fold_nodes(const struct sched *s)
 
 static uint64_t fold_group(const struct sched *s, const struct group *g)
 {
-	uint64_t h = prng_mix(prng_mix(2, s->jobs[g->job].id, g->step), g->n_ready, g->n_ready > 0 ? g->since_ns : 0);
+	uint64_t h = prng_mix(
+	        prng_mix(2, s->jobs[g->job].id, g->step), g->n_ready, g->n_ready > 0 ? g->since_ns : 0);
 
 	h = prng_mix(prng_mix(h, g->last_ns, g->turn), g->slice_max, g->n_leases);
 	for (uint32_t v = 0; v < g->n_variants; v++) {
@@ -337,20 +338,21 @@ static int save_jobs(const struct sched *s, struct saver *w)
 
 		if (j->id == 0)
 			continue;
-		if (put_record(w, 'j', (const uint64_t[]){ j->id, j->last_ns, j->turn }, 3) < 0)
+		if (put_record(w, 'j', (const uint64_t[]){j->id, j->last_ns, j->turn}, 3) < 0)
 			return -1;
 		for (uint32_t g = j->groups; g != 0; g = s->groups[g].next) {
 			const struct group *p = &s->groups[g];
 
 			if (p->turn != 0 &&
-				put_record(w, 'g', (const uint64_t[]){ j->id, p->step, p->last_ns, p->turn }, 4) < 0)
+			        put_record(w, 'g', (const uint64_t[]){j->id, p->step, p->last_ns, p->turn},
+			                4) < 0)
 				return -1;
 		}
 	}
 	for (uint32_t x = 1; x <= s->leases_top; x++) {
 		const struct lease *l = &s->leases[x];
 
-		if (l->id != 0 && put_record(w, 'l', (const uint64_t[]){ l->id, l->charge, l->rate }, 3) < 0)
+		if (l->id != 0 && put_record(w, 'l', (const uint64_t[]){l->id, l->charge, l->rate}, 3) < 0)
 			return -1;
 	}
 	return 0;
@@ -380,11 +382,11 @@ static int save_kinds(const struct sched *s, struct saver *w)
 
 int sched_save(const struct sched *s, int (*put)(void *ctx, const void *p, size_t n), void *ctx)
 {
-	struct saver w = { .put = put, .ctx = ctx };
+	struct saver w = {.put = put, .ctx = ctx};
 
 	memcpy(w.b, "OSS1", 4);
 	w.n = 4;
-	if (flush(&w) < 0 || put_record(&w, 'e', (const uint64_t[]){ s->fair_epoch_ns, s->turn }, 2) < 0)
+	if (flush(&w) < 0 || put_record(&w, 'e', (const uint64_t[]){s->fair_epoch_ns, s->turn}, 2) < 0)
 		return -1;
 	if (save_ns(s, &w) < 0 || save_jobs(s, &w) < 0 || save_kinds(s, &w) < 0)
 		return -1;
@@ -418,7 +420,7 @@ static uint64_t get_u64(struct loader *r)
 
 static void load_ns(struct sched *s, struct loader *r)
 {
-	char name[NAME_BYTES] = { 0 };
+	char name[NAME_BYTES] = {0};
 	uint32_t n = get_byte(r), x;
 	uint64_t usage;
 
@@ -506,7 +508,7 @@ static void load_kind(struct sched *s, struct loader *r)
 
 int sched_load(struct sched *s, const uint8_t *bytes, size_t n)
 {
-	struct loader r = { 0 };
+	struct loader r = {0};
 
 	if (n < 5 || memcmp(bytes, "OSS1", 4) != 0)
 		return -1;

@@ -21,6 +21,21 @@ uint32_t lane_find(const struct sched *s, const char *name)
 	return 0;
 }
 
+/* More lanes than a narrow tree has: move every element apart, the last first; what is all zero stays untouched. */
+static void tree_widen(const struct sched *s, uint64_t *tree)
+{
+	for (size_t i = (size_t)2 * s->leaves; i-- > 0;) {
+		uint64_t v[VEC] = {0}, *to = tree + i * VEC;
+		bool any = false;
+
+		memcpy(v, tree + i * s->stride, s->stride * sizeof(*v));
+		for (uint32_t l = 0; l < VEC; l++)
+			any = any || v[l] != 0 || to[l] != 0;
+		if (any)
+			memcpy(to, v, sizeof(v));
+	}
+}
+
 uint32_t lane_make(struct sched *s, const char *name)
 {
 	uint32_t l = lane_find(s, name);
@@ -29,6 +44,11 @@ uint32_t lane_make(struct sched *s, const char *name)
 		return l;
 	if (s->n_lanes == VEC || name[0] == '\0' || strlen(name) >= sizeof(s->lane_name[0]))
 		return 0;
+	if (s->n_lanes == s->stride) {
+		tree_widen(s, s->tree);
+		tree_widen(s, s->able_tree);
+		s->stride = VEC;
+	}
 	l = s->n_lanes++;
 	(void)snprintf(s->lane_name[l], sizeof(s->lane_name[0]), "%s", name);
 	return l;
@@ -96,7 +116,8 @@ static uint32_t sorted_above(const struct sched *s, uint32_t lane, uint64_t amou
 
 /* A leaf went between `small` and `big` (small <= big everywhere): count the shapes that fit only one of them, each at the
  * first lane that tells. */
-static void cross(struct sched *s, uint32_t leaf, const uint64_t *small, const uint64_t *big, bool up, bool able)
+static void cross(
+        struct sched *s, uint32_t leaf, const uint64_t *small, const uint64_t *big, bool up, bool able)
 {
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
 		if (small[l] == big[l])
@@ -128,10 +149,10 @@ static void tree_set(const struct sched *s, uint64_t *tree, uint32_t leaf, const
 	size_t i = s->leaves + leaf;
 	const uint32_t lanes = s->n_lanes;
 
-	memcpy(tree + i * VEC, vec, lanes * sizeof(*vec));
+	memcpy(tree + i * s->stride, vec, lanes * sizeof(*vec));
 	for (i /= 2; i >= 1; i /= 2) {
-		uint64_t *p = tree + i * VEC;
-		const uint64_t *a = tree + 2 * i * VEC, *b = a + VEC;
+		uint64_t *p = tree + i * s->stride;
+		const uint64_t *a = tree_at(s, tree, 2 * i), *b = a + s->stride;
 		bool same = true;
 
 		for (uint32_t l = 0; l < lanes; l++) {
@@ -147,7 +168,7 @@ static void tree_set(const struct sched *s, uint64_t *tree, uint32_t leaf, const
 
 static void leaf_set(struct sched *s, uint32_t leaf, const uint64_t *from, const uint64_t *to, bool able)
 {
-	uint64_t mid[VEC] = { 0 };
+	uint64_t mid[VEC] = {0};
 	bool down = false, up = false;
 
 	for (uint32_t l = 0; l < s->n_lanes; l++) {
@@ -178,7 +199,7 @@ static void shape_sort_in(struct sched *s, uint32_t shape)
 		struct sorted_cell *c = s->sorted[l] + at;
 
 		memmove(c + 1, c, (s->n_sorted[l] - at) * sizeof(*c));
-		*c = (struct sorted_cell){ sh->need[i], shape };
+		*c = (struct sorted_cell){sh->need[i], shape};
 		s->n_sorted[l]++;
 	}
 }
@@ -228,7 +249,7 @@ static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need)
 {
 	struct shape *sh = &s->shapes[shape];
 
-	*sh = (struct shape){ .n_lanes = 1, .refs = 1, .first = NONE };
+	*sh = (struct shape){.n_lanes = 1, .refs = 1, .first = NONE};
 	sh->lane[0] = 0;
 	sh->need[0] = 1;
 	for (uint32_t l = 1; l < s->n_lanes; l++)
@@ -238,10 +259,10 @@ static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need)
 		}
 	shape_sort_in(s, shape);
 	for (uint32_t n = 1; n <= s->node_top; n++) {
-		if (shape_in(sh, s->nodes[n].eff))
-			count_up(s, shape, s->nodes[n].leaf, false);
-		if (shape_in(sh, s->nodes[n].able))
-			count_up(s, shape, s->nodes[n].leaf, true);
+		if (shape_in(sh, node_eff(s, n)))
+			count_up(s, shape, node_leaf(s, n), false);
+		if (shape_in(sh, node_able(s, n)))
+			count_up(s, shape, node_leaf(s, n), true);
 	}
 	for (uint32_t i = 1; i <= s->n_ns; i++)
 		if (s->ns[i].limited && ns_permits(&s->ns[i], sh)) {
@@ -277,7 +298,7 @@ uint32_t shape_take(struct sched *s, const uint64_t *need)
 void shape_drop(struct sched *s, uint32_t shape)
 {
 	struct shape *sh = &s->shapes[shape];
-	uint64_t need[VEC] = { 0 };
+	uint64_t need[VEC] = {0};
 	uint32_t *at;
 
 	CHECK(sh->refs > 0);
@@ -293,23 +314,31 @@ void shape_drop(struct sched *s, uint32_t shape)
 		count_none(s, shape, false);
 	if (sh->n_able > 0)
 		count_none(s, shape, true);
-	*sh = (struct shape){ .next = s->shape_free };
+	*sh = (struct shape){.next = s->shape_free};
 	s->shape_free = shape;
 	s->n_shapes--;
 }
 
 /* ---- finding ---- */
 
-static uint32_t find_at(const struct sched *s, const struct shape *sh, size_t i, uint32_t lo, uint32_t n, uint32_t from)
+/* From this leaf on, in order: down where it may fit, else on to the next part of the tree. */
+static uint32_t find_from(const struct sched *s, const struct shape *sh, uint32_t leaf)
 {
-	uint32_t leaf;
+	size_t i = s->leaves + (size_t)leaf;
 
-	if (lo + n <= from || !shape_in(sh, s->tree + i * VEC))
-		return NONE;
-	if (n == 1)
-		return lo;
-	leaf = find_at(s, sh, 2 * i, lo, n / 2, from);
-	return leaf != NONE ? leaf : find_at(s, sh, 2 * i + 1, lo + n / 2, n / 2, from);
+	for (;;) {
+		if (shape_in(sh, tree_at(s, s->tree, i))) {
+			if (i >= s->leaves)
+				return (uint32_t)(i - s->leaves);
+			i *= 2;
+			continue;
+		}
+		while ((i & 1) != 0)
+			i /= 2;
+		if (i == 0)
+			return NONE; /* it was the last */
+		i++;
+	}
 }
 
 uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from)
@@ -319,8 +348,7 @@ uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from)
 
 	if (sh->n_fit == 0 || leaf >= s->leaves)
 		return 0;
-	if (!shape_in(sh, s->tree + (s->leaves + (size_t)leaf) * VEC)) /* mostly the place remembered is right */
-		leaf = find_at(s, sh, 1, 0, s->leaves, leaf + 1);
+	leaf = find_from(s, sh, leaf);
 	return leaf == NONE ? 0 : node_of_leaf(s, leaf);
 }
 
@@ -349,16 +377,17 @@ struct likely {
 static void likely_at(struct likely *k, size_t i)
 {
 	const uint64_t *t = k->s->tree;
+	const size_t w = k->s->stride;
 	size_t side;
 
-	if ((k->leaf != NONE && t[i * VEC + k->lane] <= k->most) || !shape_in(k->sh, k->s->able_tree + i * VEC))
+	if ((k->leaf != NONE && t[i * w + k->lane] <= k->most) || !shape_in(k->sh, k->s->able_tree + i * w))
 		return;
 	if (i >= k->s->leaves) {
 		k->leaf = (uint32_t)(i - k->s->leaves);
-		k->most = t[i * VEC + k->lane];
+		k->most = t[i * w + k->lane];
 		return;
 	}
-	side = t[2 * i * VEC + k->lane] < t[(2 * i + 1) * VEC + k->lane];
+	side = t[2 * i * w + k->lane] < t[(2 * i + 1) * w + k->lane];
 	likely_at(k, 2 * i + side);
 	likely_at(k, 2 * i + (1 - side));
 }
@@ -366,15 +395,15 @@ static void likely_at(struct likely *k, size_t i)
 uint32_t shape_likely(const struct sched *s, uint32_t shape)
 {
 	const struct shape *sh = &s->shapes[shape];
-	struct likely k = { .s = s, .sh = sh, .leaf = NONE };
+	struct likely k = {.s = s, .sh = sh, .leaf = NONE};
 	uint64_t least = UINT64_MAX, most = 0;
 
 	/* What it lacks: the lane whose largest free amount is the smallest part of the need; else the largest share. */
 	for (uint32_t i = 1; i < sh->n_lanes; i++) {
 		uint32_t l = sh->lane[i];
-		uint64_t top = s->tree[VEC + l], cap = s->cap_total[l];
-		uint64_t part = top >= sh->need[i] ? 1024 :
-						     (uint64_t)((unsigned __int128)top * 1024 / sh->need[i]);
+		uint64_t top = tree_at(s, s->tree, 1)[l], cap = s->cap_total[l];
+		uint64_t part =
+		        top >= sh->need[i] ? 1024 : (uint64_t)((unsigned __int128)top * 1024 / sh->need[i]);
 		uint64_t share = cap == 0 ? 0 : (uint64_t)(((unsigned __int128)sh->need[i] << 20) / cap);
 
 		if (part < least || (part == least && share > most)) {
@@ -395,8 +424,8 @@ static uint32_t share_of(uint64_t amount)
 	return amount >= 1000 ? 1000 : (uint32_t)amount;
 }
 
-void amounts_hold(const struct sched *s, uint32_t node, int64_t *free, uint32_t *used, const struct variant *v,
-	const uint16_t *indexes, uint32_t n_indexes, int sign)
+void amounts_hold(const struct sched *s, uint32_t node, int64_t *free, uint32_t *used,
+        const struct variant *v, const uint16_t *indexes, uint32_t n_indexes, int sign)
 {
 	const struct node *n = &s->nodes[node];
 	const struct device *d = node_devs(s, node);
@@ -419,7 +448,8 @@ void amounts_hold(const struct sched *s, uint32_t node, int64_t *free, uint32_t 
 	}
 }
 
-void amounts_eff(const struct sched *s, uint32_t node, const int64_t *free, const uint32_t *used, uint64_t *eff)
+void amounts_eff(
+        const struct sched *s, uint32_t node, const int64_t *free, const uint32_t *used, uint64_t *eff)
 {
 	const struct node *n = &s->nodes[node];
 	const struct device *d = node_devs(s, node);
@@ -452,7 +482,7 @@ void sim_give(struct sim *m, uint32_t lease)
 	const struct lease *l = &m->s->leases[lease];
 
 	amounts_hold(m->s, m->node, m->free, m->used, &m->s->groups[l->group].v[l->variant],
-		m->s->lease_devs + (size_t)lease * DEVICES_PER_LEASE_MAX, l->n_dev, -1);
+	        m->s->lease_devs + (size_t)lease * DEVICES_PER_LEASE_MAX, l->n_dev, -1);
 }
 
 void sim_eff(const struct sim *m, uint64_t *eff)
@@ -512,41 +542,39 @@ void sim_take(struct sim *m, const struct variant *v, struct sched_placement *ou
 		out->n_devices = n_out;
 }
 
+void node_clear(struct sched *s, uint32_t node)
+{
+	static const uint64_t zero[VEC];
+	uint64_t was[VEC];
+
+	memcpy(was, node_eff(s, node), s->n_lanes * sizeof(*was));
+	leaf_set(s, node_leaf(s, node), was, zero, false);
+	memcpy(was, node_able(s, node), s->n_lanes * sizeof(*was));
+	leaf_set(s, node_leaf(s, node), was, zero, true);
+}
+
 void node_refresh(struct sched *s, uint32_t node)
 {
-	struct node *n = &s->nodes[node];
-	static const uint64_t zero[VEC];
-	uint64_t eff[VEC] = { 0 };
-	const uint32_t leaf = node - 1 + (n->n_dev > 0 ? s->half : 0);
+	const struct node *n = &s->nodes[node];
+	uint64_t eff[VEC] = {0}, was[VEC];
 
-	if (leaf != n->leaf) {
-		leaf_set(s, n->leaf, n->eff, zero, false);
-		memset(n->eff, 0, sizeof(n->eff));
-		n->leaf = leaf;
-	}
 	if (n->known && n->state == WIRE__NODE_SET__STATE__UP)
 		amounts_eff(s, node, n->free, node_used(s, node), eff);
-	leaf_set(s, leaf, n->eff, eff, false);
-	memcpy(n->eff, eff, sizeof(eff));
+	memcpy(was, node_eff(s, node), s->n_lanes * sizeof(*was));
+	leaf_set(s, node_leaf(s, node), was, eff, false);
 }
 
 void node_refresh_able(struct sched *s, uint32_t node)
 {
-	struct node *n = &s->nodes[node];
-	static const uint64_t zero[VEC];
+	const struct node *n = &s->nodes[node];
 	static const uint32_t unused[DEVICES_PER_NODE_MAX];
-	uint64_t able[VEC] = { 0 };
-	const uint32_t leaf = node - 1 + (n->n_dev > 0 ? s->half : 0);
+	uint64_t able[VEC] = {0}, was[VEC];
 	int64_t free[VEC];
 
-	if (leaf != n->leaf) {
-		leaf_set(s, n->leaf, n->able, zero, true);
-		memset(n->able, 0, sizeof(n->able));
-	}
 	for (uint32_t l = 0; l < VEC; l++)
 		free[l] = (int64_t)n->cap[l];
 	if (n->known && n->state == WIRE__NODE_SET__STATE__UP)
 		amounts_eff(s, node, free, unused, able);
-	leaf_set(s, leaf, n->able, able, true);
-	memcpy(n->able, able, sizeof(able));
+	memcpy(was, node_able(s, node), s->n_lanes * sizeof(*was));
+	leaf_set(s, node_leaf(s, node), was, able, true);
 }

@@ -74,7 +74,7 @@ uint32_t kind_touch(struct sched *s, uint64_t key)
 		x = s->kind_oldest;
 		kind_unlink(s, x);
 		map_del(&s->kind_map, s->kinds[x].key);
-		s->kinds[x] = (struct kind){ 0 };
+		s->kinds[x] = (struct kind){0};
 	} else {
 		return 0;
 	}
@@ -99,7 +99,8 @@ static void kind_add(struct kind *k, uint64_t us)
 	}
 }
 
-void sched_learn(struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns)
+void sched_learn(
+        struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns)
 {
 	const struct group *g = &s->groups[group];
 	uint32_t x;

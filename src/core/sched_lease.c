@@ -11,8 +11,8 @@
 #include "core/sched_state.h"
 
 /* 2^(i/16), 16 bits of fraction. */
-static const uint32_t pow2_part[16] = { 65536, 68438, 71468, 74632, 77936, 81386, 84990, 88752, 92682, 96785, 101070, 105545,
-	110218, 115098, 120194, 125515 };
+static const uint32_t pow2_part[16] = {65536, 68438, 71468, 74632, 77936, 81386, 84990, 88752, 92682, 96785,
+        101070, 105545, 110218, 115098, 120194, 125515};
 
 uint64_t fair_inflate(const struct sched *s, uint64_t units, uint64_t now_ns)
 {
@@ -58,9 +58,9 @@ static uint64_t dominant(const struct sched *s, const struct variant *v)
 
 	for (uint32_t i = 0; i < v->n; i++) {
 		uint64_t cap = s->cap_total[v->lane[i]];
-		uint64_t part = cap == 0 || v->amount[i] >= cap ?
-				      1u << 20 :
-				      (uint64_t)(((unsigned __int128)v->amount[i] << 20) / cap);
+		uint64_t part = cap == 0 || v->amount[i] >= cap
+		                        ? 1u << 20
+		                        : (uint64_t)(((unsigned __int128)v->amount[i] << 20) / cap);
 
 		rate = part > rate ? part : rate;
 	}
@@ -103,7 +103,7 @@ uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease)
 static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
 {
 	struct ending *e = s->ends;
-	uint32_t *at = &s->nodes[node].ends_root, *side[2] = { &e[x].kid[0], &e[x].kid[1] }, y;
+	uint32_t *at = &s->nodes[node].ends_root, *side[2] = {&e[x].kid[0], &e[x].kid[1]}, y;
 	const uint32_t prio = ends_prio(x);
 
 	while (*at != 0 && ends_prio(*at) >= prio)
@@ -142,7 +142,8 @@ static void ends_remove(struct sched *s, uint32_t node, uint32_t x)
 
 /* ---- the calls ---- */
 
-static uint32_t lease_fill(struct sched *s, uint64_t id, const struct sched_placement *p, uint64_t count, uint64_t now_ns)
+static uint32_t lease_fill(
+        struct sched *s, uint64_t id, const struct sched_placement *p, uint64_t count, uint64_t now_ns)
 {
 	uint32_t x = s->leases_free;
 	struct lease *l;
@@ -156,15 +157,15 @@ static uint32_t lease_fill(struct sched *s, uint64_t id, const struct sched_plac
 		x = ++s->leases_top;
 	l = &s->leases[x];
 	*l = (struct lease){
-		.id = id,
-		.group = p->group,
-		.node = p->node,
-		.variant = (uint8_t)p->variant,
-		.n_dev = (uint8_t)p->n_devices,
-		.granted_ns = now_ns,
-		.rate = dominant(s, &s->groups[p->group].v[p->variant]),
+	        .id = id,
+	        .group = p->group,
+	        .node = p->node,
+	        .variant = (uint8_t)p->variant,
+	        .n_dev = (uint8_t)p->n_devices,
+	        .granted_ns = now_ns,
+	        .rate = dominant(s, &s->groups[p->group].v[p->variant]),
 	};
-	s->ends[x] = (struct ending){ .end_ns = run == 0 ? UINT64_MAX : now_ns + run, .id = id };
+	s->ends[x] = (struct ending){.end_ns = run == 0 ? UINT64_MAX : now_ns + run, .id = id};
 	l->charge = fair_inflate(s, fair_units(l->rate, run == 0 ? UNKNOWN_RUN_NS : run), now_ns);
 	for (uint32_t i = 0; i < p->n_devices; i++)
 		s->lease_devs[(size_t)x * DEVICES_PER_LEASE_MAX + i] = (uint16_t)p->devices[i];
@@ -182,15 +183,16 @@ static void lease_hold(struct sched *s, uint32_t lease, int sign)
 	struct node *n = &s->nodes[l->node];
 	struct nspace *ns = &s->ns[s->jobs[g->job].ns];
 
-	amounts_hold(s, l->node, n->free, node_used(s, l->node), v, s->lease_devs + (size_t)lease * DEVICES_PER_LEASE_MAX,
-		l->n_dev, sign);
+	amounts_hold(s, l->node, n->free, node_used(s, l->node), v,
+	        s->lease_devs + (size_t)lease * DEVICES_PER_LEASE_MAX, l->n_dev, sign);
 	for (uint32_t i = 0; i < v->n; i++)
 		ns->used[v->lane[i]] += sign > 0 ? v->amount[i] : -v->amount[i];
 	n->n_leases += (uint32_t)sign;
 	node_refresh(s, l->node);
 }
 
-void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns)
+void sched_lease_add(
+        struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns)
 {
 	struct group *g = &s->groups[p->group];
 	struct job *j = &s->jobs[g->job];
@@ -220,7 +222,7 @@ void sched_lease_add(struct sched *s, uint64_t lease, const struct sched_placeme
 	job_in(s, g->job);
 	sh = &s->shapes[g->v[p->variant].shape];
 	if (sh->n_fit > 0) /* so that the next search starts where this one ended */
-		sh->first = s->nodes[shape_find(s, g->v[p->variant].shape, 0)].leaf;
+		sh->first = node_leaf(s, shape_find(s, g->v[p->variant].shape, 0));
 }
 
 static void stop_link(struct sched *s, uint32_t x)
@@ -255,7 +257,8 @@ void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns)
 
 	CHECK(x != 0 && g->n_leases > 0 && j->n_leases > 0);
 	fair_epoch(s, now_ns);
-	real = fair_inflate(s, fair_units(l->rate, now_ns > l->granted_ns ? now_ns - l->granted_ns : 0), now_ns);
+	real = fair_inflate(
+	        s, fair_units(l->rate, now_ns > l->granted_ns ? now_ns - l->granted_ns : 0), now_ns);
 	was = l->charge;
 	limited = !job_may(j);
 	lease_hold(s, x, -1);
@@ -270,7 +273,7 @@ void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns)
 		job_in(s, g->job);
 	}
 	map_del(&s->lease_map, lease);
-	*l = (struct lease){ .stop_next = s->leases_free };
+	*l = (struct lease){.stop_next = s->leases_free};
 	s->leases_free = x;
 	s->n_leases--;
 }

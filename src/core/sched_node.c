@@ -12,33 +12,35 @@ int sched_node_ok(const struct sched *s, const Wire__NodeSet *n, struct err *e)
 	if (n->node == 0 || n->node > s->lim.nodes_max)
 		return err_set(e, ERR_FULL, "node number %u is not in 1 to %u", n->node, s->lim.nodes_max);
 	if (n->n_devices > DEVICES_PER_NODE_MAX)
-		return err_set(e, ERR_INVALID, "node '%.40s' has %zu devices, at most %u are managed", n->name, n->n_devices,
-			DEVICES_PER_NODE_MAX);
+		return err_set(e, ERR_INVALID, "node '%.40s' has %zu devices, at most %u are managed",
+		        n->name, n->n_devices, DEVICES_PER_NODE_MAX);
 	for (size_t i = 0; i < n->n_capacity + n->n_devices; i++) {
 		const Wire__NodeSet__Device *d = i < n->n_capacity ? NULL : n->devices[i - n->n_capacity];
 		const char *r = d == NULL ? n->capacity[i]->name : d->resource;
 		bool seen = lane_find(s, r) != 0;
 
 		if (r[0] == '\0' || strlen(r) >= sizeof(s->lane_name[0]))
-			return err_set(e, ERR_INVALID, "resource name '%.40s' of node '%.40s' must have 1 to 31 bytes", r,
-				n->name);
+			return err_set(e, ERR_INVALID,
+			        "resource name '%.40s' of node '%.40s' must have 1 to 31 bytes", r, n->name);
 		if (d == NULL && n->capacity[i]->amount > 1ull << 62)
 			return err_set(e, ERR_INVALID, "node '%.40s' cannot have that much %s", n->name, r);
 		if (d != NULL && d->index > UINT16_MAX)
-			return err_set(e, ERR_INVALID, "%s %u of node '%.40s': the index must be below 65536", r, d->index,
-				n->name);
+			return err_set(e, ERR_INVALID, "%s %u of node '%.40s': the index must be below 65536",
+			        r, d->index, n->name);
 		for (size_t k = 0; k < i && !seen; k++)
-			seen = strcmp(r, k < n->n_capacity ? n->capacity[k]->name :
-							     n->devices[k - n->n_capacity]->resource) == 0;
+			seen = strcmp(r, k < n->n_capacity ? n->capacity[k]->name
+			                                   : n->devices[k - n->n_capacity]->resource) == 0;
 		for (size_t k = n->n_capacity; d != NULL && k < i; k++)
 			if (n->devices[k - n->n_capacity]->index == d->index &&
-				strcmp(n->devices[k - n->n_capacity]->resource, r) == 0)
-				return err_set(e, ERR_INVALID, "node '%.40s' names %s %u twice", n->name, r, d->index);
+			        strcmp(n->devices[k - n->n_capacity]->resource, r) == 0)
+				return err_set(e, ERR_INVALID, "node '%.40s' names %s %u twice", n->name, r,
+				        d->index);
 		fresh += !seen;
 	}
 	if (s->n_lanes + fresh > VEC)
-		return err_set(e, ERR_FULL, "node '%.40s' brings %u new kinds of resource, and of %u at most %u are left",
-			n->name, fresh, RESOURCES_MAX, VEC - s->n_lanes);
+		return err_set(e, ERR_FULL,
+		        "node '%.40s' brings %u new kinds of resource, and of %u at most %u are left",
+		        n->name, fresh, RESOURCES_MAX, VEC - s->n_lanes);
 	return 0;
 }
 
@@ -52,10 +54,12 @@ static void devices_read(struct sched *s, struct node *p, const Wire__NodeSet *n
 	for (size_t i = 0; i < n->n_devices; i++) {
 		const Wire__NodeSet__Device *in = n->devices[i];
 		uint64_t milli = in->milli == 0 || in->milli > 1000 ? 1000 : in->milli;
-		struct device v = { in->index, (uint16_t)milli, (uint8_t)lane_make(s, in->resource) };
+		struct device v = {in->index, (uint16_t)milli, (uint8_t)lane_make(s, in->resource)};
 		uint32_t at = p->n_dev++;
 
-		for (; at > 0 && (d[at - 1].lane > v.lane || (d[at - 1].lane == v.lane && d[at - 1].index > v.index)); at--)
+		for (; at > 0 &&
+		        (d[at - 1].lane > v.lane || (d[at - 1].lane == v.lane && d[at - 1].index > v.index));
+		        at--)
 			d[at] = d[at - 1];
 		d[at] = v;
 		if ((p->dev_lanes >> v.lane & 1) == 0)
@@ -72,6 +76,7 @@ int sched_node_set(struct sched *s, const Wire__NodeSet *n)
 	if (sched_node_ok(s, n, NULL) < 0)
 		return -1;
 	p = &s->nodes[n->node];
+	node_clear(s, n->node);
 	if (p->known && p->state == WIRE__NODE_SET__STATE__UP)
 		s->n_up--;
 	p->known = true;
@@ -91,8 +96,9 @@ int sched_node_set(struct sched *s, const Wire__NodeSet *n)
 		p->free[l] = (int64_t)p->cap[l];
 	memset(node_used(s, n->node), 0, p->n_dev * sizeof(uint32_t));
 	for (uint32_t l = lease_after(s, n->node, 0); l != 0; l = lease_after(s, n->node, l))
-		amounts_hold(s, n->node, p->free, node_used(s, n->node), &s->groups[s->leases[l].group].v[s->leases[l].variant],
-			s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, s->leases[l].n_dev, 1);
+		amounts_hold(s, n->node, p->free, node_used(s, n->node),
+		        &s->groups[s->leases[l].group].v[s->leases[l].variant],
+		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, s->leases[l].n_dev, 1);
 	node_refresh_able(s, n->node);
 	node_refresh(s, n->node);
 	return 0;
@@ -112,7 +118,8 @@ bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *ou
 	if (node == 0 || node > s->node_top || !s->nodes[node].known)
 		return false;
 	n = &s->nodes[node];
-	*out = (struct sched_node_view){ .node = node, .name = n->name, .state = n->state, .n_leases = n->n_leases };
+	*out = (struct sched_node_view){
+	        .node = node, .name = n->name, .state = n->state, .n_leases = n->n_leases};
 	for (uint32_t r = 0; r < RESOURCES_MAX; r++) {
 		out->capacity[r] = n->cap[r + 1];
 		out->free[r] = n->free[r + 1];
@@ -137,7 +144,7 @@ struct vec {
 
 static void vec_read(const struct sched *s, const Wire__Variant *in, struct vec *out)
 {
-	*out = (struct vec){ 0 };
+	*out = (struct vec){0};
 	for (size_t i = 0; i < in->n_needs; i++) {
 		uint32_t l = lane_find(s, in->needs[i]->name);
 		uint64_t amount = in->needs[i]->amount;
@@ -169,7 +176,7 @@ static void amount_text(const char *name, uint64_t amount, char *out, size_t n)
 			(void)snprintf(out, n, "%s %llu", name, (unsigned long long)amount / 1000);
 		else
 			(void)snprintf(out, n, "%s %llu.%03u", name, (unsigned long long)amount / 1000,
-				(unsigned)(amount % 1000));
+			        (unsigned)(amount % 1000));
 	} else if (amount >= 1ull << 30 && amount % (1ull << 30) == 0) {
 		(void)snprintf(out, n, "%s %llu GiB", name, (unsigned long long)amount >> 30);
 	} else if (amount >= 1ull << 20) {
@@ -183,7 +190,7 @@ static void amount_text(const char *name, uint64_t amount, char *out, size_t n)
 static void too_large(const struct sched *s, const struct vec *need, char *why, size_t n)
 {
 	uint32_t best = 0, best_lacks = NONE, lane = 0;
-	uint64_t whole[VEC] = { 0 }, most = 0;
+	uint64_t whole[VEC] = {0}, most = 0;
 	char a[64], b[64];
 
 	for (uint32_t x = 1; x <= s->node_top; x++) {
@@ -218,10 +225,11 @@ static void too_large(const struct sched *s, const struct vec *need, char *why, 
 	if (most == 0)
 		(void)snprintf(why, n, "%s: no node has any %s", a, s->lane_name[lane]);
 	else if (most >= need->v[lane])
-		(void)snprintf(why, n, "%s: no node has all that is asked for together; '%s' has %s", a, s->nodes[best].name,
-			b);
+		(void)snprintf(why, n, "%s: no node has all that is asked for together; '%s' has %s", a,
+		        s->nodes[best].name, b);
 	else
-		(void)snprintf(why, n, "%s is more than any node has; the largest, '%s', has %s", a, s->nodes[best].name, b);
+		(void)snprintf(why, n, "%s is more than any node has; the largest, '%s', has %s", a,
+		        s->nodes[best].name, b);
 }
 
 static bool any_node_holds(const struct sched *s, const struct vec *need)
@@ -242,8 +250,8 @@ static bool any_node_holds(const struct sched *s, const struct vec *need)
 	return false;
 }
 
-bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__Variant *const *variants, size_t n,
-	char *why, size_t why_bytes)
+bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__Variant *const *variants,
+        size_t n, char *why, size_t why_bytes)
 {
 	const uint32_t ns = ns_find(s, namespace_);
 
@@ -262,7 +270,8 @@ bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__
 		} else if (over != 0) {
 			amount_text(s->lane_name[over], need.v[over], a, sizeof(a));
 			amount_text(s->lane_name[over], s->ns[ns].quota[over], b, sizeof(b));
-			(void)snprintf(reason, sizeof(reason), "%s is more than the quota of namespace '%s' (%s)", a, namespace_, b);
+			(void)snprintf(reason, sizeof(reason),
+			        "%s is more than the quota of namespace '%s' (%s)", a, namespace_, b);
 		} else if (any_node_holds(s, &need)) {
 			return true;
 		} else {

@@ -12,7 +12,7 @@
 struct hunt {
 	const struct sched *s;
 	uint64_t now_ns, limit_ns; /* limit: groups that waited since later do not count */
-	struct bits want;	   /* shapes of interest; may lose bits on the way */
+	struct bits want;          /* shapes of interest; may lose bits on the way */
 	bool (*is_it)(struct hunt *h, uint32_t group);
 	uint32_t found, variant, node;
 	uint64_t left_ns;
@@ -95,9 +95,9 @@ static bool is_eligible(struct hunt *h, uint32_t group)
 }
 
 static void hunt_init(struct hunt *h, const struct sched *s, uint64_t now_ns, const struct bits *want,
-	bool (*is_it)(struct hunt *, uint32_t))
+        bool (*is_it)(struct hunt *, uint32_t))
 {
-	*h = (struct hunt){ .s = s, .now_ns = now_ns, .limit_ns = UINT64_MAX, .want = *want, .is_it = is_it };
+	*h = (struct hunt){.s = s, .now_ns = now_ns, .limit_ns = UINT64_MAX, .want = *want, .is_it = is_it};
 	h->left_ns = UINT64_MAX;
 }
 
@@ -134,7 +134,7 @@ static bool oldest_at(struct oldest *o, uint32_t root)
 
 static uint32_t starving(const struct sched *s, uint64_t now_ns)
 {
-	struct oldest o = { .s = s, .now_ns = now_ns };
+	struct oldest o = {.s = s, .now_ns = now_ns};
 
 	if (now_ns < STARVE_NS)
 		return 0;
@@ -159,7 +159,8 @@ uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns)
 
 /* Leases in the order of their expected ends: give back until the shape fits. When that takes one that is overdue or
  * of unknown run time, it may be any moment: now. */
-static bool reserve_on(const struct sched *s, struct reservation *r, uint32_t shape, uint32_t node, uint64_t now_ns)
+static bool reserve_on(
+        const struct sched *s, struct reservation *r, uint32_t shape, uint32_t node, uint64_t now_ns)
 {
 	sim_from(&r->then, s, node);
 	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
@@ -217,7 +218,8 @@ void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct rese
 	}
 }
 
-bool backfill_ok(const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left)
+bool backfill_ok(
+        const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left)
 {
 	const struct sched *s = r->then.s;
 	struct sched_placement p;
@@ -258,7 +260,7 @@ static bool is_placeable(struct hunt *h, uint32_t group)
 
 	for (uint32_t v = 0; v < g->n_variants; v++) {
 		const uint32_t shape = g->v[v].shape;
-		struct bits one = { 0 };
+		struct bits one = {0};
 		uint32_t node;
 
 		bits_set(&one, shape);
@@ -266,9 +268,10 @@ static bool is_placeable(struct hunt *h, uint32_t group)
 			continue;
 		h->left_ns = UINT64_MAX;
 		node = shape_find(s, shape, 0);
-		if (h->res != NULL && node == h->res->node && !backfill_ok(h->res, g, v, h->now_ns, &h->left_ns)) {
+		if (h->res != NULL && node == h->res->node &&
+		        !backfill_ok(h->res, g, v, h->now_ns, &h->left_ns)) {
 			h->left_ns = UINT64_MAX;
-			node = shape_find(s, shape, s->nodes[node].leaf + 1);
+			node = shape_find(s, shape, node_leaf(s, node) + 1);
 			if (node == 0)
 				give_up_shape(h, shape);
 		}
@@ -348,7 +351,8 @@ static bool chosen(const struct victims *c, uint32_t lease)
 }
 
 /* Would the node hold `want` allotments without these? */
-static bool enough(const struct sched *s, const struct victims *c, const struct shape *sh, uint64_t want, uint32_t skip)
+static bool enough(
+        const struct sched *s, const struct victims *c, const struct shape *sh, uint64_t want, uint32_t skip)
 {
 	struct sim m;
 
@@ -364,7 +368,7 @@ static bool choose_victims(const struct sched *s, const struct shape *sh, uint64
 {
 	c->n = 0;
 	while (c->n == 0 || !enough(s, c, sh, want, NONE)) {
-		uint64_t eff[VEC], lack[VEC] = { 0 }, most = 0;
+		uint64_t eff[VEC], lack[VEC] = {0}, most = 0;
 		uint32_t best = 0;
 		struct sim m;
 
@@ -375,7 +379,9 @@ static bool choose_victims(const struct sched *s, const struct shape *sh, uint64
 			sim_give(&m, c->v[i]);
 		sim_eff(&m, eff);
 		for (uint32_t i = 1; i < sh->n_lanes; i++)
-			lack[i] = sh->need[i] * want > eff[sh->lane[i]] ? sh->need[i] * want - eff[sh->lane[i]] : 0;
+			lack[i] = sh->need[i] * want > eff[sh->lane[i]]
+			                  ? sh->need[i] * want - eff[sh->lane[i]]
+			                  : 0;
 		for (uint32_t l = lease_after(s, c->node, 0); l != 0; l = lease_after(s, c->node, l)) {
 			uint64_t w = is_victim(s, l) && !chosen(c, l) ? worth(s, sh, lack, l) : 0;
 
@@ -433,13 +439,13 @@ static uint64_t coming(const struct sched *s, uint32_t shape)
 static uint64_t victim_for(const struct sched *s, uint32_t shape, uint32_t avoid)
 {
 	const struct shape *sh = &s->shapes[shape];
-	struct victims best = { 0 }, c;
+	struct victims best = {0}, c;
 	uint32_t seen = 0;
 
 	for (uint32_t node = 1; node <= s->node_top && seen < PREEMPT_NODES; node++) {
 		struct sim m;
 
-		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_in(sh, s->nodes[node].able))
+		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_in(sh, node_able(s, node)))
 			continue;
 		sim_stopped(&m, s, node);
 		c.node = node;
@@ -535,7 +541,7 @@ static uint32_t head_of(const struct sched *s, uint64_t now_ns, uint32_t realtim
 }
 
 enum sched_verdict pick_explained(const struct sched *s, uint64_t now_ns, struct sched_placement *out,
-	uint64_t *out_victim, struct reservation *res)
+        uint64_t *out_victim, struct reservation *res)
 {
 	uint32_t head = starving(s, now_ns), rt = s->rt_root != 0 ? head_of(s, now_ns, 1) : 0;
 	struct hunt h;
@@ -567,8 +573,8 @@ enum sched_verdict pick_explained(const struct sched *s, uint64_t now_ns, struct
 	return SCHED_NOTHING;
 }
 
-enum sched_verdict sched_pick(const struct sched *s, uint64_t now_ns, struct sched_placement *out_place,
-	uint64_t *out_victim)
+enum sched_verdict sched_pick(
+        const struct sched *s, uint64_t now_ns, struct sched_placement *out_place, uint64_t *out_victim)
 {
 	struct reservation res;
 

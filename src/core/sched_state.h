@@ -22,16 +22,16 @@
 #include "base/prng.h"
 #include "core/sched.h"
 
-#define VEC	       (RESOURCES_MAX + 1)
-#define NONE	       UINT32_MAX
-#define BITS_W	       4u
-#define BITS	       (BITS_W * 64u)
+#define VEC            (RESOURCES_MAX + 1)
+#define NONE           UINT32_MAX
+#define BITS_W         4u
+#define BITS           (BITS_W * 64u)
 #define NAME_BYTES     64u
-#define BUCKETS	       148u /* four to each doubling of microseconds, up to 2^37 us */
+#define BUCKETS        148u /* four to each doubling of microseconds, up to 2^37 us */
 #define HALF_LIFE_NS   (3600ull * 1000000000ull)
-#define BACKFILL_DEPTH 16u /* groups that a pick tries on the reserved node */
-#define PREEMPT_GROUPS 8u  /* realtime groups that a pick tries to make room for */
-#define PREEMPT_NODES  32u /* nodes whose leases a pick weighs for that */
+#define BACKFILL_DEPTH 16u           /* groups that a pick tries on the reserved node */
+#define PREEMPT_GROUPS 8u            /* realtime groups that a pick tries to make room for */
+#define PREEMPT_NODES  32u           /* nodes whose leases a pick weighs for that */
 #define UNKNOWN_RUN_NS 1000000000ull /* charged at first when nothing is known of a run time */
 
 struct bits {
@@ -50,10 +50,12 @@ struct order {
 	/* Total order of two slots, as their elements stand. */
 	int (*cmp)(const struct sched *s, uint32_t a, uint32_t b);
 };
-void order_insert(const struct sched *s, const struct order *o, uint32_t *root, uint32_t x, const struct bits *own);
+void order_insert(
+        const struct sched *s, const struct order *o, uint32_t *root, uint32_t x, const struct bits *own);
 void order_remove(const struct sched *s, const struct order *o, uint32_t *root, uint32_t x);
 /* The element's own bits changed and nothing else did. */
-void order_recolour(const struct sched *s, const struct order *o, uint32_t root, uint32_t x, const struct bits *own);
+void order_recolour(
+        const struct sched *s, const struct order *o, uint32_t root, uint32_t x, const struct bits *own);
 uint32_t order_first(const struct order *o, uint32_t root);
 /* CHECK order, heap and colours; returns the number of elements. */
 uint32_t order_check(const struct sched *s, const struct order *o, uint32_t root);
@@ -78,7 +80,7 @@ struct shape {
 	uint64_t need[VEC]; /* by position in lane[] */
 	uint32_t n_fit, n_able;
 	uint32_t first; /* leaf: it fits on none before; NONE when n_fit is 0 */
-	uint32_t next;	/* in its hash chain, or of the free ones */
+	uint32_t next;  /* in its hash chain, or of the free ones */
 };
 struct sorted_cell {
 	uint64_t need;
@@ -93,14 +95,12 @@ struct device {
 struct node {
 	bool known;
 	Wire__NodeSet__State state;
-	char name[NAME_BYTES];
-	uint64_t cap[VEC];
-	int64_t free[VEC];
-	uint64_t eff[VEC];  /* what a need is held against now: 0 everywhere when not up */
-	uint64_t able[VEC]; /* the same with nothing leased */
 	uint32_t dev_lanes; /* bit by lane */
-	uint32_t n_dev, leaf;
+	uint32_t n_dev;
 	uint32_t ends_root, n_leases; /* its leases: lease_after() */
+	int64_t free[VEC];
+	uint64_t cap[VEC];
+	char name[NAME_BYTES];
 };
 
 struct nspace {
@@ -108,8 +108,8 @@ struct nspace {
 	uint32_t weight;
 	bool limited, in_fair, in_starve;
 	uint64_t quota[VEC], used[VEC]; /* quota UINT64_MAX: none */
-	struct bits allow;		/* shapes that its quota allows now (at least those) */
-	uint64_t usage, share;		/* inflated; share = usage / weight */
+	struct bits allow;              /* shapes that its quota allows now (at least those) */
+	uint64_t usage, share;          /* inflated; share = usage / weight */
 	uint32_t jobs_root, starve_root;
 	uint64_t starve_ns; /* key in s->ns_starve */
 };
@@ -119,7 +119,7 @@ struct job {
 	uint32_t ns, priority, concurrency, n_leases;
 	bool realtime, in;
 	uint64_t deadline_ns, last_ns, turn; /* last served; turn 0: never */
-	uint32_t groups_root, groups;	     /* those ready, in order; all, a list */
+	uint32_t groups_root, groups;        /* those ready, in order; all, a list */
 	/* Keys while `in`. */
 	uint64_t k_deadline, k_starve;
 	int64_t k_age;
@@ -147,7 +147,7 @@ struct lease {
 	bool stopping;
 	uint32_t stop_prev, stop_next; /* stop_next: also of the free ones */
 	uint64_t granted_ns;
-	uint64_t charge;	     /* inflated, to be corrected at the end */
+	uint64_t charge; /* inflated, to be corrected at the end */
 	uint64_t rate;
 };
 
@@ -169,11 +169,14 @@ struct sched {
 	uint32_t n_lanes; /* lanes in use: 1 + resources */
 	char lane_name[VEC][32];
 
-	struct node *nodes;	 /* by id */
-	struct device *devs;	 /* DEVICES_PER_NODE_MAX each */
-	uint32_t *dev_used;	 /* the same */
-	uint64_t *tree, *able_tree; /* of eff, of able: VEC each; root 1, leaves from `leaves` */
-	uint32_t leaves, half;	 /* leaf of node id: id - 1, plus half when it has devices */
+	struct node *nodes;  /* by id */
+	struct device *devs; /* DEVICES_PER_NODE_MAX each */
+	uint32_t *dev_used;  /* the same */
+	/* Of what a need is held against now (0 when not up), and with nothing leased: maxima, root 1, leaves from
+	 * `leaves`. `stride` amounts each, 8 until there are more lanes: one cache line. */
+	uint64_t *tree, *able_tree;
+	uint32_t stride;
+	uint32_t leaves, half;   /* leaf of node id: id - 1, plus half when it has devices */
 	uint32_t node_top, n_up; /* highest id known */
 	uint64_t eff_total[VEC], cap_total[VEC];
 
@@ -253,9 +256,27 @@ uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from);
 uint64_t shape_room(const struct sched *s, uint32_t shape);
 /* Of the nodes that could hold the shape, the one with most free of what it lacks; 0 none. */
 uint32_t shape_likely(const struct sched *s, uint32_t shape);
-/* A node's amounts changed (free, devices, state): bring eff, tree and shapes up to date. */
+static inline uint32_t node_leaf(const struct sched *s, uint32_t node)
+{
+	return node - 1 + (s->nodes[node].n_dev > 0 ? s->half : 0);
+}
+static inline const uint64_t *tree_at(const struct sched *s, const uint64_t *tree, size_t i)
+{
+	return tree + i * s->stride;
+}
+/* What a need is held against on this node: now, and with nothing leased. */
+static inline const uint64_t *node_eff(const struct sched *s, uint32_t node)
+{
+	return tree_at(s, s->tree, s->leaves + (size_t)node_leaf(s, node));
+}
+static inline const uint64_t *node_able(const struct sched *s, uint32_t node)
+{
+	return tree_at(s, s->able_tree, s->leaves + (size_t)node_leaf(s, node));
+}
+/* A node's amounts changed (free, devices, state): bring tree and shapes up to date. */
 void node_refresh(struct sched *s, uint32_t node);
-void node_refresh_able(struct sched *s, uint32_t node); /* and able, on sched_node_set() only; first */
+void node_refresh_able(struct sched *s, uint32_t node); /* the same with nothing leased */
+void node_clear(struct sched *s, uint32_t node);        /* holds nothing: before its devices change */
 static inline struct device *node_devs(const struct sched *s, uint32_t node)
 {
 	return s->devs + (size_t)node * DEVICES_PER_NODE_MAX;
@@ -265,10 +286,11 @@ static inline uint32_t node_of_leaf(const struct sched *s, uint32_t leaf)
 	return (leaf < s->half ? leaf : leaf - s->half) + 1;
 }
 /* Put (sign 1) or give back (-1) a variant's amounts and devices on a node's or a sim's arrays. */
-void amounts_hold(const struct sched *s, uint32_t node, int64_t *free, uint32_t *used, const struct variant *v,
-	const uint16_t *indexes, uint32_t n_indexes, int sign);
+void amounts_hold(const struct sched *s, uint32_t node, int64_t *free, uint32_t *used,
+        const struct variant *v, const uint16_t *indexes, uint32_t n_indexes, int sign);
 /* What a need is held against, out of what is free. Not for nodes that are not up. */
-void amounts_eff(const struct sched *s, uint32_t node, const int64_t *free, const uint32_t *used, uint64_t *eff);
+void amounts_eff(
+        const struct sched *s, uint32_t node, const int64_t *free, const uint32_t *used, uint64_t *eff);
 static inline uint32_t *node_used(const struct sched *s, uint32_t node)
 {
 	return s->dev_used + (size_t)node * DEVICES_PER_NODE_MAX;
@@ -282,7 +304,7 @@ struct sim {
 	uint32_t used[DEVICES_PER_NODE_MAX];
 };
 void sim_from(struct sim *m, const struct sched *s, uint32_t node);
-void sim_give(struct sim *m, uint32_t lease);	 /* the lease ends */
+void sim_give(struct sim *m, uint32_t lease);     /* the lease ends */
 void sim_eff(const struct sim *m, uint64_t *eff); /* VEC amounts */
 bool sim_holds(const struct sim *m, uint32_t shape);
 /* Take what the variant needs; it must fit. Device indexes go to *out (may be NULL). */
@@ -296,11 +318,11 @@ void job_in(struct sched *s, uint32_t job);
 void ns_out(struct sched *s, uint32_t ns);
 void ns_in(struct sched *s, uint32_t ns);
 void ns_refair(struct sched *s, uint32_t ns, uint64_t usage); /* usage or allow changed, nothing else */
-void group_out(struct sched *s, uint32_t group); /* its job must be out */
+void group_out(struct sched *s, uint32_t group);              /* its job must be out */
 void group_in(struct sched *s, uint32_t group);
 uint32_t ns_find(const struct sched *s, const char *name); /* 0: unknown */
-uint32_t ns_make(struct sched *s, const char *name);	   /* the same, made when new; 0: full */
-void ns_allow(struct sched *s, uint32_t ns);		   /* recompute allow; the namespace is out */
+uint32_t ns_make(struct sched *s, const char *name);       /* the same, made when new; 0: full */
+void ns_allow(struct sched *s, uint32_t ns);               /* recompute allow; the namespace is out */
 static inline bool ns_permits(const struct nspace *n, const struct shape *sh)
 {
 	if (!n->limited)
@@ -321,7 +343,7 @@ static inline bool job_may(const struct job *j)
 /* ---- learned run times: sched_learn.c ---- */
 
 uint64_t kind_key(const char *kind, uint32_t variant); /* never 0 */
-uint32_t kind_touch(struct sched *s, uint64_t key); /* the slot, made when new, as the newest; 0 no room */
+uint32_t kind_touch(struct sched *s, uint64_t key);    /* the slot, made when new, as the newest; 0 no room */
 uint64_t kind_quantile_ns(const struct sched *s, uint64_t key, uint32_t milli);
 
 /* ---- leases and fair share: sched_lease.c ---- */
@@ -335,12 +357,12 @@ uint64_t fair_inflate(const struct sched *s, uint64_t units, uint64_t now_ns);
 
 struct reservation {
 	uint32_t group, variant, node; /* group 0: none; node 0: nothing can be reserved for it */
-	uint64_t at_ns;		       /* when it will fit, by what is known; now when that is nothing */
-	struct sim then;	       /* the node at that time, without the group */
+	uint64_t at_ns;                /* when it will fit, by what is known; now when that is nothing */
+	struct sim then;               /* the node at that time, without the group */
 };
 /* As sched_pick(); also tells the reservation it went by. */
 enum sched_verdict pick_explained(const struct sched *s, uint64_t now_ns, struct sched_placement *out,
-				  uint64_t *out_victim, struct reservation *res);
+        uint64_t *out_victim, struct reservation *res);
 /* Could the group take this variant, by quota? */
 static inline bool group_permits(const struct sched *s, const struct group *g, uint32_t v)
 {
@@ -348,7 +370,8 @@ static inline bool group_permits(const struct sched *s, const struct group *g, u
 }
 /* Would it still hold its reservation's group in time, were the group's task placed on the reserved node? *out_until: the
  * time left for it, UINT64_MAX no matter. */
-bool backfill_ok(const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left);
+bool backfill_ok(
+        const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left);
 void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct reservation *r);
 
 #endif

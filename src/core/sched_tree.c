@@ -16,7 +16,8 @@ static void pull(struct tnode *t, uint32_t x)
 }
 
 /* Everything before x (in order) to *l, the rest to *r. */
-static void split(const struct sched *s, const struct order *o, uint32_t root, uint32_t x, uint32_t *l, uint32_t *r)
+static void split(
+        const struct sched *s, const struct order *o, uint32_t root, uint32_t x, uint32_t *l, uint32_t *r)
 {
 	if (root == 0) {
 		*l = *r = 0;
@@ -62,7 +63,8 @@ static uint32_t insert_at(const struct sched *s, const struct order *o, uint32_t
 	return root;
 }
 
-void order_insert(const struct sched *s, const struct order *o, uint32_t *root, uint32_t x, const struct bits *own)
+void order_insert(
+        const struct sched *s, const struct order *o, uint32_t *root, uint32_t x, const struct bits *own)
 {
 	struct tnode *n = &o->t[x];
 
@@ -95,7 +97,8 @@ void order_remove(const struct sched *s, const struct order *o, uint32_t *root, 
 	*root = remove_at(s, o, *root, x);
 }
 
-void order_recolour(const struct sched *s, const struct order *o, uint32_t root, uint32_t x, const struct bits *own)
+void order_recolour(
+        const struct sched *s, const struct order *o, uint32_t root, uint32_t x, const struct bits *own)
 {
 	CHECK(root != 0);
 	if (root == x)
@@ -125,8 +128,7 @@ static uint32_t check_at(const struct sched *s, const struct order *o, uint32_t 
 		CHECK(k == 0 || t[k].prio <= t[x].prio);
 	}
 	for (uint32_t i = 0; i < BITS_W; i++)
-		CHECK(t[x].all.w[i] ==
-			(t[x].own.w[i] | t[t[x].kid[0]].all.w[i] | t[t[x].kid[1]].all.w[i]));
+		CHECK(t[x].all.w[i] == (t[x].own.w[i] | t[t[x].kid[0]].all.w[i] | t[t[x].kid[1]].all.w[i]));
 	n += check_at(s, o, t[x].kid[0], prev);
 	CHECK(*prev == 0 || o->cmp(s, *prev, x) < 0);
 	*prev = x;
@@ -164,7 +166,7 @@ void map_put(struct map *m, uint64_t key, uint32_t val)
 	CHECK(key != 0);
 	while (m->c[i].key != 0 && m->c[i].key != key)
 		i = (i + 1) & m->mask;
-	m->c[i] = (struct map_cell){ key, val };
+	m->c[i] = (struct map_cell){key, val};
 }
 
 void map_del(struct map *m, uint64_t key)
@@ -184,5 +186,5 @@ void map_del(struct map *m, uint64_t key)
 			i = j;
 		}
 	}
-	m->c[i] = (struct map_cell){ 0 };
+	m->c[i] = (struct map_cell){0};
 }

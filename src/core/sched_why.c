@@ -48,7 +48,8 @@ static uint64_t guess_end(const struct sched *s, uint32_t lease, uint64_t now_ns
 }
 
 /* Allotments that are free now; realtime work pushes batch leases aside. */
-static void slots_now(const struct sched *s, const uint64_t *need, bool realtime, uint64_t now_ns, struct slots *k)
+static void slots_now(
+        const struct sched *s, const uint64_t *need, bool realtime, uint64_t now_ns, struct slots *k)
 {
 	for (uint32_t node = 1; node <= s->node_top; node++) {
 		struct sim m;
@@ -63,7 +64,8 @@ static void slots_now(const struct sched *s, const uint64_t *need, bool realtime
 	}
 }
 
-static void slots_later(const struct sched *s, const uint64_t *need, bool realtime, uint64_t now_ns, struct slots *k)
+static void slots_later(
+        const struct sched *s, const uint64_t *need, bool realtime, uint64_t now_ns, struct slots *k)
 {
 	for (uint32_t node = 1; node <= s->node_top && k->used < SLOTS_MAX; node++) {
 		struct sim m;
@@ -129,7 +131,8 @@ static bool comes_before(const struct sched *s, uint32_t group, const struct cla
 
 /* Time that what comes first will take of such allotments, summed. Of the need of each, the largest part of ours
  * counts; unknown run times count like ours. */
-static uint64_t work_before(const struct sched *s, const uint64_t *need, const struct claim *c, uint64_t run_ns)
+static uint64_t work_before(
+        const struct sched *s, const uint64_t *need, const struct claim *c, uint64_t run_ns)
 {
 	unsigned __int128 sum = 0;
 
@@ -142,7 +145,9 @@ static uint64_t work_before(const struct sched *s, const uint64_t *need, const s
 		run = kind_quantile_ns(s, p->v[0].kind, 900);
 		for (uint32_t i = 0; i < p->v[0].n; i++) {
 			uint64_t ours = need[p->v[0].lane[i]];
-			uint64_t ratio = ours == 0 ? 0 : (uint64_t)(((unsigned __int128)p->v[0].amount[i] << 10) / ours);
+			uint64_t ratio =
+			        ours == 0 ? 0
+			                  : (uint64_t)(((unsigned __int128)p->v[0].amount[i] << 10) / ours);
 
 			part = ratio > part ? ratio : part;
 		}
@@ -161,7 +166,8 @@ static bool done_by(const struct slots *k, uint64_t at, uint64_t share, uint64_t
 	return done >= tasks;
 }
 
-static uint64_t finish_ns(const struct slots *k, uint64_t now_ns, uint64_t before, uint64_t run, uint64_t tasks)
+static uint64_t finish_ns(
+        const struct slots *k, uint64_t now_ns, uint64_t before, uint64_t run, uint64_t tasks)
 {
 	const uint64_t share = k->total == 0 ? 0 : before / k->total;
 	uint64_t lo = now_ns, hi = UINT64_MAX / 2;
@@ -195,16 +201,16 @@ static bool needs_read(const struct sched *s, const Wire__Variant *v, uint64_t *
 }
 
 uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool realtime, uint32_t priority,
-	uint64_t deadline_ns, const char *namespace_, const char *kind, const Wire__Variant *const *variants, size_t n_variants,
-	uint64_t tasks)
+        uint64_t deadline_ns, const char *namespace_, const char *kind, const Wire__Variant *const *variants,
+        size_t n_variants, uint64_t tasks)
 {
-	const struct claim mine = { 0, realtime, priority, deadline_ns };
+	const struct claim mine = {0, realtime, priority, deadline_ns};
 	const uint32_t ns = ns_find(s, namespace_);
 	uint64_t best = 0;
 
 	for (size_t v = 0; v < n_variants; v++) {
 		uint64_t need[VEC], run = kind_quantile_ns(s, kind_key(kind, (uint32_t)v), 900), at;
-		struct slots k = { .used = 0 };
+		struct slots k = {.used = 0};
 		bool allowed = true;
 
 		if (run == 0)
@@ -235,18 +241,21 @@ static void holder_add(const struct sched *s, const struct holders *h, uint32_t 
 {
 	const struct lease *l = &s->leases[lease];
 	const struct variant *v = &s->groups[l->group].v[l->variant];
-	struct sched_holder it = { .lease = l->id, .job = s->jobs[s->groups[l->group].job].id };
+	struct sched_holder it = {.lease = l->id, .job = s->jobs[s->groups[l->group].job].id};
 	struct sched_why *o = h->out;
 	uint32_t at = o->n_holders;
 
 	for (uint32_t i = 0; i < v->n; i++)
 		if (v->lane[i] == h->lane)
 			it.amount = v->amount[i];
-	it.until_ns = s->ends[lease].end_ns > now_ns && s->ends[lease].end_ns != UINT64_MAX ? s->ends[lease].end_ns : 0;
+	it.until_ns = s->ends[lease].end_ns > now_ns && s->ends[lease].end_ns != UINT64_MAX
+	                      ? s->ends[lease].end_ns
+	                      : 0;
 	if (it.amount == 0)
 		return;
-	while (at > 0 && (o->holders[at - 1].amount < it.amount ||
-				 (o->holders[at - 1].amount == it.amount && o->holders[at - 1].lease > it.lease)))
+	while (at > 0 &&
+	        (o->holders[at - 1].amount < it.amount ||
+	                (o->holders[at - 1].amount == it.amount && o->holders[at - 1].lease > it.lease)))
 		at--;
 	if (at == ARRAY_LEN(o->holders))
 		return;
@@ -263,7 +272,7 @@ static void count_before(const struct sched *s, uint32_t group, struct sched_why
 	for (uint32_t g = 1; g <= s->groups_top; g++) {
 		const struct group *p = &s->groups[g];
 
-		if (p->job == 0 || !comes_before(s, g, &(struct claim){ .group = group }))
+		if (p->job == 0 || !comes_before(s, g, &(struct claim){.group = group}))
 			continue;
 		out->groups_before++;
 		out->tasks_before += p->n_ready;
@@ -283,7 +292,8 @@ static uint64_t node_fit_ns(const struct sched *s, uint32_t node, uint32_t shape
 	sim_from(&m, s, node);
 	if (sim_holds(&m, shape))
 		return now_ns;
-	for (uint32_t l = lease_after(s, node, 0); l != 0 && s->ends[l].end_ns != UINT64_MAX; l = lease_after(s, node, l)) {
+	for (uint32_t l = lease_after(s, node, 0); l != 0 && s->ends[l].end_ns != UINT64_MAX;
+	        l = lease_after(s, node, l)) {
 		sim_give(&m, l);
 		at = s->ends[l].end_ns > at ? s->ends[l].end_ns : at;
 		if (sim_holds(&m, shape))
@@ -326,9 +336,9 @@ static bool nearest(const struct sched *s, uint32_t shape, bool whole, struct sc
 		uint32_t l = sh->lane[sh->n_lanes - 1], many;
 		uint64_t far;
 
-		if (!n->known || (!whole && !shape_in(sh, n->able)))
+		if (!n->known || (!whole && !shape_in(sh, node_able(s, x))))
 			continue;
-		far = lacking(sh, whole ? n->cap : n->eff, &l, &many);
+		far = lacking(sh, whole ? n->cap : node_eff(s, x), &l, &many);
 		if (far >= best)
 			continue;
 		best = far;
@@ -341,7 +351,7 @@ static bool nearest(const struct sched *s, uint32_t shape, bool whole, struct sc
 	out->resource = lane - 1;
 	out->needs = shape_need(sh, lane);
 	out->capacity = s->nodes[out->node].cap[lane];
-	out->free = s->nodes[out->node].eff[lane];
+	out->free = node_eff(s, out->node)[lane];
 	out->fits_amount = lanes == 1 ? (whole ? out->capacity : out->free) : 0;
 	return true;
 }
@@ -374,7 +384,7 @@ static void why_quota(const struct sched *s, const struct group *g, uint64_t now
 {
 	const struct nspace *n = &s->ns[s->jobs[g->job].ns];
 	const struct shape *sh = NULL;
-	struct holders h = { .out = out };
+	struct holders h = {.out = out};
 
 	out->reason = WAIT_QUOTA;
 	for (uint32_t v = g->n_variants; v-- > 0;)
@@ -393,19 +403,21 @@ static void why_quota(const struct sched *s, const struct group *g, uint64_t now
 		out->fits_amount = out->free = n->quota[l] > n->used[l] ? n->quota[l] - n->used[l] : 0;
 	}
 	for (uint32_t l = 1; l <= s->leases_top; l++)
-		if (s->leases[l].id != 0 && s->jobs[s->groups[s->leases[l].group].job].ns == s->jobs[g->job].ns)
+		if (s->leases[l].id != 0 &&
+		        s->jobs[s->groups[s->leases[l].group].job].ns == s->jobs[g->job].ns)
 			holder_add(s, &h, l, now_ns);
 }
 
 /* Nothing that it may take fits now. When it would, were it first; later when others come before. */
-static void why_resources(const struct sched *s, uint32_t group, uint32_t v, uint64_t now_ns, struct sched_why *out)
+static void why_resources(
+        const struct sched *s, uint32_t group, uint32_t v, uint64_t now_ns, struct sched_why *out)
 {
 	const struct variant *p = &s->groups[group].v[v];
 	const struct shape *sh = &s->shapes[p->shape];
 	const struct job *j = &s->jobs[s->groups[group].job];
-	struct holders h = { .out = out };
-	uint64_t run = kind_quantile_ns(s, p->kind, 900), need[VEC] = { 0 }, at;
-	struct slots k = { .used = 0 };
+	struct holders h = {.out = out};
+	uint64_t run = kind_quantile_ns(s, p->kind, 900), need[VEC] = {0}, at;
+	struct slots k = {.used = 0};
 
 	out->reason = WAIT_RESOURCES;
 	if (!nearest(s, p->shape, false, out))
@@ -414,7 +426,7 @@ static void why_resources(const struct sched *s, uint32_t group, uint32_t v, uin
 	for (uint32_t l = lease_after(s, out->node, 0); l != 0; l = lease_after(s, out->node, l))
 		holder_add(s, &h, l, now_ns);
 	for (uint32_t x = 1; x <= s->node_top; x++) {
-		at = shape_in(sh, s->nodes[x].able) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
+		at = shape_in(sh, node_able(s, x)) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
 		if (at != 0 && (out->start_ns == 0 || at < out->start_ns))
 			out->start_ns = at;
 	}
@@ -427,7 +439,7 @@ static void why_resources(const struct sched *s, uint32_t group, uint32_t v, uin
 		need[sh->lane[i]] = sh->need[i];
 	slots_now(s, need, j->realtime, now_ns, &k);
 	slots_later(s, need, j->realtime, now_ns, &k);
-	at = finish_ns(&k, now_ns, work_before(s, need, &(struct claim){ .group = group }, run), run, 1);
+	at = finish_ns(&k, now_ns, work_before(s, need, &(struct claim){.group = group}, run), run, 1);
 	out->start_ns = at == UINT64_MAX ? 0 : at - run;
 }
 
@@ -445,7 +457,7 @@ bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sc
 	if (group == 0 || group > s->groups_top || g->job == 0)
 		return false;
 	j = &s->jobs[g->job];
-	*out = (struct sched_why){ .reason = WAIT_NOT_READY };
+	*out = (struct sched_why){.reason = WAIT_NOT_READY};
 	if (g->n_ready == 0)
 		return true;
 	for (uint32_t v = g->n_variants; v-- > 0;) {
@@ -478,9 +490,10 @@ bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sc
 	for (uint32_t v = 0; v < g->n_variants; v++) {
 		uint32_t node = group_permits(s, g, v) ? shape_find(s, g->v[v].shape, 0) : 0;
 
-		past = past || (node != 0 && (node != res.node || res.group == 0 ||
-						     shape_find(s, g->v[v].shape, s->nodes[node].leaf + 1) != 0 ||
-						     backfill_ok(&res, g, v, now_ns, &left)));
+		past = past ||
+		       (node != 0 && (node != res.node || res.group == 0 ||
+		                             shape_find(s, g->v[v].shape, node_leaf(s, node) + 1) != 0 ||
+		                             backfill_ok(&res, g, v, now_ns, &left)));
 	}
 	if (out->reason == WAIT_BEHIND && !past) {
 		out->reason = WAIT_RESERVED;

@@ -15,11 +15,11 @@
 
 #include "core/sched_state.h"
 
-#define NODES	 7u
-#define JOBS	 10u
-#define STEPS	 3u
-#define LEASES	 80u
-#define SECOND	 1000000000ull
+#define NODES  7u
+#define JOBS   10u
+#define STEPS  3u
+#define LEASES 80u
+#define SECOND 1000000000ull
 
 struct my_lease {
 	uint64_t id, granted_ns, count;
@@ -57,12 +57,12 @@ struct world {
 	uint32_t n_leases;
 };
 
-static const struct sched_limits limits = { 64, 16, LEASES, NODES, 8, 6 };
+static const struct sched_limits limits = {64, 16, LEASES, NODES, 8, 6};
 /* What the runs have seen, so that a test that tests nothing is noticed. */
 static struct {
 	uint64_t placed, nothing, preempted, passed, starved, with_devices, second_variant, slices;
 } seen;
-static const char *const names[4] = { "cpu", "memory", "gpu", "licence" };
+static const char *const names[4] = {"cpu", "memory", "gpu", "licence"};
 static _Alignas(64) uint8_t memory[2][4u << 20];
 
 static struct sched *fresh(int which)
@@ -109,7 +109,7 @@ static void tell_node(struct sched *s, const struct world *w, uint32_t id)
 static void tell_ns(struct sched *s, const struct world *w, uint32_t i)
 {
 	Wire__NamespaceSet m = WIRE__NAMESPACE_SET__INIT;
-	Wire__Need need = WIRE__NEED__INIT, *needs[1] = { &need };
+	Wire__Need need = WIRE__NEED__INIT, *needs[1] = {&need};
 	char name[8];
 
 	(void)snprintf(name, sizeof(name), "ns%u", i);
@@ -128,7 +128,7 @@ static void tell_job(struct sched *s, struct my_job *j)
 	assert_int_equal(sched_job_add(s, &j->j), 0);
 	for (uint32_t g = 0; g < j->n_groups; g++) {
 		Wire__Variant v[2];
-		const Wire__Variant *vs[2] = { &v[0], &v[1] };
+		const Wire__Variant *vs[2] = {&v[0], &v[1]};
 		Wire__Need need[2][4], *needs[2][4];
 		char kind[8];
 
@@ -143,7 +143,9 @@ static void tell_job(struct sched *s, struct my_job *j)
 			}
 		}
 		(void)snprintf(kind, sizeof(kind), "k%u", (unsigned)(j->j.id + g) % 9);
-		assert_int_equal(sched_group_add(s, j->j.id, g, vs, j->n_variants[g], kind, j->slice[g], &j->group[g]), 0);
+		assert_int_equal(
+		        sched_group_add(s, j->j.id, g, vs, j->n_variants[g], kind, j->slice[g], &j->group[g]),
+		        0);
 		if (j->ready[g] > 0)
 			sched_group_ready(s, j->group[g], j->ready[g], j->since[g]);
 	}
@@ -259,16 +261,17 @@ static const struct job *inner(const struct world *w, uint32_t job)
 	return &w->s->jobs[map_get(&w->s->job_map, w->job[job].j.id)];
 }
 
-#define BY(x, y)                                                                                                              \
-	do {                                                                                                                  \
-		if ((x) != (y))                                                                                               \
-			return (x) < (y);                                                                                     \
+#define BY(x, y)                                                                                             \
+	do {                                                                                                 \
+		if ((x) != (y))                                                                              \
+			return (x) < (y);                                                                    \
 	} while (0)
 
 static bool group_before(const struct world *w, const struct cand *a, const struct cand *b)
 {
 	BY(wait_of(w, a->job, a->step), wait_of(w, b->job, b->step));
-	BY(w->s->groups[w->job[a->job].group[a->step]].turn, w->s->groups[w->job[b->job].group[b->step]].turn);
+	BY(w->s->groups[w->job[a->job].group[a->step]].turn,
+	        w->s->groups[w->job[b->job].group[b->step]].turn);
 	return a->step < b->step;
 }
 
@@ -283,7 +286,8 @@ static bool before(const struct world *w, const struct cand *a, const struct can
 	if (x->j.realtime) {
 		BY(x->j.deadline_ns - 1, y->j.deadline_ns - 1); /* 0, none, is last */
 	} else if (strcmp(x->ns, y->ns) != 0) {
-		BY(w->s->ns[p->ns].usage / w->s->ns[p->ns].weight, w->s->ns[q->ns].usage / w->s->ns[q->ns].weight);
+		BY(w->s->ns[p->ns].usage / w->s->ns[p->ns].weight,
+		        w->s->ns[q->ns].usage / w->s->ns[q->ns].weight);
 		return strcmp(x->ns, y->ns) < 0;
 	}
 	if (a->job == b->job)
@@ -323,10 +327,12 @@ static uint32_t candidates(const struct world *w, struct cand *c)
 
 			for (uint32_t v = 0; v < m->n_variants[g]; v++)
 				for (uint32_t k = 1; k <= NODES; k++)
-					may = may || (could_node(w, k, m->need[g][v]) && quota_ok(w, m, m->need[g][v]));
-			if (m->ready[g] == 0 || !may || (m->j.concurrency != 0 && leases_of(w, j) >= m->j.concurrency))
+					may = may || (could_node(w, k, m->need[g][v]) &&
+					                     quota_ok(w, m, m->need[g][v]));
+			if (m->ready[g] == 0 || !may ||
+			        (m->j.concurrency != 0 && leases_of(w, j) >= m->j.concurrency))
 				continue;
-			c[n++] = (struct cand){ j, g, 0 };
+			c[n++] = (struct cand){j, g, 0};
 		}
 	for (uint32_t i = 1; i < n; i++)
 		for (uint32_t k = i; k > 0 && before(w, &c[k], &c[k - 1]); k--) {
@@ -353,7 +359,7 @@ static uint32_t naive_pick(const struct world *w, uint32_t *variant, uint32_t *n
 {
 	struct cand c[JOBS * STEPS];
 	uint32_t n = candidates(w, c), tried = 0;
-	struct reservation res = { 0 };
+	struct reservation res = {0};
 	uint64_t left, out[64], n_out = 0; /* out: shapes given up on the reserved node */
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -371,7 +377,7 @@ static uint32_t naive_pick(const struct world *w, uint32_t *variant, uint32_t *n
 			*variant = v;
 			*node = first_node(w, m->need[g][v], 0);
 			if (*node != 0 && *node == res.node &&
-				!backfill_ok(&res, &w->s->groups[group], v, w->now, &left)) {
+			        !backfill_ok(&res, &w->s->groups[group], v, w->now, &left)) {
 				*node = first_node(w, m->need[g][v], res.node);
 				if (*node == 0 && (++tried >= BACKFILL_DEPTH || res.at_ns <= w->now))
 					out[n_out++] = shape;
@@ -379,7 +385,8 @@ static uint32_t naive_pick(const struct world *w, uint32_t *variant, uint32_t *n
 			if (*node == 0)
 				continue;
 			seen.passed += res.node != 0;
-			seen.starved += i == 0 && w->now >= STARVE_NS && wait_of(w, c[0].job, g) <= w->now - STARVE_NS;
+			seen.starved += i == 0 && w->now >= STARVE_NS &&
+			                wait_of(w, c[0].job, g) <= w->now - STARVE_NS;
 			return group;
 		}
 		if (i == 0)
@@ -396,7 +403,8 @@ static void set_node(struct world *w)
 	struct my_node *n = &w->node[id];
 
 	n->live = true;
-	n->state = prng_chance(&w->r, 1, 5) ? (Wire__NodeSet__State)prng_below(&w->r, 3) : WIRE__NODE_SET__STATE__UP;
+	n->state = prng_chance(&w->r, 1, 5) ? (Wire__NodeSet__State)prng_below(&w->r, 3)
+	                                    : WIRE__NODE_SET__STATE__UP;
 	n->cap[0] = prng_below(&w->r, 9) * 1000;
 	n->cap[1] = prng_below(&w->r, 9) * 512;
 	n->cap[2] = prng_chance(&w->r, 1, 2) ? prng_below(&w->r, 5) : 0;
@@ -416,13 +424,13 @@ static void set_ns(struct world *w)
 
 static void add_job(struct world *w)
 {
-	static const uint64_t gpu[] = { 0, 0, 0, 250, 500, 1000, 2000 };
+	static const uint64_t gpu[] = {0, 0, 0, 250, 500, 1000, 2000};
 	uint32_t i = (uint32_t)prng_below(&w->r, JOBS);
 	struct my_job *j = &w->job[i];
 
 	if (j->live)
 		return;
-	*j = (struct my_job){ .live = true };
+	*j = (struct my_job){.live = true};
 	(void)snprintf(j->ns, sizeof(j->ns), "ns%u", (unsigned)prng_below(&w->r, 3));
 	j->j.id = w->next_job++;
 	j->j.realtime = prng_chance(&w->r, 1, 4);
@@ -492,7 +500,7 @@ static void apply_place(struct world *w, const struct sched_placement *p)
 	struct my_lease *l = &w->lease[w->n_leases];
 	struct my_job *j;
 
-	*l = (struct my_lease){ .id = w->next_lease++, .granted_ns = w->now, .p = *p };
+	*l = (struct my_lease){.id = w->next_lease++, .granted_ns = w->now, .p = *p};
 	for (l->job = 0; l->job < JOBS; l->job++) {
 		j = &w->job[l->job];
 		for (l->step = 0; j->live && l->step < j->n_groups; l->step++)
@@ -589,7 +597,7 @@ static void saved_and_built_again_is_equal(struct world *w)
 {
 	static struct bytes b;
 	struct world v = *w;
-	struct sched_placement p = { 0 }, q = { 0 };
+	struct sched_placement p = {0}, q = {0};
 	uint64_t x = 0, y = 0;
 
 	b.n = 0;
@@ -625,14 +633,14 @@ static void run_seed(uint64_t seed)
 {
 	static struct world w;
 
-	w = (struct world){ .now = 1000 * SECOND, .next_job = 1, .next_lease = 1 };
+	w = (struct world){.now = 1000 * SECOND, .next_job = 1, .next_lease = 1};
 	prng_init(&w.r, seed);
 	w.s = fresh(0);
 	for (uint32_t i = 0; i < 3; i++)
 		w.ns[i].weight = 1;
 	for (uint32_t step = 0; step < 250; step++) {
-		static void (*const ops[])(struct world *) = { set_node, set_ns, add_job, add_job, change_job, end_lease,
-			end_lease, end_lease, pick_some, pick_some, pick_some };
+		static void (*const ops[])(struct world *) = {set_node, set_ns, add_job, add_job, change_job,
+		        end_lease, end_lease, end_lease, pick_some, pick_some, pick_some};
 
 		w.now += prng_below(&w.r, 3) * prng_below(&w.r, 3 * SECOND);
 		if (prng_chance(&w.r, 1, 100))
@@ -658,16 +666,19 @@ static void random_operations_agree_with_the_naive_model(void **state)
 		print_message("# PROP_SEED=%llu build/test/prop/prop_sched\n", (unsigned long long)seed);
 		run_seed(seed);
 	}
-	print_message("# placed %u, nothing %u, preempted %u, passed %u, starved %u, devices %u, variants %u, slices %u\n",
-		(unsigned)seen.placed, (unsigned)seen.nothing, (unsigned)seen.preempted, (unsigned)seen.passed,
-		(unsigned)seen.starved, (unsigned)seen.with_devices, (unsigned)seen.second_variant, (unsigned)seen.slices);
+	print_message("# placed %u, nothing %u, preempted %u, passed %u, starved %u, devices %u, variants "
+	              "%u, slices %u\n",
+	        (unsigned)seen.placed, (unsigned)seen.nothing, (unsigned)seen.preempted,
+	        (unsigned)seen.passed, (unsigned)seen.starved, (unsigned)seen.with_devices,
+	        (unsigned)seen.second_variant, (unsigned)seen.slices);
 	assert_true(seen.placed > 500 && seen.nothing > 100 && seen.preempted > 20 && seen.passed > 20);
-	assert_true(seen.starved > 5 && seen.with_devices > 50 && seen.second_variant > 20 && seen.slices > 20);
+	assert_true(
+	        seen.starved > 5 && seen.with_devices > 50 && seen.second_variant > 20 && seen.slices > 20);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(random_operations_agree_with_the_naive_model) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations_agree_with_the_naive_model)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

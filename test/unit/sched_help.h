@@ -23,7 +23,7 @@ static uint64_t help_lease;
 
 __attribute__((unused)) static int setup(void **state)
 {
-	static const struct sched_limits lim = { 40, 30, 64, 8, 5, 3 };
+	static const struct sched_limits lim = {40, 30, 64, 8, 5, 3};
 
 	(void)state;
 	assert_true(sched_bytes(&lim) <= sizeof(help_memory));
@@ -42,8 +42,8 @@ __attribute__((unused)) static int teardown(void **state)
 
 static size_t help_needs(Wire__Need *need, Wire__Need **needs, uint64_t cpu, uint64_t memory, uint64_t gpu)
 {
-	static const char *const names[3] = { "cpu", "memory", "gpu" };
-	const uint64_t v[3] = { cpu, memory, gpu };
+	static const char *const names[3] = {"cpu", "memory", "gpu"};
+	const uint64_t v[3] = {cpu, memory, gpu};
 	size_t n = 0;
 
 	for (size_t i = 0; i < 3; i++) {
@@ -56,7 +56,8 @@ static size_t help_needs(Wire__Need *need, Wire__Need **needs, uint64_t cpu, uin
 	return n;
 }
 
-__attribute__((unused)) static void node_is(uint32_t id, uint64_t cpu, uint64_t memory, uint32_t gpus, Wire__NodeSet__State state)
+__attribute__((unused)) static void node_is(
+        uint32_t id, uint64_t cpu, uint64_t memory, uint32_t gpus, Wire__NodeSet__State state)
 {
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
 	Wire__Need need[3], *needs[3];
@@ -106,25 +107,25 @@ struct a_job {
 	bool realtime;
 	uint32_t priority, concurrency;
 	uint64_t deadline, cpu, memory, gpu, ready, since; /* since 0: T0 */
-	uint64_t slice;					   /* 0: 1 */
-	uint64_t cpu2, gpu2;				   /* a second variant, when either is set */
-	const char *kind;				   /* NULL: "kind" */
+	uint64_t slice;                                    /* 0: 1 */
+	uint64_t cpu2, gpu2;                               /* a second variant, when either is set */
+	const char *kind;                                  /* NULL: "kind" */
 };
 
 __attribute__((unused)) static uint32_t group_of(const struct a_job *a, uint32_t step)
 {
 	Wire__Need need[2][3], *needs[2][3];
-	Wire__Variant v[2] = { WIRE__VARIANT__INIT, WIRE__VARIANT__INIT };
-	const Wire__Variant *vs[2] = { &v[0], &v[1] };
+	Wire__Variant v[2] = {WIRE__VARIANT__INIT, WIRE__VARIANT__INIT};
+	const Wire__Variant *vs[2] = {&v[0], &v[1]};
 	uint32_t g = 0;
 
 	v[0].needs = needs[0];
 	v[0].n_needs = help_needs(need[0], needs[0], a->cpu, a->memory, a->gpu);
 	v[1].needs = needs[1];
 	v[1].n_needs = help_needs(need[1], needs[1], a->cpu2, 0, a->gpu2);
-	assert_int_equal(sched_group_add(s, a->id, step, vs, a->cpu2 + a->gpu2 > 0 ? 2 : 1, a->kind ? a->kind : "kind",
-				 a->slice ? a->slice : 1, &g),
-		0);
+	assert_int_equal(sched_group_add(s, a->id, step, vs, a->cpu2 + a->gpu2 > 0 ? 2 : 1,
+	                         a->kind ? a->kind : "kind", a->slice ? a->slice : 1, &g),
+	        0);
 	assert_int_not_equal(g, 0);
 	sched_group_ready(s, g, a->ready, a->since ? a->since : T0);
 	return g;
@@ -132,8 +133,12 @@ __attribute__((unused)) static uint32_t group_of(const struct a_job *a, uint32_t
 
 __attribute__((unused)) static uint32_t job(struct a_job a)
 {
-	struct sched_job j = { .id = a.id, .namespace_ = a.space ? a.space : "main", .realtime = a.realtime,
-		.priority = a.priority, .deadline_ns = a.deadline, .concurrency = a.concurrency };
+	struct sched_job j = {.id = a.id,
+	        .namespace_ = a.space ? a.space : "main",
+	        .realtime = a.realtime,
+	        .priority = a.priority,
+	        .deadline_ns = a.deadline,
+	        .concurrency = a.concurrency};
 
 	assert_int_equal(sched_job_add(s, &j), 0);
 	return group_of(&a, 0);

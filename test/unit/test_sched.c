@@ -10,8 +10,8 @@ static void realtime_goes_before_batch(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	b = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1, .priority = 100 });
-	r = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 1, .realtime = true });
+	b = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1, .priority = 100});
+	r = job((struct a_job){.id = 2, .cpu = 1000, .ready = 1, .realtime = true});
 	assert_int_not_equal(b, r);
 	assert_int_equal(place(T0, NULL), r);
 }
@@ -22,9 +22,11 @@ static void earliest_deadline_goes_first_and_none_last(void **state)
 
 	(void)state;
 	node(1, 3000, 0, 0);
-	none = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1, .realtime = true, .priority = 100 });
-	late = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 1, .realtime = true, .deadline = T0 + 9 * SECOND });
-	soon = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1, .realtime = true, .deadline = T0 + 5 * SECOND });
+	none = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1, .realtime = true, .priority = 100});
+	late = job((struct a_job){
+	        .id = 2, .cpu = 1000, .ready = 1, .realtime = true, .deadline = T0 + 9 * SECOND});
+	soon = job((struct a_job){
+	        .id = 3, .cpu = 1000, .ready = 1, .realtime = true, .deadline = T0 + 5 * SECOND});
 	assert_int_equal(place(T0, NULL), soon);
 	sched_group_ready(s, soon, 0, 0);
 	assert_int_equal(place(T0, NULL), late);
@@ -34,14 +36,14 @@ static void earliest_deadline_goes_first_and_none_last(void **state)
 
 static void namespaces_share_by_weight(void **state)
 {
-	uint32_t a, n[2] = { 0 };
+	uint32_t a, n[2] = {0};
 
 	(void)state;
 	node(1, 40000, 0, 0);
 	space("a", 3, 0);
 	space("b", 1, 0);
-	a = job((struct a_job){ .id = 1, .space = "a", .cpu = 1000, .ready = 100 });
-	(void)job((struct a_job){ .id = 2, .space = "b", .cpu = 1000, .ready = 100 });
+	a = job((struct a_job){.id = 1, .space = "a", .cpu = 1000, .ready = 100});
+	(void)job((struct a_job){.id = 2, .space = "b", .cpu = 1000, .ready = 100});
 	for (uint32_t i = 0; i < 40; i++)
 		n[place(T0, NULL) == a]++;
 	assert_int_equal(n[1], 30);
@@ -54,11 +56,11 @@ static void use_long_ago_weighs_less_than_use_now(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	old = job((struct a_job){ .id = 1, .space = "old", .cpu = 2000, .ready = 9 });
+	old = job((struct a_job){.id = 1, .space = "old", .cpu = 2000, .ready = 9});
 	assert_int_equal(place(T0, NULL), old);
 	sched_lease_remove(s, 1, T0 + 100 * SECOND); /* 100 s of all */
 	sched_group_ready(s, old, 0, 0);
-	fresh = job((struct a_job){ .id = 2, .space = "fresh", .cpu = 2000, .ready = 9 });
+	fresh = job((struct a_job){.id = 2, .space = "fresh", .cpu = 2000, .ready = 9});
 	assert_int_equal(place(T0 + 5 * 3600 * SECOND, NULL), fresh);
 	sched_lease_remove(s, 2, T0 + (5 * 3600 + 20) * SECOND); /* 20 s of all, five half-lives later */
 	sched_group_ready(s, old, 9, T0 + (5 * 3600 + 20) * SECOND);
@@ -71,7 +73,7 @@ static void usage_survives_a_jump_of_the_clock(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place(T0, NULL), g);
 	assert_int_equal(place(1ull << 62, NULL), g);
 	sched_lease_remove(s, 1, 5); /* and back */
@@ -84,8 +86,8 @@ static void higher_priority_first_until_the_lower_has_aged(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	low = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9, .priority = 50 });
-	high = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 9, .priority = 52 });
+	low = job((struct a_job){.id = 1, .cpu = 1000, .ready = 9, .priority = 50});
+	high = job((struct a_job){.id = 2, .cpu = 1000, .ready = 9, .priority = 52});
 	for (uint64_t i = 0; i < 2; i++) {
 		assert_int_equal(place(T0 + i * MINUTE, NULL), high);
 		sched_lease_remove(s, help_lease - 1, T0 + i * MINUTE + SECOND);
@@ -98,14 +100,14 @@ static void higher_priority_first_until_the_lower_has_aged(void **state)
 
 static void jobs_of_one_priority_take_turns(void **state)
 {
-	uint32_t g[3], seen[3] = { 0 };
+	uint32_t g[3], seen[3] = {0};
 
 	(void)state;
 	node(1, 30000, 0, 0);
 	for (uint32_t i = 0; i < 3; i++)
-		g[i] = job((struct a_job){ .id = i + 1, .cpu = 1000, .ready = 99 });
+		g[i] = job((struct a_job){.id = i + 1, .cpu = 1000, .ready = 99});
 	/* More steps do not make more turns. */
-	(void)group_of(&(struct a_job){ .id = 1, .cpu = 1000, .ready = 99 }, 1);
+	(void)group_of(&(struct a_job){.id = 1, .cpu = 1000, .ready = 99}, 1);
 	for (uint32_t i = 0; i < 30; i++) {
 		uint32_t got = place(T0, NULL);
 
@@ -121,8 +123,8 @@ static void ties_go_by_id(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	two = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 1 });
-	one = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1 });
+	two = job((struct a_job){.id = 2, .cpu = 1000, .ready = 1});
+	one = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1});
 	assert_int_not_equal(one, two);
 	assert_int_equal(place(T0, NULL), one);
 }
@@ -133,8 +135,8 @@ static void starving_batch_goes_before_realtime(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	b = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
-	r = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 9, .realtime = true });
+	b = job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
+	r = job((struct a_job){.id = 2, .cpu = 1000, .ready = 9, .realtime = true});
 	assert_int_equal(sched_wake_ns(s, T0), T0 + STARVE_NS);
 	assert_int_equal(place(T0 + STARVE_NS - 1, NULL), r);
 	sched_lease_remove(s, 1, T0 + STARVE_NS);
@@ -148,7 +150,7 @@ static void waking_is_always_later_than_now(void **state)
 	(void)state;
 	assert_int_equal(sched_wake_ns(s, T0), UINT64_MAX);
 	node(1, 1000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 9000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 9000, .ready = 9});
 	assert_int_equal(place(T0 + 2 * STARVE_NS, NULL), 0);
 	assert_true(sched_wake_ns(s, T0 + 2 * STARVE_NS) > T0 + 2 * STARVE_NS);
 }
@@ -161,11 +163,11 @@ static void concurrency_bounds_the_leases_of_a_job(void **state)
 
 	(void)state;
 	node(1, 9000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9, .concurrency = 2 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 9, .concurrency = 2});
 	assert_int_equal(place_all(T0), 2);
 	sched_lease_remove(s, 1, T0);
 	assert_int_equal(place(T0, NULL), g);
-	sched_job_adjust(s, &(struct sched_job){ .id = 1, .concurrency = 3 });
+	sched_job_adjust(s, &(struct sched_job){.id = 1, .concurrency = 3});
 	assert_int_equal(place_all(T0), 1);
 }
 
@@ -176,9 +178,9 @@ static void quota_bounds_a_namespace_and_nobody_else(void **state)
 	(void)state;
 	node(1, 9000, 0, 0);
 	space("a", 1, 2500);
-	g = job((struct a_job){ .id = 1, .space = "a", .cpu = 1000, .ready = 9, .realtime = true });
+	g = job((struct a_job){.id = 1, .space = "a", .cpu = 1000, .ready = 9, .realtime = true});
 	assert_int_equal(place_all(T0), 2);
-	(void)job((struct a_job){ .id = 2, .space = "b", .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 2, .space = "b", .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 7);
 	space("a", 1, 9000);
 	sched_lease_remove(s, help_lease - 1, T0);
@@ -189,7 +191,7 @@ static void lowered_quota_lets_leases_go_on(void **state)
 {
 	(void)state;
 	node(1, 9000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 9);
 	space("main", 1, 2000);
 	for (uint64_t l = 1; l <= 7; l++) {
@@ -205,13 +207,13 @@ static void lowered_quota_lets_leases_go_on(void **state)
 static void nodes_fill_by_id_those_without_devices_first(void **state)
 {
 	struct sched_placement p;
-	static const uint32_t want[] = { 2, 2, 3, 1 };
+	static const uint32_t want[] = {2, 2, 3, 1};
 
 	(void)state;
 	node(1, 1000, 0, 1);
 	node(2, 2000, 0, 0);
 	node(3, 1000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	for (uint32_t i = 0; i < 4; i++) {
 		assert_int_not_equal(place(T0, &p), 0);
 		assert_int_equal(p.node, want[i]);
@@ -226,7 +228,7 @@ static void every_resource_must_fit_on_one_node(void **state)
 	(void)state;
 	node(1, 8000, 100, 0);
 	node(2, 1000, 800, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 2000, .memory = 200, .ready = 1 });
+	(void)job((struct a_job){.id = 1, .cpu = 2000, .memory = 200, .ready = 1});
 	assert_int_equal(place(T0, NULL), 0);
 	node(3, 2000, 200, 0);
 	assert_int_not_equal(place(T0, &p), 0);
@@ -238,7 +240,7 @@ static void drained_and_lost_nodes_get_nothing_new(void **state)
 	(void)state;
 	node_is(1, 4000, 0, 0, WIRE__NODE_SET__STATE__DRAINED);
 	node_is(2, 4000, 0, 0, WIRE__NODE_SET__STATE__LOST);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 0);
 	node(1, 4000, 0, 0);
 	assert_int_equal(place_all(T0), 4);
@@ -253,7 +255,7 @@ static void node_may_shrink_below_what_is_leased(void **state)
 
 	(void)state;
 	node(1, 4000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 4);
 	node(1, 2000, 0, 0);
 	assert_true(sched_node(s, 1, &v));
@@ -273,13 +275,13 @@ static void parts_share_a_device_and_whole_ones_do_not(void **state)
 
 	(void)state;
 	node(1, 9000, 0, 3);
-	quarter = job((struct a_job){ .id = 1, .cpu = 100, .gpu = 250, .ready = 9, .concurrency = 5 });
+	quarter = job((struct a_job){.id = 1, .cpu = 100, .gpu = 250, .ready = 9, .concurrency = 5});
 	for (uint32_t i = 0; i < 5; i++) {
 		assert_int_equal(place(T0, &p), quarter);
 		assert_int_equal(p.n_devices, 1);
 		assert_int_equal(p.devices[0], i < 4 ? 0 : 1);
 	}
-	two = job((struct a_job){ .id = 2, .cpu = 100, .gpu = 2000, .ready = 1 });
+	two = job((struct a_job){.id = 2, .cpu = 100, .gpu = 2000, .ready = 1});
 	assert_int_equal(place(T0, NULL), 0);
 	sched_lease_remove(s, 5, T0);
 	sched_group_ready(s, quarter, 0, 0);
@@ -296,12 +298,12 @@ static void part_goes_to_the_fullest_device_that_has_room(void **state)
 
 	(void)state;
 	node(1, 9000, 0, 2);
-	half = job((struct a_job){ .id = 1, .cpu = 100, .gpu = 600, .ready = 2 });
+	half = job((struct a_job){.id = 1, .cpu = 100, .gpu = 600, .ready = 2});
 	assert_int_equal(place(T0, NULL), half);
 	assert_int_equal(place(T0, NULL), half);
 	sched_lease_remove(s, 1, T0);
 	sched_group_ready(s, half, 0, 0);
-	(void)job((struct a_job){ .id = 2, .cpu = 100, .gpu = 300, .ready = 1 });
+	(void)job((struct a_job){.id = 2, .cpu = 100, .gpu = 300, .ready = 1});
 	assert_int_not_equal(place(T0, &p), 0);
 	assert_int_equal(p.devices[0], 1);
 }
@@ -312,7 +314,7 @@ static void variants_are_taken_in_order_of_preference(void **state)
 
 	(void)state;
 	node(1, 9000, 0, 1);
-	(void)job((struct a_job){ .id = 1, .gpu = 1000, .cpu = 1000, .cpu2 = 4000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .gpu = 1000, .cpu = 1000, .cpu2 = 4000, .ready = 9});
 	assert_int_not_equal(place(T0, &p), 0);
 	assert_int_equal(p.variant, 0);
 	assert_int_not_equal(place(T0, &p), 0);
@@ -325,9 +327,9 @@ static void variants_are_taken_in_order_of_preference(void **state)
 
 static void too_large_is_said_with_what_there_is(void **state)
 {
-	Wire__Need need = WIRE__NEED__INIT, *needs[1] = { &need };
+	Wire__Need need = WIRE__NEED__INIT, *needs[1] = {&need};
 	Wire__Variant v = WIRE__VARIANT__INIT;
-	const Wire__Variant *vs[1] = { &v };
+	const Wire__Variant *vs[1] = {&v};
 	char why[200];
 
 	(void)state;
@@ -352,14 +354,15 @@ static void too_large_is_said_with_what_there_is(void **state)
 	need.name = (char *)(uintptr_t) "memory";
 	need.amount = 8ull << 30;
 	assert_false(sched_could_fit(s, "main", vs, 1, why, sizeof(why)));
-	assert_string_equal(why, "memory 8 GiB is more than any node has; the largest, 'n1', has memory 4 GiB");
+	assert_string_equal(
+	        why, "memory 8 GiB is more than any node has; the largest, 'n1', has memory 4 GiB");
 }
 
 /* ---- slices ---- */
 
 static uint64_t slice_now(void)
 {
-	struct sched_placement p = { 0 };
+	struct sched_placement p = {0};
 	uint64_t victim;
 
 	assert_int_equal(sched_pick(s, T0, &p, &victim), SCHED_PLACE);
@@ -372,7 +375,7 @@ static void slice_is_one_until_the_run_time_is_known(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1000000, .slice = 100000 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1000000, .slice = 100000});
 	assert_int_equal(slice_now(), 1);
 	learn(g, 1000);
 	assert_in_range(slice_now(), 40, 60);
@@ -384,15 +387,15 @@ static void slice_is_bounded_by_cap_slowness_and_the_job(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	fast = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1000000, .slice = 100000, .kind = "fast" });
+	fast = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1000000, .slice = 100000, .kind = "fast"});
 	learn(fast, 1);
 	assert_int_equal(slice_now(), SLICE_MAX);
 	sched_group_ready(s, fast, 0, 0);
-	slow = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 1000000, .slice = 100000, .kind = "slow" });
+	slow = job((struct a_job){.id = 2, .cpu = 1000, .ready = 1000000, .slice = 100000, .kind = "slow"});
 	learn(slow, 30000);
 	assert_int_equal(slice_now(), 1);
 	sched_group_ready(s, slow, 0, 0);
-	asked = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1000000, .slice = 7, .kind = "fast" });
+	asked = job((struct a_job){.id = 3, .cpu = 1000, .ready = 1000000, .slice = 7, .kind = "fast"});
 	assert_int_not_equal(asked, 0);
 	assert_int_equal(slice_now(), 7);
 }
@@ -404,7 +407,7 @@ static void slices_shrink_towards_the_end(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 100, .slice = 100000 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 100, .slice = 100000});
 	learn(g, 1);
 	assert_int_equal(slice_now(), 25); /* half a share for each of two allotments */
 	assert_int_equal(place(T0, &p), g);
@@ -422,7 +425,7 @@ static void quantiles_are_within_a_quarter(void **state)
 	uint64_t us[100];
 
 	(void)state;
-	g = job((struct a_job){ .id = 1, .cpu = 1000 });
+	g = job((struct a_job){.id = 1, .cpu = 1000});
 	assert_int_equal(sched_run_ns(s, "kind", 500), 0);
 	for (uint64_t i = 0; i < 100; i++)
 		us[i] = 1000 * (i + 1);
@@ -438,7 +441,7 @@ static void what_was_long_ago_fades(void **state)
 	uint32_t g;
 
 	(void)state;
-	g = job((struct a_job){ .id = 1, .cpu = 1000 });
+	g = job((struct a_job){.id = 1, .cpu = 1000});
 	for (uint32_t i = 0; i < 1000; i++)
 		learn(g, 1000000);
 	for (uint32_t i = 0; i < 600; i++)
@@ -448,12 +451,12 @@ static void what_was_long_ago_fades(void **state)
 
 static void the_kind_learned_longest_ago_makes_room(void **state)
 {
-	static const char *const kinds[4] = { "a", "b", "c", "d" };
+	static const char *const kinds[4] = {"a", "b", "c", "d"};
 	uint32_t g[4];
 
 	(void)state;
 	for (uint32_t i = 0; i < 4; i++)
-		g[i] = job((struct a_job){ .id = i + 1, .cpu = 1000, .kind = kinds[i] });
+		g[i] = job((struct a_job){.id = i + 1, .cpu = 1000, .kind = kinds[i]});
 	for (uint32_t i = 0; i < 3; i++)
 		learn(g[i], 1000);
 	learn(g[0], 1000);
@@ -473,15 +476,15 @@ static void full_is_an_answer(void **state)
 
 	(void)state;
 	for (uint64_t i = 1; i <= 30; i++)
-		(void)job((struct a_job){ .id = i, .cpu = 1000 });
+		(void)job((struct a_job){.id = i, .cpu = 1000});
 	assert_true(sched_job_ok(s, "main", 1, &e) < 0);
 	assert_string_equal(e.msg, "30 jobs are unfinished, which is the most");
-	assert_true(sched_job_add(s, &(struct sched_job){ .id = 31, .namespace_ = "main" }) < 0);
+	assert_true(sched_job_add(s, &(struct sched_job){.id = 31, .namespace_ = "main"}) < 0);
 	sched_job_remove(s, 7);
 	assert_int_equal(sched_job_ok(s, "main", 11, &e), 0);
 	assert_true(sched_job_ok(s, "main", 12, &e) < 0);
-	assert_true(sched_job_add(s, &(struct sched_job){ .id = 8, .namespace_ = "main" }) < 0);
-	g = job((struct a_job){ .id = 31, .cpu = 1000, .ready = 1 });
+	assert_true(sched_job_add(s, &(struct sched_job){.id = 8, .namespace_ = "main"}) < 0);
+	g = job((struct a_job){.id = 31, .cpu = 1000, .ready = 1});
 	node(1, 1000, 0, 0);
 	assert_int_equal(place(T0, NULL), g);
 }
@@ -519,6 +522,40 @@ static void too_many_kinds_of_resource_are_refused_whole(void **state)
 	assert_string_equal(e.msg, "node number 9 is not in 1 to 8");
 }
 
+static void new_kinds_of_resource_leave_the_old_ones_right(void **state)
+{
+	Wire__NodeSet n = WIRE__NODE_SET__INIT;
+	Wire__Need need[5], *needs[5];
+	char name[5][8];
+	struct sched_placement p;
+
+	(void)state;
+	node(1, 2000, 0, 0);
+	node(2, 2000, 0, 1);
+	(void)job((struct a_job){.id = 1, .cpu = 1500, .ready = 9});
+	assert_int_not_equal(place(T0, &p), 0);
+	assert_int_equal(p.node, 1);
+	n.node = 3;
+	n.name = (char *)(uintptr_t) "three";
+	n.capacity = needs;
+	for (; n.n_capacity < 5; n.n_capacity++) {
+		size_t i = n.n_capacity;
+
+		(void)snprintf(name[i], sizeof(name[i]), i == 0 ? "cpu" : "pool%u", (unsigned)i);
+		need[i] = (Wire__Need)WIRE__NEED__INIT;
+		need[i].name = name[i];
+		need[i].amount = 1500;
+		needs[i] = &need[i];
+	}
+	assert_int_equal(sched_node_set(s, &n), 0);
+	sched_check(s);
+	assert_int_not_equal(place(T0, &p), 0);
+	assert_int_equal(p.node, 3);
+	assert_int_not_equal(place(T0, &p), 0);
+	assert_int_equal(p.node, 2);
+	assert_int_equal(place(T0, &p), 0);
+}
+
 static int keep(void *ctx, const void *p, size_t n)
 {
 	uint8_t *b = ctx;
@@ -540,7 +577,7 @@ static void foreign_bytes_are_not_loaded(void **state)
 	(void)state;
 	memset(b, 0, sizeof(b));
 	node(1, 1000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1});
 	learn(g, 77);
 	assert_int_equal(place(T0, NULL), g);
 	assert_int_equal(sched_save(s, keep, b), 0);
@@ -558,36 +595,37 @@ static void foreign_bytes_are_not_loaded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FACT(realtime_goes_before_batch),
-		FACT(earliest_deadline_goes_first_and_none_last),
-		FACT(namespaces_share_by_weight),
-		FACT(use_long_ago_weighs_less_than_use_now),
-		FACT(usage_survives_a_jump_of_the_clock),
-		FACT(higher_priority_first_until_the_lower_has_aged),
-		FACT(jobs_of_one_priority_take_turns),
-		FACT(ties_go_by_id),
-		FACT(starving_batch_goes_before_realtime),
-		FACT(waking_is_always_later_than_now),
-		FACT(concurrency_bounds_the_leases_of_a_job),
-		FACT(quota_bounds_a_namespace_and_nobody_else),
-		FACT(lowered_quota_lets_leases_go_on),
-		FACT(nodes_fill_by_id_those_without_devices_first),
-		FACT(every_resource_must_fit_on_one_node),
-		FACT(drained_and_lost_nodes_get_nothing_new),
-		FACT(node_may_shrink_below_what_is_leased),
-		FACT(parts_share_a_device_and_whole_ones_do_not),
-		FACT(part_goes_to_the_fullest_device_that_has_room),
-		FACT(variants_are_taken_in_order_of_preference),
-		FACT(too_large_is_said_with_what_there_is),
-		FACT(slice_is_one_until_the_run_time_is_known),
-		FACT(slice_is_bounded_by_cap_slowness_and_the_job),
-		FACT(slices_shrink_towards_the_end),
-		FACT(quantiles_are_within_a_quarter),
-		FACT(what_was_long_ago_fades),
-		FACT(the_kind_learned_longest_ago_makes_room),
-		FACT(full_is_an_answer),
-		FACT(too_many_kinds_of_resource_are_refused_whole),
-		FACT(foreign_bytes_are_not_loaded),
+	        FACT(realtime_goes_before_batch),
+	        FACT(earliest_deadline_goes_first_and_none_last),
+	        FACT(namespaces_share_by_weight),
+	        FACT(use_long_ago_weighs_less_than_use_now),
+	        FACT(usage_survives_a_jump_of_the_clock),
+	        FACT(higher_priority_first_until_the_lower_has_aged),
+	        FACT(jobs_of_one_priority_take_turns),
+	        FACT(ties_go_by_id),
+	        FACT(starving_batch_goes_before_realtime),
+	        FACT(waking_is_always_later_than_now),
+	        FACT(concurrency_bounds_the_leases_of_a_job),
+	        FACT(quota_bounds_a_namespace_and_nobody_else),
+	        FACT(lowered_quota_lets_leases_go_on),
+	        FACT(nodes_fill_by_id_those_without_devices_first),
+	        FACT(every_resource_must_fit_on_one_node),
+	        FACT(drained_and_lost_nodes_get_nothing_new),
+	        FACT(node_may_shrink_below_what_is_leased),
+	        FACT(parts_share_a_device_and_whole_ones_do_not),
+	        FACT(part_goes_to_the_fullest_device_that_has_room),
+	        FACT(variants_are_taken_in_order_of_preference),
+	        FACT(too_large_is_said_with_what_there_is),
+	        FACT(slice_is_one_until_the_run_time_is_known),
+	        FACT(slice_is_bounded_by_cap_slowness_and_the_job),
+	        FACT(slices_shrink_towards_the_end),
+	        FACT(quantiles_are_within_a_quarter),
+	        FACT(what_was_long_ago_fades),
+	        FACT(the_kind_learned_longest_ago_makes_room),
+	        FACT(full_is_an_answer),
+	        FACT(too_many_kinds_of_resource_are_refused_whole),
+	        FACT(new_kinds_of_resource_leave_the_old_ones_right),
+	        FACT(foreign_bytes_are_not_loaded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,11 +10,11 @@ static uint32_t blocked_head(void)
 	uint32_t runs, head;
 
 	node(1, 4000, 0, 0);
-	runs = job((struct a_job){ .id = 1, .cpu = 3000, .ready = 1, .priority = 90, .kind = "runs" });
+	runs = job((struct a_job){.id = 1, .cpu = 3000, .ready = 1, .priority = 90, .kind = "runs"});
 	learn(runs, 100000000);
 	assert_int_equal(place(T0, NULL), runs);
 	sched_group_ready(s, runs, 0, 0);
-	head = job((struct a_job){ .id = 2, .cpu = 4000, .ready = 1, .priority = 80, .kind = "head" });
+	head = job((struct a_job){.id = 2, .cpu = 4000, .ready = 1, .priority = 80, .kind = "head"});
 	assert_int_equal(place(T0, NULL), 0);
 	return head;
 }
@@ -24,7 +24,7 @@ static void short_work_passes_a_reservation(void **state)
 	uint32_t quick, head = blocked_head();
 
 	(void)state;
-	quick = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1, .kind = "quick" });
+	quick = job((struct a_job){.id = 3, .cpu = 1000, .ready = 1, .kind = "quick"});
 	learn(quick, 50000000);
 	assert_int_equal(place(T0, NULL), quick);
 	sched_lease_remove(s, 2, T0 + 50 * SECOND);
@@ -37,7 +37,7 @@ static void long_or_unknown_work_does_not_pass_it(void **state)
 	uint32_t slow, head = blocked_head();
 
 	(void)state;
-	slow = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1, .kind = "slow" });
+	slow = job((struct a_job){.id = 3, .cpu = 1000, .ready = 1, .kind = "slow"});
 	assert_int_equal(place(T0, NULL), 0);
 	learn(slow, 200000000);
 	assert_int_equal(place(T0, NULL), 0);
@@ -51,7 +51,7 @@ static void short_work_that_comes_too_late_does_not_pass_it(void **state)
 
 	(void)state;
 	(void)blocked_head();
-	quick = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1, .kind = "quick" });
+	quick = job((struct a_job){.id = 3, .cpu = 1000, .ready = 1, .kind = "quick"});
 	learn(quick, 50000000);
 	assert_int_equal(place(T0 + 60 * SECOND, NULL), 0);
 	assert_int_equal(place(T0 + 200 * SECOND, NULL), 0); /* what runs is overdue: it may end any moment */
@@ -63,13 +63,13 @@ static void room_to_spare_lets_anybody_pass(void **state)
 
 	(void)state;
 	node(1, 8000, 0, 0);
-	runs = job((struct a_job){ .id = 1, .cpu = 6000, .ready = 1, .priority = 90 });
+	runs = job((struct a_job){.id = 1, .cpu = 6000, .ready = 1, .priority = 90});
 	assert_int_equal(place(T0, NULL), runs);
 	sched_group_ready(s, runs, 0, 0);
-	head = job((struct a_job){ .id = 2, .cpu = 7000, .ready = 1, .priority = 80 });
-	other = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 2 });
+	head = job((struct a_job){.id = 2, .cpu = 7000, .ready = 1, .priority = 80});
+	other = job((struct a_job){.id = 3, .cpu = 1000, .ready = 2});
 	assert_int_equal(place(T0, NULL), other); /* 7 + 1 are 8 */
-	assert_int_equal(place(T0, NULL), 0);	  /* one more would delay the head */
+	assert_int_equal(place(T0, NULL), 0);     /* one more would delay the head */
 	sched_lease_remove(s, 1, T0);
 	assert_int_equal(place(T0, NULL), head);
 }
@@ -80,7 +80,7 @@ static void other_nodes_are_open_to_all(void **state)
 
 	(void)state;
 	(void)blocked_head();
-	(void)job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1 });
+	(void)job((struct a_job){.id = 3, .cpu = 1000, .ready = 1});
 	assert_int_equal(place(T0, NULL), 0);
 	node(2, 1000, 0, 0);
 	assert_int_not_equal(place(T0, &p), 0);
@@ -94,7 +94,7 @@ static void slice_that_passes_ends_before_the_reserved_time(void **state)
 
 	(void)state;
 	(void)blocked_head();
-	g = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 100000, .slice = 1000, .kind = "quick" });
+	g = job((struct a_job){.id = 3, .cpu = 1000, .ready = 100000, .slice = 1000, .kind = "quick"});
 	learn(g, 1000);
 	assert_int_equal(place(T0 + sched_run_ns(s, "runs", 500) - 10000000, &p), g); /* 10 ms before */
 	assert_in_range(p.count_max, 2, 10);
@@ -106,8 +106,8 @@ static void group_that_no_node_could_hold_reserves_nothing(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 9000, .ready = 1, .priority = 100 });
-	g = job((struct a_job){ .id = 2, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 9000, .ready = 1, .priority = 100});
+	g = job((struct a_job){.id = 2, .cpu = 1000, .ready = 9});
 	assert_int_equal(place(T0, NULL), g);
 	assert_int_equal(place(T0 + 2 * STARVE_NS, NULL), g);
 }
@@ -119,9 +119,9 @@ static void large_job_is_not_starved_by_a_stream_of_small_ones(void **state)
 
 	(void)state;
 	node(1, 4000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1000000, .realtime = true });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 1000000, .realtime = true});
 	assert_int_equal(place_all(now), 4);
-	large = job((struct a_job){ .id = 2, .cpu = 4000, .ready = 1 });
+	large = job((struct a_job){.id = 2, .cpu = 4000, .ready = 1});
 	for (uint64_t l = 1;; l++) {
 		uint32_t got;
 
@@ -153,12 +153,13 @@ static void realtime_stops_the_lowest_priority_latest_started(void **state)
 	(void)state;
 	node(1, 3000, 0, 0);
 	for (uint64_t i = 0; i < 3; i++) { /* leases 1, 2, 3 of priorities 5, 3, 3 */
-		uint32_t g = job((struct a_job){ .id = i + 1, .cpu = 1000, .ready = 1, .priority = i == 0 ? 5 : 3 });
+		uint32_t g =
+		        job((struct a_job){.id = i + 1, .cpu = 1000, .ready = 1, .priority = i == 0 ? 5 : 3});
 
 		assert_int_equal(place(T0 + i, NULL), g);
 		sched_group_ready(s, g, 0, 0);
 	}
-	rt = job((struct a_job){ .id = 9, .cpu = 1000, .ready = 1, .realtime = true });
+	rt = job((struct a_job){.id = 9, .cpu = 1000, .ready = 1, .realtime = true});
 	assert_int_equal(victim_at(T0 + 10), 3);
 	sched_lease_stopping(s, 3);
 	assert_int_equal(victim_at(T0 + 10), 0); /* enough is coming free */
@@ -174,13 +175,13 @@ static void fewest_victims_are_chosen(void **state)
 	(void)state;
 	node(1, 2000, 0, 0);
 	node(2, 2000, 0, 0);
-	small = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 2 });
+	small = job((struct a_job){.id = 1, .cpu = 1000, .ready = 2});
 	assert_int_equal(place(T0, NULL), small);
 	assert_int_equal(place(T0, NULL), small);
-	large = job((struct a_job){ .id = 2, .cpu = 2000, .ready = 1, .priority = 99 });
+	large = job((struct a_job){.id = 2, .cpu = 2000, .ready = 1, .priority = 99});
 	sched_group_ready(s, small, 0, 0);
 	assert_int_equal(place(T0, NULL), large);
-	(void)job((struct a_job){ .id = 3, .cpu = 2000, .ready = 1, .realtime = true });
+	(void)job((struct a_job){.id = 3, .cpu = 2000, .ready = 1, .realtime = true});
 	assert_int_equal(victim_at(T0), 3);
 }
 
@@ -190,9 +191,9 @@ static void victims_are_stopped_until_it_fits_and_the_room_is_kept(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	b = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	b = job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 2);
-	rt = job((struct a_job){ .id = 2, .cpu = 2000, .ready = 1, .realtime = true });
+	rt = job((struct a_job){.id = 2, .cpu = 2000, .ready = 1, .realtime = true});
 	assert_int_equal(victim_at(T0), 2);
 	sched_lease_stopping(s, 2);
 	assert_int_equal(victim_at(T0), 1);
@@ -209,9 +210,9 @@ static void every_task_of_a_group_may_get_a_place_at_once(void **state)
 {
 	(void)state;
 	node(1, 3000, 0, 0);
-	(void)job((struct a_job){ .id = 1, .cpu = 1000, .ready = 9 });
+	(void)job((struct a_job){.id = 1, .cpu = 1000, .ready = 9});
 	assert_int_equal(place_all(T0), 3);
-	(void)job((struct a_job){ .id = 2, .cpu = 1000, .ready = 2, .realtime = true });
+	(void)job((struct a_job){.id = 2, .cpu = 1000, .ready = 2, .realtime = true});
 	assert_int_equal(victim_at(T0), 3);
 	sched_lease_stopping(s, 3);
 	assert_int_equal(victim_at(T0), 2);
@@ -225,14 +226,14 @@ static void nobody_is_stopped_in_vain(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	rt = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1, .realtime = true });
+	rt = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1, .realtime = true});
 	assert_int_equal(place(T0, NULL), rt);
 	sched_group_ready(s, rt, 0, 0);
-	(void)job((struct a_job){ .id = 2, .cpu = 1000, .ready = 1 });
+	(void)job((struct a_job){.id = 2, .cpu = 1000, .ready = 1});
 	assert_int_not_equal(place(T0, NULL), 0);
-	(void)job((struct a_job){ .id = 3, .cpu = 2000, .ready = 1, .realtime = true });
+	(void)job((struct a_job){.id = 3, .cpu = 2000, .ready = 1, .realtime = true});
 	assert_int_equal(victim_at(T0), 0); /* the realtime lease stays: stopping the other would not do */
-	(void)job((struct a_job){ .id = 4, .cpu = 2000, .ready = 1, .priority = 100 });
+	(void)job((struct a_job){.id = 4, .cpu = 2000, .ready = 1, .priority = 100});
 	assert_int_equal(victim_at(T0), 0); /* batch stops nobody */
 }
 
@@ -243,11 +244,11 @@ static void devices_come_free_by_preemption_too(void **state)
 
 	(void)state;
 	node(1, 9000, 0, 2);
-	b = job((struct a_job){ .id = 1, .cpu = 100, .gpu = 500, .ready = 3 });
+	b = job((struct a_job){.id = 1, .cpu = 100, .gpu = 500, .ready = 3});
 	for (uint32_t i = 0; i < 3; i++)
 		assert_int_equal(place(T0, NULL), b); /* two on device 0, one on device 1 */
 	sched_group_ready(s, b, 0, 0);
-	rt = job((struct a_job){ .id = 2, .cpu = 100, .gpu = 1000, .ready = 1, .realtime = true });
+	rt = job((struct a_job){.id = 2, .cpu = 100, .gpu = 1000, .ready = 1, .realtime = true});
 	assert_int_equal(victim_at(T0), 3);
 	sched_lease_stopping(s, 3);
 	assert_int_equal(victim_at(T0), 0);
@@ -272,7 +273,7 @@ static void why_tells_not_ready_next_and_concurrency(void **state)
 
 	(void)state;
 	node(1, 4000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .concurrency = 1 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .concurrency = 1});
 	assert_int_equal(why(g, T0).reason, WAIT_NOT_READY);
 	sched_group_ready(s, g, 5, T0);
 	assert_int_equal(why(g, T0).reason, WAIT_NEXT);
@@ -287,15 +288,15 @@ static void why_tells_who_holds_what_is_scarce_and_what_would_fit(void **state)
 
 	(void)state;
 	node(1, 8000, 1000, 0);
-	one = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 1, .kind = "one" });
+	one = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1, .kind = "one"});
 	learn(one, 9000000);
 	assert_int_equal(place(T0, NULL), one);
 	sched_group_ready(s, one, 0, 0);
-	big = job((struct a_job){ .id = 2, .cpu = 5000, .memory = 100, .ready = 1, .kind = "big" });
+	big = job((struct a_job){.id = 2, .cpu = 5000, .memory = 100, .ready = 1, .kind = "big"});
 	learn(big, 60000000);
 	assert_int_equal(place(T0, NULL), big);
 	sched_group_ready(s, big, 0, 0);
-	waits = job((struct a_job){ .id = 3, .cpu = 4000, .memory = 500, .ready = 3 });
+	waits = job((struct a_job){.id = 3, .cpu = 4000, .memory = 500, .ready = 3});
 	w = why(waits, T0 + SECOND);
 	assert_int_equal(w.reason, WAIT_RESOURCES);
 	assert_string_equal(sched_resource_name(s, w.resource), "cpu");
@@ -321,7 +322,7 @@ static void why_tells_the_quota_and_who_uses_it(void **state)
 	(void)state;
 	node(1, 8000, 0, 0);
 	space("main", 1, 3000);
-	g = job((struct a_job){ .id = 1, .cpu = 2000, .ready = 5 });
+	g = job((struct a_job){.id = 1, .cpu = 2000, .ready = 5});
 	assert_int_equal(place_all(T0), 1);
 	w = why(g, T0);
 	assert_int_equal(w.reason, WAIT_QUOTA);
@@ -340,7 +341,7 @@ static void why_tells_drained_from_too_large(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 4000, .ready = 1 });
+	g = job((struct a_job){.id = 1, .cpu = 4000, .ready = 1});
 	w = why(g, T0);
 	assert_int_equal(w.reason, WAIT_TOO_LARGE);
 	assert_int_equal(w.needs, 4000);
@@ -358,14 +359,14 @@ static void why_tells_reserved_and_behind(void **state)
 
 	(void)state;
 	head = blocked_head();
-	slow = job((struct a_job){ .id = 3, .cpu = 1000, .ready = 1 });
+	slow = job((struct a_job){.id = 3, .cpu = 1000, .ready = 1});
 	w = why(slow, T0);
 	assert_int_equal(w.reason, WAIT_RESERVED);
 	assert_int_equal(w.blocking_job, 2);
 	assert_int_equal(w.node, 1);
 	assert_int_equal(why(head, T0).reason, WAIT_RESOURCES);
 	sched_group_ready(s, head, 0, 0);
-	next = job((struct a_job){ .id = 4, .cpu = 1000, .ready = 7, .priority = 9 });
+	next = job((struct a_job){.id = 4, .cpu = 1000, .ready = 7, .priority = 9});
 	assert_int_equal(why(next, T0).reason, WAIT_NEXT);
 	w = why(slow, T0);
 	assert_int_equal(w.reason, WAIT_BEHIND);
@@ -380,7 +381,7 @@ static uint64_t finish(bool realtime, uint64_t deadline, uint64_t cpu, uint64_t 
 {
 	Wire__Need need[3], *needs[3];
 	Wire__Variant v = WIRE__VARIANT__INIT;
-	const Wire__Variant *vs[1] = { &v };
+	const Wire__Variant *vs[1] = {&v};
 
 	v.needs = needs;
 	v.n_needs = help_needs(need, needs, cpu, 0, 0);
@@ -395,7 +396,7 @@ static void finish_of_an_idle_node_is_by_waves(void **state)
 	(void)state;
 	node(1, 4000, 0, 0);
 	assert_int_equal(finish(true, 0, 1000, 4), 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000 });
+	g = job((struct a_job){.id = 1, .cpu = 1000});
 	learn(g, 1000000);
 	run = sched_run_ns(s, "kind", 900);
 	assert_int_equal(finish(true, 0, 1000, 4), T0 + run);
@@ -413,7 +414,8 @@ static void finish_counts_what_runs_and_what_is_due_before(void **state)
 
 	(void)state;
 	node(1, 2000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 2000, .realtime = true, .deadline = T0 + 5 * SECOND, .ready = 3 });
+	g = job((struct a_job){
+	        .id = 1, .cpu = 2000, .realtime = true, .deadline = T0 + 5 * SECOND, .ready = 3});
 	learn(g, 1000000);
 	run = sched_run_ns(s, "kind", 900);
 	assert_int_equal(place(T0, NULL), g);
@@ -431,7 +433,7 @@ static void realtime_does_not_wait_for_batch_and_batch_does(void **state)
 
 	(void)state;
 	node(1, 1000, 0, 0);
-	g = job((struct a_job){ .id = 1, .cpu = 1000, .ready = 3, .priority = 50 });
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 3, .priority = 50});
 	learn(g, 1000000);
 	run = sched_run_ns(s, "kind", 900);
 	assert_int_equal(place(T0, NULL), g);
@@ -445,28 +447,28 @@ static void realtime_does_not_wait_for_batch_and_batch_does(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FACT(short_work_passes_a_reservation),
-		FACT(long_or_unknown_work_does_not_pass_it),
-		FACT(short_work_that_comes_too_late_does_not_pass_it),
-		FACT(room_to_spare_lets_anybody_pass),
-		FACT(other_nodes_are_open_to_all),
-		FACT(slice_that_passes_ends_before_the_reserved_time),
-		FACT(group_that_no_node_could_hold_reserves_nothing),
-		FACT(large_job_is_not_starved_by_a_stream_of_small_ones),
-		FACT(realtime_stops_the_lowest_priority_latest_started),
-		FACT(fewest_victims_are_chosen),
-		FACT(victims_are_stopped_until_it_fits_and_the_room_is_kept),
-		FACT(every_task_of_a_group_may_get_a_place_at_once),
-		FACT(nobody_is_stopped_in_vain),
-		FACT(devices_come_free_by_preemption_too),
-		FACT(why_tells_not_ready_next_and_concurrency),
-		FACT(why_tells_who_holds_what_is_scarce_and_what_would_fit),
-		FACT(why_tells_the_quota_and_who_uses_it),
-		FACT(why_tells_drained_from_too_large),
-		FACT(why_tells_reserved_and_behind),
-		FACT(finish_of_an_idle_node_is_by_waves),
-		FACT(finish_counts_what_runs_and_what_is_due_before),
-		FACT(realtime_does_not_wait_for_batch_and_batch_does),
+	        FACT(short_work_passes_a_reservation),
+	        FACT(long_or_unknown_work_does_not_pass_it),
+	        FACT(short_work_that_comes_too_late_does_not_pass_it),
+	        FACT(room_to_spare_lets_anybody_pass),
+	        FACT(other_nodes_are_open_to_all),
+	        FACT(slice_that_passes_ends_before_the_reserved_time),
+	        FACT(group_that_no_node_could_hold_reserves_nothing),
+	        FACT(large_job_is_not_starved_by_a_stream_of_small_ones),
+	        FACT(realtime_stops_the_lowest_priority_latest_started),
+	        FACT(fewest_victims_are_chosen),
+	        FACT(victims_are_stopped_until_it_fits_and_the_room_is_kept),
+	        FACT(every_task_of_a_group_may_get_a_place_at_once),
+	        FACT(nobody_is_stopped_in_vain),
+	        FACT(devices_come_free_by_preemption_too),
+	        FACT(why_tells_not_ready_next_and_concurrency),
+	        FACT(why_tells_who_holds_what_is_scarce_and_what_would_fit),
+	        FACT(why_tells_the_quota_and_who_uses_it),
+	        FACT(why_tells_drained_from_too_large),
+	        FACT(why_tells_reserved_and_behind),
+	        FACT(finish_of_an_idle_node_is_by_waves),
+	        FACT(finish_counts_what_runs_and_what_is_due_before),
+	        FACT(realtime_does_not_wait_for_batch_and_batch_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
