@@ -46,7 +46,8 @@ static void read_need(struct build *b, const struct doc *v, Wire__Need **needs, 
 	need->line = v->line;
 }
 
-/* Amounts are merged by spec_read_needs(), which knows the array: the table is for the schema and for "did you mean". */
+/* Amounts are merged by spec_read_needs(), which knows the array: the table is for the schema and for "did
+ * you mean". */
 static void need_nothing(struct build *b, const struct doc *v, void *obj)
 {
 	(void)b, (void)v, (void)obj;
@@ -186,7 +187,8 @@ void spec_step_variants(struct build *b, struct step_src *s)
 
 /* ---- arrays ---- */
 
-/* How many values first, first+stride ... up to last; 0 when none, capped just above the most that a job may have. */
+/* How many values first, first+stride ... up to last; 0 when none, capped just above the most that a job
+ * may have. */
 static uint64_t range_count(int64_t first, int64_t last, int64_t stride)
 {
 	uint64_t span, step;

@@ -4,7 +4,7 @@
 
 const char jobspec_example[] =
         "# A job file of osier. Try it:   osier run job.yaml\n"
-        "# Every key:                     man osier-jobs, or docs/jobs.md\n"
+        "# Every key:                     man 5 osier-job, or docs/jobs.md\n"
         "# Check it without running:      osier validate job.yaml; osier plan job.yaml\n"
         "\n"
         "name: hello\n"

@@ -2,8 +2,8 @@
 /*
  * jobspec_graph - what holds between the steps of a job: names, order, numbers of tasks, templates.
  *
- * Steps are numbered in the order of the file until spec_graph_finish() puts them in an order in which every step comes after
- * those it waits for; among those that could come next the first of the file does. Pure.
+ * Steps are numbered in the order of the file until spec_graph_finish() puts them in an order in which every step
+ * comes after those it waits for; among those that could come next the first of the file does. Pure.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jobspec_job - the keys of a job as a whole, its parameters, and its list of steps. See jobspec_read.h. Pure. */
+/* jobspec_job - the keys of a job as a whole, its parameters, and its list of steps. See jobspec_read.h.
+ * Pure. */
 #include <stdio.h>
 #include <string.h>
 
@@ -353,7 +354,8 @@ static void read_step(struct build *b, const struct doc *v, const char *key, con
 		spec_step_finish(b, out);
 }
 
-/* Every step carries the environment of the top of the file: written out, that must fit an entry of the journal. */
+/* Every step carries the environment of the top of the file: written out, that must fit an entry of the
+ * journal. */
 static bool check_shared(struct build *b, const struct step_src *base, size_t n_steps)
 {
 	size_t bytes = 0;

@@ -154,7 +154,8 @@ bool spec_parse_duration(const char *s, uint64_t *out_ns)
 	return true;
 }
 
-/* Days since 1970-01-01 of a date of the Gregorian calendar (after Hinnant, chrono-compatible date algorithms). */
+/* Days since 1970-01-01 of a date of the Gregorian calendar (after Hinnant, chrono-compatible date
+ * algorithms). */
 static int64_t days_of(int64_t y, int64_t m, int64_t d)
 {
 	int64_t era, yoe, doy;
@@ -289,7 +290,8 @@ static const struct var *var_find(const struct build *b, const char *name, size_
 	return NULL;
 }
 
-/* Copy text to out (NULL: count only) with "${parameter}" replaced; all else, templates for tasks too, stays as it is. */
+/* Copy text to out (NULL: count only) with "${parameter}" replaced; all else, templates for tasks too,
+ * stays as it is. */
 static size_t subst(const struct build *b, const char *text, char *out)
 {
 	const char *at;

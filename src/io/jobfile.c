@@ -288,7 +288,8 @@ static const char *text_line(const struct jobfile *f, uint32_t line, size_t *out
 	return s;
 }
 
-/* The line, and a caret below column `column` (of characters); bytes that a terminal could take for orders become '?'. */
+/* The line, and a caret below column `column` (of characters); bytes that a terminal could take for orders
+ * become '?'. */
 static void print_caret(FILE *out, const char *s, size_t n, uint32_t column)
 {
 	uint32_t at = 1;

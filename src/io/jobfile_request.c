@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jobfile_request - see jobfile.h: the server's end. No file is touched here: what the client said of its files is looked up. */
+/* jobfile_request - see jobfile.h: the server's end. No file is touched here: what the client said of its
+ * files is looked up. */
 #include <string.h>
 
 #include "base/check.h"
