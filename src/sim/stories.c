@@ -167,7 +167,7 @@ static void doubled_results_change_nothing(FILE *trace)
 	struct faults f = { .task_ns_max = SIM_MS, .twice = 1000 };
 
 	world_set_faults(w, &f);
-	(void)submit(w, &(struct plain){ .tasks = 1 });
+	(void)submit(w, &(struct plain){ .tasks = 6, .cpu = 4000 });
 	finish(w);
 }
 
@@ -314,7 +314,22 @@ static const char doubled_results_change_nothing_expect[] =
 	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
 	"[  0.000] node   > lease 1 starts\n"
 	"[  0.015] engine > lease 1: task 0 succeeded\n"
-	"[  0.015] engine > lease 1 ended: done\n";
+	"[  0.015] engine > lease 1 ended: done\n"
+	"[  0.015] engine > job 1 step 0: tasks 1-3 to node 1, lease 2\n"
+	"[  0.015] node   > lease 2 starts\n"
+	"[  0.034] engine > lease 2: task 1 succeeded\n"
+	"[  0.038] engine > refused: stale result: lease 2 stands at task 2, not 1\n"
+	"[  0.045] engine > lease 2: task 2 succeeded\n"
+	"[  0.045] engine > lease 2: task 3 succeeded\n"
+	"[  0.045] engine > lease 2 ended: done\n"
+	"[  0.045] engine > job 1 step 0: tasks 4-4 to node 1, lease 3\n"
+	"[  0.045] node   > lease 3 starts\n"
+	"[  0.061] engine > lease 3: task 4 succeeded\n"
+	"[  0.061] engine > lease 3 ended: done\n"
+	"[  0.061] engine > job 1 step 0: tasks 5-5 to node 1, lease 4\n"
+	"[  0.062] node   > lease 4 starts\n"
+	"[  0.062] engine > lease 4: task 5 succeeded\n"
+	"[  0.063] engine > lease 4 ended: done\n";
 
 const struct story stories[] = {
 	STORY(killed_engine_runs_task_once),
