@@ -412,9 +412,10 @@ static void add_decimals(struct sums *s, const char *p, size_t n)
 	s->n += n;
 }
 
-/* Inputs: the fraction, the residue, the BBP sum, then the blocks of decimals. */
+/* Inputs: the blocks of decimals (the reduce's), then the fraction, the residue, the BBP sum. */
 static int report(struct osier_task *t)
 {
+	size_t blocks = osier_task_inputs(t) > 3 ? osier_task_inputs(t) - 3 : 0;
 	uint64_t digits = digits_of(t), bit = check_bit(digits), want_residue, hex_here, hex_bbp;
 	struct sums s = { .sha = EVP_MD_CTX_new() };
 	unsigned char md[32];
@@ -424,9 +425,9 @@ static int report(struct osier_task *t)
 	mpz_t x[1], v;
 	u128 sum;
 
-	if (take(t, 0, 1, x))
+	if (take(t, blocks, 1, x))
 		return 1;
-	if (osier_task_input(t, 1, &p, &n) < 0 || n == 0 || n > 20)
+	if (osier_task_input(t, blocks + 1, &p, &n) < 0 || n == 0 || n > 20)
 		return osier_fail(t, "the residue is missing");
 	{
 		char text[21] = "";
@@ -434,7 +435,7 @@ static int report(struct osier_task *t)
 		memcpy(text, p, n);
 		want_residue = strtoull(text, NULL, 10);
 	}
-	if (osier_task_input(t, 2, &p, &n) < 0 || n != sizeof(sum))
+	if (osier_task_input(t, blocks + 2, &p, &n) < 0 || n != sizeof(sum))
 		return osier_fail(t, "the BBP sum is missing");
 	memcpy(&sum, p, sizeof(sum));
 	hex_bbp = (uint64_t)(sum >> 64);
@@ -444,9 +445,9 @@ static int report(struct osier_task *t)
 	hex_here = mpz_get_ui(v);
 	mpz_clear(v);
 	(void)EVP_DigestInit_ex(s.sha, EVP_sha256(), NULL);
-	for (size_t i = 3; i < osier_task_inputs(t); i++) {
+	for (size_t i = 0; i < blocks; i++) {
 		if (osier_task_input(t, i, &p, &n) < 0)
-			return osier_fail(t, "block %zu of the decimals is missing", i - 3);
+			return osier_fail(t, "block %zu of the decimals is missing", i);
 		add_decimals(&s, p, n);
 	}
 	(void)EVP_DigestFinal_ex(s.sha, md, NULL);

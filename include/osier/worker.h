@@ -50,7 +50,7 @@ const char *osier_task_args(const struct osier_task *t, size_t *out_n);
 const char *osier_task_arg(const struct osier_task *t, const char *key);
 int64_t osier_task_arg_int(const struct osier_task *t, const char *key, int64_t otherwise);
 
-/* Inputs (of a reduce: the outputs of the tasks below, in order). Bytes stay valid until the function returns; large ones are
+/* Inputs: of a reduce the outputs of the tasks below, in order; then the step's `inputs:` that come from steps. Bytes stay valid until the function returns; large ones are
  * mapped files. < 0: there is no such input, or it cannot be read. */
 size_t osier_task_inputs(const struct osier_task *t);
 int osier_task_input(struct osier_task *t, size_t i, const void **out, size_t *out_n);

@@ -283,6 +283,10 @@ static void launch_argv(
 	argv[k++] = fd;
 	if (l->kind == NODE_PRIVATE)
 		argv[k++] = "--die-with-parent";
+	/* Root's own node: its engine is root already, so that its tasks may be adds nothing to what it could do. A service
+	 * runs its engine as another user (dist/osier.service) and does not allow it. */
+	if (l->kind != NODE_LOOKING && geteuid() == 0)
+		argv[k++] = "--allow-root";
 	argv[k] = NULL;
 }
 

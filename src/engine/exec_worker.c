@@ -222,7 +222,7 @@ static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err 
 				break;
 		if (step == r->spec.spec->n_steps)
 			return err_set(e, ERR_NOTFOUND, "there is no step '%s'", in->from_step);
-		of = r->spec.spec->steps[step]->tasks == 1 ? 0 : task;
+		of = params_input_task(r->spec.spec->steps[step], task);
 		memset(&src, 0, sizeof(src));
 		if (source_find(r, step, of, in->from_output[0] ? in->from_output : "stdout", &src, e) < 0 ||
 		    input_add(x, r, &p, &src, e) < 0)

@@ -288,7 +288,7 @@ static int input_source(struct building *g, const Wire__Input *in, struct start_
 	}
 	if (step_index(g, in->from_step, &step) < 0)
 		return -1;
-	task = g->in->spec->steps[step]->tasks == 1 ? 0 : g->in->task;
+	task = params_input_task(g->in->spec->steps[step], g->in->task);
 	if (g->in->source(g->in->ctx, step, task, in->from_output[0] ? in->from_output : "stdout", src, g->err) < 0)
 		return err_wrap(g->err, "input '%.80s'", in->path);
 	return 0;
