@@ -93,7 +93,7 @@ static void run_free(struct exec *x, struct run *r)
 {
 	struct run **p = bucket(x, r->lease);
 
-	CHECK(!r->gathering && !r->touched && !r->waiting && !r->slot);
+	CHECK(!r->gathering && !r->touched && !r->waiting && !r->slot && !r->staged);
 	while (*p != r)
 		p = &(*p)->hash_next;
 	*p = r->hash_next;
@@ -189,6 +189,51 @@ static bool run_over(const struct run *r)
 	return r->next == r->end && !r->stopping;
 }
 
+static void unstage(struct exec *x, struct run *r)
+{
+	struct run **p = &x->staged;
+
+	if (!r->staged)
+		return;
+	while (*p != r)
+		p = &(*p)->staged_next;
+	*p = r->staged_next;
+	r->staged = false;
+}
+
+static void tell_staged(struct exec *x)
+{
+	while (x->staged) {
+		struct run *r = x->staged;
+
+		unstage(x, r);
+		run_tell(x, r);
+	}
+}
+
+static void on_tell(uv_timer_t *t)
+{
+	struct exec *x = t->data;
+
+	x->tell_armed = false;
+	tell_staged(x);
+}
+
+/* A lease that has more to come: its results become one entry with those of the next moments. */
+static void stage(struct exec *x, struct run *r)
+{
+	if (r->staged || !r->res || r->res->n == 0)
+		return;
+	r->staged = true;
+	r->staged_next = x->staged;
+	x->staged = r;
+	if (x->tell_armed)
+		return;
+	x->tell_armed = true;
+	uv_update_time(&x->n->loop);
+	(void)uv_timer_start(&x->tell_timer, on_tell, TELL_NS / 1000000, 0);
+}
+
 void exec_round(struct exec *x)
 {
 	while (x->touched) {
@@ -196,10 +241,16 @@ void exec_round(struct exec *x)
 
 		x->touched = r->touch_next;
 		r->touched = false;
+		if (!run_over(r)) {
+			stage(x, r);
+			continue;
+		}
+		unstage(x, r);
 		run_tell(x, r);
-		if (run_over(r))
-			run_end(x, r);
+		run_end(x, r);
 	}
+	if (x->n->stopping)
+		tell_staged(x);
 }
 
 bool exec_has_more(const struct exec *x)
@@ -685,7 +736,8 @@ int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)
 	x->packet = malloc(WORKER_PACKET_MAX);
 	CHECK(x->packet);
 	CHECK(uv_poll_init(&n->loop, &x->keeper_poll, keeper_link_fd(x->keeper)) == 0);
-	CHECK(uv_timer_init(&n->loop, &x->timer) == 0);
+	CHECK(uv_timer_init(&n->loop, &x->timer) == 0 && uv_timer_init(&n->loop, &x->tell_timer) == 0);
+	x->tell_timer.data = x;
 	x->keeper_poll.data = x;
 	x->timer.data = x;
 	*out = x;
@@ -720,7 +772,7 @@ void exec_free(struct exec *x)
 		while (x->hash[i]) {
 			struct run *r = x->hash[i];
 
-			r->touched = r->waiting = false;
+			r->touched = r->waiting = r->staged = false;
 			r->slot = NULL;
 			r->gathering = NULL;
 			run_free(x, r);

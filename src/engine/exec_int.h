@@ -16,7 +16,9 @@
 #include "engine/worker_link.h"
 #include "io/keeper_link.h"
 
-#define RUN_AHEAD	 8u  /* tasks sent to the keeper beyond the last result */
+#define RUN_AHEAD	 16u /* most tasks sent to the keeper beyond the last result */
+#define RUN_REFILL	 8u  /* more are sent when so few are left, so that they travel together */
+#define TELL_NS		 10000000ull /* the longest a result waits for company while its lease has more to come */
 #define RUN_HASH	 1024u
 #define IDLE_NS		 2000000000ull
 #define STEPS_TOLD_MAX	 256u /* steps remembered for WORKER_TELL */
@@ -44,7 +46,8 @@ struct run {
 	struct run *hash_next;
 	struct run *wait_next;	/* waiting for a slot */
 	struct run *touch_next; /* something to give to the core at the end of the round */
-	bool touched, waiting;
+	struct run *staged_next; /* results wait for company */
+	bool touched, waiting, staged;
 	uint64_t lease, job;
 	uint32_t step, variant;
 	uint64_t first, end; /* indexes */
@@ -127,7 +130,9 @@ struct exec {
 	size_t n_runs;
 	struct run *free_runs;
 	struct run *waiting, **waiting_end;
-	struct run *touched;
+	struct run *touched, *staged;
+	uv_timer_t tell_timer;
+	bool tell_armed;
 	struct results *spare[16];
 	uint32_t n_spare;
 	struct slot slots[KEEPER_SLOTS_MAX];

@@ -26,6 +26,8 @@ void process_fill(struct exec *x, struct run *r)
 
 	if (!r->slot || r->stopping || r->stopped || r->recovering)
 		return;
+	if (r->sent - r->next > RUN_REFILL)
+		return;
 	while (r->sent < r->end && r->sent - r->next < RUN_AHEAD) {
 		uint64_t task = r->sent++;
 

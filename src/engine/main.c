@@ -13,7 +13,8 @@
 #include "engine/api.h"
 #include "engine/node.h"
 
-#define KEEPER_FD 3
+#define KEEPER_FD   3
+#define EXIT_CANNOT 78 /* EX_CONFIG: the keeper does not start us again */
 
 struct arguments {
 	const char *state, *socket, *config;
@@ -66,6 +67,14 @@ static void say(int fd, const char *word, const char *text)
 		(void)fprintf(stderr, "osier: nobody waits for '%s'\n", word);
 }
 
+/* Would the next start fail in the same way? */
+static int exit_code(enum err_code code)
+{
+	return code == ERR_INVALID || code == ERR_VERSION || code == ERR_CORRUPT || code == ERR_EXISTS || code == ERR_DENIED ?
+		       EXIT_CANNOT :
+		       1;
+}
+
 static int give_up(int ready_fd, const struct err *e)
 {
 	(void)fprintf(stderr, "osier: %s\n", e->msg);
@@ -74,7 +83,7 @@ static int give_up(int ready_fd, const struct err *e)
 	say(ready_fd, "error", e->msg);
 	if (e->hint[0])
 		say(ready_fd, "hint", e->hint);
-	return 1;
+	return exit_code(e->code);
 }
 
 static void prepare(const struct arguments *a)

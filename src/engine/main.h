@@ -10,7 +10,8 @@
 #ifndef OSIER_ENGINE_MAIN_H
 #define OSIER_ENGINE_MAIN_H
 
-/* argv[0] is "engine". Returns the exit code: 0 stopped, 1 failed, 2 wrong arguments. */
+/* argv[0] is "engine". Returns the exit code: 0 stopped (the keeper goes too), 1 failed (it is started again),
+ * 2 wrong arguments, 78 it cannot run here: starting it again will not help. */
 int engine_main(int argc, char **argv);
 
 #endif
