@@ -40,6 +40,7 @@ struct world {
 	size_t n_effects;
 	uint8_t *journal; /* u32 length, bytes, again */
 	size_t journal_bytes, journal_max;
+	uint64_t granted; /* the last lease */
 	int check; /* engine_check() after every entry */
 };
 
@@ -85,11 +86,32 @@ __attribute__((unused)) static void world_release(struct world *w)
 	free(w->decoded_mem);
 }
 
+/* Encode, keep, decode and apply one entry; the entry as decoded. */
+__attribute__((unused)) static const Wire__Entry *world_apply(struct world *w, const Wire__Entry *en)
+{
+	struct effect_list out = { w->effects, w->n_effects, ARRAY_LEN(w->effects) };
+	size_t n = entry_size(en);
+	uint32_t len = (uint32_t)n;
+	uint8_t *p = w->journal + w->journal_bytes + 4;
+	const Wire__Entry *decoded;
+
+	assert_true(w->journal_bytes + n + 4 <= w->journal_max);
+	memcpy(p - 4, &len, 4);
+	assert_int_equal(entry_encode(en, p), n);
+	w->journal_bytes += n + 4;
+	assert_int_equal(entry_decode(&w->decoded, p, n, &decoded, NULL), 0);
+	engine_apply(w->e, decoded, &out);
+	w->n_effects = out.n;
+	if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED)
+		w->granted = en->lease_granted->lease;
+	if (w->check)
+		engine_check(w->e);
+	return decoded;
+}
+
 /* Decide, encode, decode, apply. Returns the number of entries; they are in w->last until the next call. */
 __attribute__((unused)) static size_t world_do(struct world *w, const struct command *cmd)
 {
-	struct effect_list out = { w->effects, 0, ARRAY_LEN(w->effects) };
-
 	arena_init(&w->in, w->in_mem, WORLD_ARENA);
 	arena_init(&w->decoded, w->decoded_mem, 4 * WORLD_ARENA);
 	w->list = (struct entry_list){ &w->in, w->v, 0, ARRAY_LEN(w->v), 0 };
@@ -97,22 +119,8 @@ __attribute__((unused)) static size_t world_do(struct world *w, const struct com
 	engine_decide(w->e, w->now, cmd, &w->list);
 	assert_false(w->list.full);
 	w->n_last = w->list.n;
-	for (size_t i = 0; i < w->list.n; i++) {
-		size_t n = entry_size(w->v[i]);
-		uint32_t len = (uint32_t)n;
-		uint8_t *p = w->journal + w->journal_bytes + 4;
-
-		assert_true(w->journal_bytes + n + 4 <= w->journal_max);
-		memcpy(p - 4, &len, 4);
-		assert_int_equal(entry_encode(w->v[i], p), n);
-		w->journal_bytes += n + 4;
-		assert_int_equal(entry_decode(&w->decoded, p, n, &w->last[i], NULL), 0);
-		out.n = w->n_effects;
-		engine_apply(w->e, w->last[i], &out);
-		w->n_effects = out.n;
-		if (w->check)
-			engine_check(w->e);
-	}
+	for (size_t i = 0; i < w->list.n; i++)
+		w->last[i] = world_apply(w, w->v[i]);
 	return w->list.n;
 }
 
@@ -351,6 +359,31 @@ __attribute__((unused)) static struct lease_view world_lease(struct world *w)
 	return l;
 }
 
+/* A lease of these tasks, whatever the scheduler thinks of it: as the journal of another time would bring it. */
+__attribute__((unused)) static struct lease_view world_grant(struct world *w, uint64_t job, uint32_t step, uint32_t replica,
+							     uint64_t first, uint64_t count)
+{
+	Wire__Entry en = WIRE__ENTRY__INIT;
+	Wire__LeaseGranted m = WIRE__LEASE_GRANTED__INIT;
+	struct lease_view l;
+
+	m.lease = w->granted + 1;
+	m.job = job;
+	m.step = step;
+	m.replica = replica;
+	m.first = first;
+	m.count = count;
+	m.node = 1;
+	en.time_ns = w->now;
+	en.body_case = WIRE__ENTRY__BODY_LEASE_GRANTED;
+	en.lease_granted = &m;
+	arena_init(&w->decoded, w->decoded_mem, 4 * WORLD_ARENA);
+	w->n_effects = 0;
+	(void)world_apply(w, &en);
+	assert_true(engine_lease(w->e, (lease_id){ m.lease }, &l));
+	return l;
+}
+
 /* Run the whole of a lease with this outcome and end it. */
 __attribute__((unused)) static void world_run(struct world *w, const struct lease_view *l, Wire__Outcome o)
 {
@@ -369,7 +402,7 @@ __attribute__((unused)) static void world_finish(struct world *w)
 		world_settle(w);
 		if (!engine_lease_next(w->e, (lease_id){ 0 }, &l))
 			return;
-		if (l.stopping)
+		if (l.stopping || l.cursor == l.first + l.count)
 			world_ended(w, l.id.v, WIRE__STOP_REASON__DONE);
 		else
 			world_run(w, &l, WIRE__OUTCOME__SUCCEEDED);
@@ -391,6 +424,19 @@ __attribute__((unused)) static struct task_view world_task(struct world *w, uint
 
 	assert_true(engine_task(w->e, (job_id){ job }, step, task, &v));
 	return v;
+}
+
+/* Run jobs of one short task of this kind, so that the scheduler leases many of its tasks together. */
+__attribute__((unused)) static void world_teach(struct world *w, const char *kind)
+{
+	struct spec s;
+
+	spec_init(&s, "teach");
+	spec_step(&s, kind, 1);
+	for (int i = 0; i < 20; i++) {
+		(void)world_submit(w, &s);
+		world_finish(w);
+	}
 }
 
 /* ---- again from the journal ---- */

@@ -16,7 +16,7 @@ struct head {
 void blocks_init(struct blocks *b, void *mem, size_t size)
 {
 	CHECK(((uintptr_t)mem & 15) == 0);
-	CHECK(size / 16 <= UINT32_MAX);
+	CHECK(size <= BLOCKS_BYTES_MAX);
 	*b = (struct blocks){ .base = mem, .size = size, .end = 16 };
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define BLOCKS_CLASSES 128u
+#define BLOCKS_BYTES_MAX ((size_t)UINT32_MAX * 16)
 
 struct blocks {
 	uint8_t *base;

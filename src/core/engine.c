@@ -54,7 +54,7 @@ static struct sched_limits sched_limits_of(const struct engine_limits *l)
 				      .leases_max = l->leases_max,
 				      .nodes_max = l->nodes_max,
 				      .namespaces_max = l->namespaces_max,
-				      .kinds_max = l->groups_max };
+				      .kinds_max = clamp(l->groups_max / 8, 256, 65536) };
 }
 
 struct engine *engine_new(void *mem, const struct engine_limits *l)
@@ -91,7 +91,7 @@ struct engine *engine_new(void *mem, const struct engine_limits *l)
 	e->groups = groups;
 	e->sched = sched_new(sched, &sl);
 	CHECK(e->sched);
-	blocks_init(&e->blocks, c.p, c.left);
+	blocks_init(&e->blocks, c.p, c.left < BLOCKS_BYTES_MAX ? c.left : BLOCKS_BYTES_MAX);
 	return e;
 }
 
