@@ -90,7 +90,7 @@ int ask_error(const struct response *r, struct err *e)
 	(void)err_set(e, code_of(j_str(error, "code")), "%s", j_str(error, "message"));
 	if (*j_str(error, "hint"))
 		(void)err_hint(e, "%s", j_str(error, "hint"));
-	if (json_array_size(json_object_get(error, "candidates")) && !e->hint[0])
+	if (json_array_size(json_object_get(error, "candidates")))
 		candidates_hint(json_object_get(error, "candidates"), e);
 	if (json_array_size(json_object_get(error, "problems")))
 		problems_print(json_object_get(error, "problems"), e);

@@ -81,6 +81,26 @@ static int state_of(struct cli *c, struct err *e)
 	return state_folder(args_value(&c->args, "state"), &c->state_dir, e);
 }
 
+/* An engine that was killed, or that is starting, is there in a moment: its keeper says that it will be. */
+#define ENGINE_BACK_NS (10ull * 1000000000ull)
+
+static int open_patiently(struct cli *c, const char *path, struct err *e)
+{
+	uint64_t until = cli_mono_ns() + ENGINE_BACK_NS;
+	struct timespec pause = {.tv_nsec = 5000000};
+	int interrupts = term_interrupts();
+
+	while (client_open(path, &c->client, e) < 0) {
+		if (e->code != ERR_CLOSED || !state_kept(c->state_dir) || cli_mono_ns() > until)
+			return -1;
+		if (term_interrupts() > interrupts)
+			return err_set(e, ERR_TIMEOUT, "interrupted");
+		/* Nothing tells when a socket begins to listen; this is rare, and short. */
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int cli_connect(struct cli *c, struct err *e)
 {
 	struct text path = {0};
@@ -91,7 +111,7 @@ int cli_connect(struct cli *c, struct err *e)
 	if (state_of(c, e) < 0)
 		return -1;
 	state_socket(c->state_dir, &path);
-	rc = client_open(text_str(&path), &c->client, e);
+	rc = open_patiently(c, text_str(&path), e);
 	text_release(&path);
 	if (rc < 0 && e->code == ERR_CLOSED) {
 		(void)err_set(e, ERR_CLOSED, "no node is up on '%.180s'", c->state_dir);

@@ -233,7 +233,7 @@ static int header_line(struct client *c, const char *line, struct err *e)
 	           strcasestr(value, "chunked")) {
 		c->framing = BODY_CHUNKED;
 		c->left = 0;
-		c->chunk_started = 0;
+		c->chunk_at = CHUNK_SIZE;
 	} else if (n == 10 && strncasecmp(line, "connection", n) == 0 && strcasestr(value, "close")) {
 		c->close_after = 1;
 	}
@@ -277,35 +277,48 @@ static int read_head(struct client *c, int head_only, int *out_status, struct er
 	}
 }
 
-/* Begin the next chunk (RFC 9112, 7.1). 1: there is one, 0: that was the last, < 0 failed. */
-static int next_chunk(struct client *c, struct err *e)
+/* Take in one line between chunks (RFC 9112, 7.1): the empty one that ends a chunk, a size, or a trailer. */
+static int chunk_line(struct client *c, struct err *e)
 {
-	char *line, *end;
+	char *line = read_line(c, e), *end;
 
-	if (c->chunk_started) {
-		line = read_line(c, e);
-		if (!line)
-			return -1;
-		if (*line)
-			return err_set(e, ERR_CORRUPT, "the node's answer is broken: a chunk does not end");
-	}
-	line = read_line(c, e);
 	if (!line)
 		return -1;
+	if (c->chunk_at == CHUNK_END) {
+		c->chunk_at = CHUNK_SIZE;
+		return *line ? err_set(e, ERR_CORRUPT, "the node's answer is broken: a chunk does not end")
+		             : 0;
+	}
+	if (c->chunk_at == CHUNK_TRAILER) {
+		if (!*line)
+			c->framing = BODY_LENGTH; /* with nothing left: the end */
+		return 0;
+	}
 	errno = 0;
 	c->left = strtoull(line, &end, 16);
 	if (errno || end == line || (*end && *end != ';' && *end != ' '))
 		return err_set(
 		        e, ERR_CORRUPT, "the node's answer is broken: '%.20s' is not a chunk size", line);
-	c->chunk_started = 1;
-	if (c->left)
-		return 1;
-	do {
-		line = read_line(c, e);
-		if (!line)
+	c->chunk_at = c->left ? CHUNK_DATA : CHUNK_TRAILER;
+	return 0;
+}
+
+/* Go through what stands between chunks, without ever waiting longer than wait_ns for it. */
+static int chunk_next(struct client *c, uint64_t wait_ns, enum fill *out_fill, struct err *e)
+{
+	while (c->framing == BODY_CHUNKED && c->left == 0) {
+		if (c->chunk_at == CHUNK_DATA)
+			c->chunk_at = CHUNK_END;
+		if (!memchr(c->buf + c->from, '\n', c->to - c->from) &&
+		        c->to - c->from < sizeof(c->buf) / 2) {
+			*out_fill = client_fill(c, wait_ns);
+			if (*out_fill != FILL_OK)
+				return fill_error(*out_fill, e);
+			continue;
+		}
+		if (chunk_line(c, e) < 0)
 			return -1;
-	} while (*line);
-	c->framing = BODY_LENGTH;
+	}
 	return 0;
 }
 
@@ -315,15 +328,8 @@ int client_piece(struct client *c, uint64_t wait_ns, const char **out, size_t *o
 	size_t have;
 
 	*out_fill = FILL_OK;
-	if (c->framing == BODY_CHUNKED && c->left == 0) {
-		int rc;
-
-		if (c->from == c->to && (*out_fill = client_fill(c, wait_ns)) != FILL_OK)
-			return fill_error(*out_fill, e);
-		rc = next_chunk(c, e);
-		if (rc <= 0)
-			return rc;
-	}
+	if (chunk_next(c, wait_ns, out_fill, e) < 0)
+		return -1;
 	if (c->framing == BODY_LENGTH && c->left == 0)
 		return 0;
 	if (c->from == c->to) {

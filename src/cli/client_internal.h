@@ -15,7 +15,8 @@ struct client {
 	unsigned served; /* answers on this connection */
 	enum framing framing;
 	uint64_t left; /* bytes of the body (LENGTH) or of the chunk (CHUNKED) */
-	int chunk_started, close_after, streaming;
+	enum chunk_at { CHUNK_SIZE, CHUNK_DATA, CHUNK_END, CHUNK_TRAILER } chunk_at;
+	int close_after, streaming;
 	int interrupts_seen;
 	bool event_done; /* the event at hand was given out */
 	/* the event stream */

@@ -67,15 +67,34 @@ static int add_quota(json_t *quota, const char *word, struct err *e)
 	return 0;
 }
 
+/* What is not said stays as it is: PUT replaces both. */
+static int add_present(struct cli *c, const char *name, json_t *body, struct err *e)
+{
+	json_t *all = ask_get(c, e, "/v1/namespaces"), *n;
+	size_t i;
+
+	if (!all)
+		return -1;
+	json_array_foreach(json_object_get(all, "namespaces"), i, n)
+	{
+		if (strcmp(j_str(n, "name"), name) != 0)
+			continue;
+		json_object_set(body, "weight", json_object_get(n, "weight"));
+		json_object_set(body, "quota", json_object_get(n, "quota"));
+	}
+	json_decref(all);
+	return 0;
+}
+
 static json_t *set(struct cli *c, const char *name, struct err *e)
 {
 	json_t *body = json_object(), *quota = json_object(), *out = NULL;
 	const char *weight = args_value(&c->args, "weight"), *word;
 	struct text t = {0};
 	uint64_t n;
-	int rc = 0;
+	int rc = add_present(c, name, body, e);
 
-	if (weight) {
+	if (rc == 0 && weight) {
 		rc = number_parse(weight, "the weight", 1000000, &n, e);
 		if (rc == 0)
 			json_object_set_new(body, "weight", json_integer((json_int_t)n));

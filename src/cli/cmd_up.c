@@ -72,13 +72,16 @@ static int foreground(struct cli *c)
 	struct text keeper = {0}, self = {0};
 	struct err e = {0};
 	char number[16];
-	const char *argv[8];
+	const char *argv[9];
 	pid_t me = getpid(), pid;
 	int ready[2];
 
 	if (keeper_path(&keeper, &e) < 0 || self_path(&self, &e) < 0)
 		return cli_fail(c, &e);
-	if (pipe(ready) < 0 || (pid = fork()) < 0) {
+	if (ready_pipe(ready, &e) < 0)
+		return cli_fail(c, &e);
+	pid = fork();
+	if (pid < 0) {
 		(void)err_sys(&e, "cannot start a process");
 		return cli_fail(c, &e);
 	}
@@ -89,6 +92,7 @@ static int foreground(struct cli *c)
 		_exit(0);
 	}
 	(void)close(ready[0]);
+	(void)fcntl(ready[1], F_SETFD, 0);
 	(void)waitpid(pid, NULL, 0);
 	(void)snprintf(number, sizeof(number), "%d", ready[1]);
 	argv[0] = text_str(&keeper);
@@ -98,7 +102,10 @@ static int foreground(struct cli *c)
 	argv[4] = c->state_dir;
 	argv[5] = "--ready-fd";
 	argv[6] = number;
-	argv[7] = NULL;
+	argv[7] = geteuid() == 0 ? "--allow-root" : NULL;
+	argv[8] = NULL;
+	/* announce() tells systemd when the API listens; the keeper would, too early, when it has an engine. */
+	(void)unsetenv("NOTIFY_SOCKET");
 	(void)execv(argv[0], (char *const *)(uintptr_t)argv);
 	(void)err_sys(&e, "cannot start '%.150s'", argv[0]);
 	return cli_fail(c, &e);
@@ -198,7 +205,7 @@ static int run_up(struct cli *c)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "install-service"))
 		return install_service(c);
-	if (state_answers(c->state_dir))
+	if (state_answers(c->state_dir) || state_kept(c->state_dir))
 		return say_up(c, true);
 	if (state_folder_make(c->state_dir, &e) < 0)
 		return cli_fail(c, &e);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,7 +23,7 @@
 struct nodeproc {
 	pid_t pid;
 	int pidfd;
-	bool ended;
+	bool ended, looks;
 	struct text socket;
 	char *folder; /* of a looking engine's socket, removed at the end */
 };
@@ -45,6 +46,22 @@ bool state_answers(const char *dir)
 	client_close(c);
 	text_release(&path);
 	return up;
+}
+
+bool state_kept(const char *dir)
+{
+	struct text path = {0};
+	bool held;
+	int fd;
+
+	text_addf(&path, "%s/keeper.lock", dir);
+	fd = open(text_str(&path), O_RDONLY | O_CLOEXEC);
+	text_release(&path);
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	(void)close(fd);
+	return held;
 }
 
 static char *absolute(const char *path)
@@ -225,6 +242,21 @@ static int await_ready(int fd, struct err *e)
 	return -1;
 }
 
+int ready_pipe(int ends[2], struct err *e)
+{
+	int high;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, "cannot make a pipe");
+	/* Out of the way of the numbers that the keeper gives to its engine. */
+	high = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
+	if (high < 0)
+		return err_sys(e, "cannot make a pipe");
+	(void)close(ends[1]);
+	ends[1] = high;
+	return 0;
+}
+
 static int launch_prepare(struct launch *l, struct nodeproc *n, struct err *e)
 {
 	if (self_path(&l->self, e) < 0)
@@ -257,13 +289,11 @@ static int launch_prepare(struct launch *l, struct nodeproc *n, struct err *e)
 		if (l->log < 0)
 			return err_sys(e, "cannot write '%.160s/node.log'", l->dir);
 	}
-	if (pipe2(l->ready, O_CLOEXEC) < 0)
-		return err_sys(e, "cannot make a pipe");
-	return 0;
+	return ready_pipe(l->ready, e);
 }
 
 static void launch_argv(
-        const struct launch *l, const struct nodeproc *n, const char *fd, const char *argv[12])
+        const struct launch *l, const struct nodeproc *n, const char *fd, const char *argv[16])
 {
 	size_t k = 0;
 
@@ -281,12 +311,13 @@ static void launch_argv(
 	argv[k++] = l->dir;
 	argv[k++] = "--ready-fd";
 	argv[k++] = fd;
-	if (l->kind == NODE_PRIVATE)
+	if (l->kind == NODE_PRIVATE) {
 		argv[k++] = "--die-with-parent";
-	/* Root's own node: its engine is root already, so that its tasks may be adds nothing to what it could do. A service
-	 * runs its engine as another user (dist/osier.service) and does not allow it. */
+		argv[k++] = "--grace"; /* whoever wants grace cancels; this is for when the command is gone */
+		argv[k++] = "0";
+	}
 	if (l->kind != NODE_LOOKING && geteuid() == 0)
-		argv[k++] = "--allow-root";
+		argv[k++] = "--allow-root"; /* root's own jobs run as root; others' as who submitted them */
 	argv[k] = NULL;
 }
 
@@ -294,11 +325,12 @@ int nodeproc_start(const char *dir, enum node_kind kind, struct nodeproc **out, 
 {
 	struct launch l = {.dir = dir, .kind = kind, .ready = {-1, -1}, .log = -1};
 	struct nodeproc *n = cli_alloc(sizeof(*n));
-	const char *argv[12];
+	const char *argv[16];
 	char fd[16];
 	int rc;
 
 	n->pidfd = -1;
+	n->looks = kind == NODE_LOOKING;
 	rc = launch_prepare(&l, n, e);
 	if (rc == 0) {
 		(void)snprintf(fd, sizeof(fd), "%d", l.ready[1]);
@@ -376,9 +408,14 @@ void nodeproc_kill(struct nodeproc *n)
 {
 	if (!n)
 		return;
-	if (!n->ended && n->pid > 0)
-		(void)kill(n->pid, SIGKILL);
-	(void)reap(n, 5000);
+	/* A keeper that is told to end kills whole cgroups; one that is killed takes only its own children along. */
+	if (!n->ended && n->pid > 0 && !n->looks)
+		(void)kill(n->pid, SIGTERM);
+	if (n->looks || !reap(n, 3000)) {
+		if (!n->ended && n->pid > 0)
+			(void)kill(n->pid, SIGKILL);
+		(void)reap(n, 5000);
+	}
 	nodeproc_free(n);
 }
 
@@ -386,6 +423,10 @@ void nodeproc_stop(struct nodeproc *n, bool asked)
 {
 	if (!n)
 		return;
+	if (n->looks) { /* it writes nothing: there is nothing to end in good order */
+		nodeproc_kill(n);
+		return;
+	}
 	if (!asked || !reap(n, 20000)) {
 		if (!n->ended && n->pid > 0)
 			(void)kill(n->pid, SIGTERM);

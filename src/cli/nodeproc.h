@@ -24,6 +24,11 @@ void state_socket(const char *dir, struct text *out);
 /* Does a node answer there? */
 bool state_answers(const char *dir);
 
+/* Is there a keeper, even if its engine does not answer (it is about to start, or was killed and comes back)? */
+bool state_kept(const char *dir);
+/* A pipe for --ready-fd: [0] is read, [1] handed on. */
+int ready_pipe(int ends[2], struct err *e);
+
 enum node_kind {
 	NODE_PRIVATE,  /* ends with this process */
 	NODE_DETACHED, /* outlives it: osier up; its output goes to DIR/node.log */

@@ -137,7 +137,8 @@ static size_t shown_width(const char *s)
 	return w;
 }
 
-void progress_clear(void)
+/* The escapes that take the last drawing away. */
+static void add_clear(struct text *out)
 {
 	size_t columns = term_columns(), lines = 0;
 
@@ -145,9 +146,17 @@ void progress_clear(void)
 		return;
 	for (size_t i = 0; i < P.n; i++)
 		lines += P.width[i] ? (P.width[i] + columns - 1) / columns : 1;
-	(void)fprintf(stderr, "\r\033[%zuA\033[J", lines);
-	(void)fflush(stderr);
+	text_addf(out, "\r\033[%zuA\033[J", lines);
 	P.n = 0;
+}
+
+void progress_clear(void)
+{
+	struct text out = {0};
+
+	add_clear(&out);
+	(void)fputs(text_str(&out), stderr);
+	text_release(&out);
 }
 
 void progress_keep(void)
@@ -190,7 +199,7 @@ void progress_draw(const struct progress_row *rows, size_t n)
 		name_width = w > name_width ? w : name_width;
 	}
 	name_width = name_width > columns / 3 ? columns / 3 : name_width;
-	progress_clear();
+	add_clear(&out); /* in the same write as the new drawing, so that nothing flickers */
 	for (size_t i = 0; i < n; i++) {
 		size_t at = out.n;
 

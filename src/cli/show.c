@@ -72,7 +72,8 @@ void outcome_text(struct text *t, const json_t *attempt)
 		text_add(t, "its replicas did not agree");
 	else
 		text_add(t, *outcome ? outcome : "unknown");
-	if (*note)
+	/* The note may say no more than the outcome does. */
+	if (*note && !strstr(text_str(t), note))
 		text_addf(t, ": %s", note);
 }
 

@@ -47,7 +47,10 @@ static void value_json(struct json_out *o, const ProtobufCFieldDescriptor *f, co
 		break;
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		jo_u64(o, *(const uint64_t *)p);
+		if (*(const uint64_t *)p > INT64_MAX) /* a seed: many readers of JSON have no room for it */
+			jo_strf(o, "%llu", *(const unsigned long long *)p);
+		else
+			jo_u64(o, *(const uint64_t *)p);
 		break;
 	case PROTOBUF_C_TYPE_BOOL:
 		jo_bool(o, *(const protobuf_c_boolean *)p);
