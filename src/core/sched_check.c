@@ -57,12 +57,11 @@ static void check_node(const struct sched *s, uint32_t node)
 
 	for (uint32_t l = 0; l < VEC; l++)
 		free[l] = (int64_t)n->cap[l];
-	for (uint32_t l = lease_after(s, node, 0); l != 0; prev = l, l = lease_after(s, node, l), leases++) {
+	for (uint32_t l = s->nodes[node].leases; l != 0; prev = l, l = s->ends[l].next, leases++) {
 		const struct lease *p = &s->leases[l];
 
 		CHECK(p->node == node && s->ends[l].id == p->id);
-		CHECK(prev == 0 || s->ends[prev].end_ns < s->ends[l].end_ns ||
-		        (s->ends[prev].end_ns == s->ends[l].end_ns && s->ends[prev].id < s->ends[l].id));
+		CHECK(s->ends[l].prev == prev);
 		amounts_hold(s, node, free, used, &s->groups[p->group].v[p->variant],
 		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, p->n_dev, 1);
 	}

@@ -74,70 +74,67 @@ static uint64_t charged(const struct nspace *n, uint64_t add, uint64_t sub)
 	return usage > sub ? usage - sub : 0;
 }
 
-/* ---- a node's leases by (end, id): a treap, its priorities a hash of the slot ---- */
-
-static bool ends_before(const struct ending *a, const struct ending *b)
-{
-	return a->end_ns != b->end_ns ? a->end_ns < b->end_ns : a->id < b->id;
-}
-
-static uint32_t ends_prio(uint32_t x)
-{
-	return x * 0x9e3779b1u; /* Fibonacci hashing (Knuth 6.4): no two slots are equal */
-}
-
-uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease)
-{
-	uint32_t x = s->nodes[node].ends_root, best = 0;
-
-	while (x != 0) {
-		bool right = lease != 0 && !ends_before(&s->ends[lease], &s->ends[x]);
-
-		if (!right)
-			best = x;
-		x = s->ends[x].kid[right];
-	}
-	return best;
-}
+/* ---- a node's leases: a list, sorted only when somebody must wait ---- */
 
 static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
 {
-	struct ending *e = s->ends;
-	uint32_t *at = &s->nodes[node].ends_root, *side[2] = {&e[x].kid[0], &e[x].kid[1]}, y;
-	const uint32_t prio = ends_prio(x);
+	uint32_t *first = &s->nodes[node].leases;
 
-	while (*at != 0 && ends_prio(*at) >= prio)
-		at = &e[*at].kid[ends_before(&e[*at], &e[x])];
-	y = *at;
-	*at = x;
-	while (y != 0) { /* split what was there around x */
-		bool before = ends_before(&e[y], &e[x]);
-
-		*side[!before] = y;
-		side[!before] = &e[y].kid[before];
-		y = *side[!before];
-	}
-	*side[0] = *side[1] = 0;
+	s->ends[x].prev = 0;
+	s->ends[x].next = *first;
+	if (*first != 0)
+		s->ends[*first].prev = x;
+	*first = x;
 }
 
 static void ends_remove(struct sched *s, uint32_t node, uint32_t x)
 {
-	struct ending *e = s->ends;
-	uint32_t *at = &s->nodes[node].ends_root, a = e[x].kid[0], b = e[x].kid[1];
+	const struct ending *e = &s->ends[x];
 
-	while (*at != x) {
-		CHECK(*at != 0);
-		at = &e[*at].kid[ends_before(&e[*at], &e[x])];
-	}
-	while (a != 0 && b != 0) { /* merge what hung below it */
-		bool left = ends_prio(a) >= ends_prio(b);
-		uint32_t *kid = left ? &e[a].kid[1] : &e[b].kid[0];
+	*(e->prev == 0 ? &s->nodes[node].leases : &s->ends[e->prev].next) = e->next;
+	if (e->next != 0)
+		s->ends[e->next].prev = e->prev;
+}
 
-		*at = left ? a : b;
-		at = kid;
-		*(left ? &a : &b) = *kid;
+/* Let the element at `at` sink in a heap of n whose top ends last. */
+static void ends_sink(const struct sched *s, uint32_t *v, uint32_t n, uint32_t at)
+{
+	for (uint32_t kid; (kid = 2 * at + 1) < n; at = kid) {
+		uint32_t t = v[at];
+
+		if (kid + 1 < n && ends_before(&s->ends[v[kid]], &s->ends[v[kid + 1]]))
+			kid++;
+		if (!ends_before(&s->ends[t], &s->ends[v[kid]]))
+			return;
+		v[at] = v[kid];
+		v[kid] = t;
 	}
-	*at = a != 0 ? a : b;
+}
+
+uint32_t leases_by_end(const struct sched *s, uint32_t node, uint32_t *out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t l = s->nodes[node].leases; l != 0; l = s->ends[l].next) {
+		if (n < LEASES_SORTED) {
+			out[n++] = l;
+			for (uint32_t i = n == LEASES_SORTED ? n / 2 : 0; i-- > 0;)
+				ends_sink(s, out, n, i);
+		} else if (ends_before(&s->ends[l], &s->ends[out[0]])) {
+			out[0] = l;
+			ends_sink(s, out, n, 0);
+		}
+	}
+	for (uint32_t i = n / 2; n < LEASES_SORTED && i-- > 0;)
+		ends_sink(s, out, n, i);
+	for (uint32_t k = n; k > 1;) {
+		uint32_t t = out[--k];
+
+		out[k] = out[0];
+		out[0] = t;
+		ends_sink(s, out, k, 0);
+	}
+	return n;
 }
 
 /* ---- the calls ---- */
@@ -285,8 +282,6 @@ void sched_lease_stopping(struct sched *s, uint64_t lease)
 	CHECK(x != 0);
 	if (s->leases[x].stopping)
 		return;
-	ends_remove(s, s->leases[x].node, x);
 	s->ends[x].end_ns = 0;
-	ends_insert(s, s->leases[x].node, x);
 	stop_link(s, x);
 }

@@ -95,7 +95,7 @@ int sched_node_set(struct sched *s, const Wire__NodeSet *n)
 	for (uint32_t l = 0; l < VEC; l++)
 		p->free[l] = (int64_t)p->cap[l];
 	memset(node_used(s, n->node), 0, p->n_dev * sizeof(uint32_t));
-	for (uint32_t l = lease_after(s, n->node, 0); l != 0; l = lease_after(s, n->node, l))
+	for (uint32_t l = s->nodes[n->node].leases; l != 0; l = s->ends[l].next)
 		amounts_hold(s, n->node, p->free, node_used(s, n->node),
 		        &s->groups[s->leases[l].group].v[s->leases[l].variant],
 		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, s->leases[l].n_dev, 1);

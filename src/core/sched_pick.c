@@ -162,14 +162,27 @@ uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns)
 static bool reserve_on(
         const struct sched *s, struct reservation *r, uint32_t shape, uint32_t node, uint64_t now_ns)
 {
-	sim_from(&r->then, s, node);
-	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
-		const uint64_t end = s->ends[l].end_ns;
+	uint32_t v[LEASES_SORTED];
+	const uint32_t n = leases_by_end(s, node, v);
 
-		sim_give(&r->then, l);
+	sim_from(&r->then, s, node);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint64_t end = s->ends[v[i]].end_ns;
+
+		sim_give(&r->then, v[i]);
 		if (!sim_holds(&r->then, shape))
 			continue;
 		r->at_ns = end > now_ns && end != UINT64_MAX ? end : now_ns;
+		return true;
+	}
+	/* More leases than are sorted here: the others as they come, and no more of them than it takes. */
+	for (uint32_t l = s->nodes[node].leases; l != 0 && n == LEASES_SORTED; l = s->ends[l].next) {
+		if (!ends_before(&s->ends[v[n - 1]], &s->ends[l]))
+			continue; /* it is among the sorted */
+		sim_give(&r->then, l);
+		if (!sim_holds(&r->then, shape))
+			continue;
+		r->at_ns = now_ns;
 		return true;
 	}
 	return false;
@@ -187,7 +200,7 @@ static uint32_t stopping_node(const struct sched *s, uint32_t shape)
 		if (s->nodes[node].state != WIRE__NODE_SET__STATE__UP || (best != 0 && node >= best))
 			continue;
 		sim_from(&m, s, node);
-		for (uint32_t k = lease_after(s, node, 0); k != 0; k = lease_after(s, node, k))
+		for (uint32_t k = s->nodes[node].leases; k != 0; k = s->ends[k].next)
 			if (s->leases[k].stopping)
 				sim_give(&m, k);
 		if (sim_holds(&m, shape))
@@ -299,7 +312,7 @@ static uint64_t copies(const struct sim *m, const struct shape *sh)
 static void sim_stopped(struct sim *m, const struct sched *s, uint32_t node)
 {
 	sim_from(m, s, node);
-	for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l))
+	for (uint32_t l = s->nodes[node].leases; l != 0; l = s->ends[l].next)
 		if (s->leases[l].stopping)
 			sim_give(m, l);
 }
@@ -382,7 +395,7 @@ static bool choose_victims(const struct sched *s, const struct shape *sh, uint64
 			lack[i] = sh->need[i] * want > eff[sh->lane[i]]
 			                  ? sh->need[i] * want - eff[sh->lane[i]]
 			                  : 0;
-		for (uint32_t l = lease_after(s, c->node, 0); l != 0; l = lease_after(s, c->node, l)) {
+		for (uint32_t l = s->nodes[c->node].leases; l != 0; l = s->ends[l].next) {
 			uint64_t w = is_victim(s, l) && !chosen(c, l) ? worth(s, sh, lack, l) : 0;
 
 			if (w > most || (w > 0 && w == most && better_victim(s, l, best))) {

@@ -30,6 +30,7 @@
 #define BUCKETS        148u /* four to each doubling of microseconds, up to 2^37 us */
 #define HALF_LIFE_NS   (3600ull * 1000000000ull)
 #define BACKFILL_DEPTH 16u           /* groups that a pick tries on the reserved node */
+#define LEASES_SORTED  512u          /* of a node's leases, those that a reservation looks ahead to */
 #define PREEMPT_GROUPS 8u            /* realtime groups that a pick tries to make room for */
 #define PREEMPT_NODES  32u           /* nodes whose leases a pick weighs for that */
 #define UNKNOWN_RUN_NS 1000000000ull /* charged at first when nothing is known of a run time */
@@ -97,7 +98,7 @@ struct node {
 	Wire__NodeSet__State state;
 	uint32_t dev_lanes; /* bit by lane */
 	uint32_t n_dev;
-	uint32_t ends_root, n_leases; /* its leases: lease_after() */
+	uint32_t leases, n_leases; /* a list through ends[] */
 	int64_t free[VEC];
 	uint64_t cap[VEC];
 	char name[NAME_BYTES];
@@ -151,10 +152,10 @@ struct lease {
 	uint64_t rate;
 };
 
-/* A lease among those of its node, in a treap by (end, id): apart from struct lease, because walking it touches little. */
+/* A lease among those of its node: apart from struct lease, because walking the list touches little. */
 struct ending {
 	uint64_t end_ns, id; /* expected end; 0: being stopped; UINT64_MAX: unknown */
-	uint32_t kid[2];
+	uint32_t prev, next;
 };
 
 struct kind {
@@ -348,9 +349,12 @@ uint64_t kind_quantile_ns(const struct sched *s, uint64_t key, uint32_t milli);
 
 /* ---- leases and fair share: sched_lease.c ---- */
 
-/* The next lease of the node by (expected end, id) after this one; 0 the first. */
-uint32_t lease_after(const struct sched *s, uint32_t node, uint32_t lease);
-
+static inline bool ends_before(const struct ending *a, const struct ending *b)
+{
+	return a->end_ns != b->end_ns ? a->end_ns < b->end_ns : a->id < b->id;
+}
+/* The leases of a node by (expected end, id), of more than LEASES_SORTED the first ones. Returns how many. */
+uint32_t leases_by_end(const struct sched *s, uint32_t node, uint32_t *out);
 uint64_t fair_inflate(const struct sched *s, uint64_t units, uint64_t now_ns);
 
 /* ---- picking: sched_pick.c ---- */

@@ -57,7 +57,7 @@ static void slots_now(
 		if (!s->nodes[node].known || s->nodes[node].state != WIRE__NODE_SET__STATE__UP)
 			continue;
 		sim_from(&m, s, node);
-		for (uint32_t l = lease_after(s, node, 0); l != 0 && realtime; l = lease_after(s, node, l))
+		for (uint32_t l = s->nodes[node].leases; l != 0 && realtime; l = s->ends[l].next)
 			if (!s->jobs[s->groups[s->leases[l].group].job].realtime)
 				sim_give(&m, l);
 		slot_add(k, now_ns, sim_copies(&m, need));
@@ -70,12 +70,15 @@ static void slots_later(
 	for (uint32_t node = 1; node <= s->node_top && k->used < SLOTS_MAX; node++) {
 		struct sim m;
 		uint64_t had = 0, at = now_ns;
+		uint32_t v[LEASES_SORTED], n;
 
 		if (!s->nodes[node].known || s->nodes[node].state != WIRE__NODE_SET__STATE__UP)
 			continue;
 		sim_from(&m, s, node);
+		n = leases_by_end(s, node, v);
 		for (uint32_t pass = 0; pass < 2; pass++) {
-			for (uint32_t l = lease_after(s, node, 0); l != 0; l = lease_after(s, node, l)) {
+			for (uint32_t q = 0; q < n; q++) {
+				const uint32_t l = v[q];
 				bool aside = realtime && !s->jobs[s->groups[s->leases[l].group].job].realtime;
 				uint64_t end = guess_end(s, l, now_ns), has;
 
@@ -287,13 +290,16 @@ static void count_before(const struct sched *s, uint32_t group, struct sched_why
 static uint64_t node_fit_ns(const struct sched *s, uint32_t node, uint32_t shape, uint64_t now_ns)
 {
 	uint64_t at = now_ns;
+	uint32_t v[LEASES_SORTED], n;
 	struct sim m;
 
 	sim_from(&m, s, node);
 	if (sim_holds(&m, shape))
 		return now_ns;
-	for (uint32_t l = lease_after(s, node, 0); l != 0 && s->ends[l].end_ns != UINT64_MAX;
-	        l = lease_after(s, node, l)) {
+	n = leases_by_end(s, node, v);
+	for (uint32_t i = 0; i < n && s->ends[v[i]].end_ns != UINT64_MAX; i++) {
+		const uint32_t l = v[i];
+
 		sim_give(&m, l);
 		at = s->ends[l].end_ns > at ? s->ends[l].end_ns : at;
 		if (sim_holds(&m, shape))
@@ -423,7 +429,7 @@ static void why_resources(
 	if (!nearest(s, p->shape, false, out))
 		return;
 	h.lane = out->resource + 1;
-	for (uint32_t l = lease_after(s, out->node, 0); l != 0; l = lease_after(s, out->node, l))
+	for (uint32_t l = s->nodes[out->node].leases; l != 0; l = s->ends[l].next)
 		holder_add(s, &h, l, now_ns);
 	for (uint32_t x = 1; x <= s->node_top; x++) {
 		at = shape_in(sh, node_able(s, x)) ? node_fit_ns(s, x, p->shape, now_ns) : 0;

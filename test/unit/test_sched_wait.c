@@ -136,6 +136,30 @@ static void large_job_is_not_starved_by_a_stream_of_small_ones(void **state)
 	}
 }
 
+static void node_with_very_many_leases_is_reserved_all_the_same(void **state)
+{
+	static const struct sched_limits lim = {8, 8, 800, 2, 4, 4};
+	struct sched_why w;
+	uint32_t many, large;
+
+	(void)state;
+	assert_true(sched_bytes(&lim) <= sizeof(help_memory));
+	memset(help_memory, 0, sizeof(help_memory));
+	s = sched_new(help_memory, &lim);
+	node(1, 700, 0, 0);
+	many = job((struct a_job){.id = 1, .cpu = 1, .ready = 2000});
+	for (uint32_t i = 0; i < 700; i++)
+		assert_int_equal(place(T0, NULL), many);
+	large = job((struct a_job){.id = 2, .cpu = 650, .ready = 1, .priority = 90});
+	for (uint64_t l = 1; l <= 650; l++) {
+		assert_int_equal(place(T0, NULL), 0); /* what comes free is kept for it */
+		sched_lease_remove(s, l, T0);
+	}
+	assert_true(sched_why(s, large, T0, &w));
+	assert_int_equal(w.reason, WAIT_NEXT);
+	assert_int_equal(place(T0, NULL), large);
+}
+
 /* ---- preemption ---- */
 
 static uint64_t victim_at(uint64_t now)
@@ -455,6 +479,7 @@ int main(void)
 	        FACT(slice_that_passes_ends_before_the_reserved_time),
 	        FACT(group_that_no_node_could_hold_reserves_nothing),
 	        FACT(large_job_is_not_starved_by_a_stream_of_small_ones),
+	        FACT(node_with_very_many_leases_is_reserved_all_the_same),
 	        FACT(realtime_stops_the_lowest_priority_latest_started),
 	        FACT(fewest_victims_are_chosen),
 	        FACT(victims_are_stopped_until_it_fits_and_the_room_is_kept),
