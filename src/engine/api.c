@@ -314,8 +314,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		*con_cls = q;
 		phase(q->client, CLIENT_BODY);
 		request_begin(q, method, url);
-		/* What is refused by its header alone is answered now: a large body need not come first. */
-		return q->response ? give(q) : MHD_YES;
+		/* What is too large is answered before it comes; other refusals when the body is there, since most clients
+		 * write all before they read. */
+		return q->response && q->at_once ? give(q) : MHD_YES;
 	}
 	if (*upload_n)
 		return body_piece(q, upload, upload_n);

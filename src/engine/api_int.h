@@ -39,6 +39,7 @@
 #define API_BODIES_MAX          (256u << 20) /* of all requests together */
 #define API_BACKLOG_MAX                                                                                      \
 	(256u << 20) /* not yet durable bytes of the journal beyond which submits wait outside */
+#define API_VALUES_MAX       (4u << 20)   /* lists, objects and commas in one body: each may cost 200 bytes */
 #define API_PARSED_MAX       (256u << 20) /* of the jobs of one request, read */
 #define API_BLOB_MAX         (1ull << 40)
 #define API_IDLE_S           30u   /* nothing was read or written */
@@ -91,6 +92,7 @@ struct request {
 	const char *bound[PATH_BINDS_MAX];
 	bool head; /* HEAD: an answer without its body */
 	bool handled, sleeping;
+	bool at_once;                  /* the answer does not wait for the body */
 	struct MHD_Response *response; /* the answer, once there is one */
 	unsigned status;
 	char *body;

@@ -148,6 +148,7 @@ void answer_err(struct request *q, const struct err *e)
 
 static void close_after(struct request *q)
 {
+	q->at_once = true;
 	MHD_add_response_header(q->response, "Connection", "close");
 }
 
@@ -221,8 +222,7 @@ static void known_text(const char *list, char *out, size_t room)
 
 struct query_check {
 	struct request *q;
-	unsigned n;
-	const char *unknown;
+	const char *unknown, *empty;
 };
 
 static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
@@ -230,11 +230,11 @@ static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const cha
 	struct query_check *c = cls;
 
 	(void)kind;
-	(void)value;
-	c->n++;
 	if (!listed(c->q->route->query, key))
 		c->unknown = key;
-	return c->unknown ? MHD_NO : MHD_YES;
+	else if (!value)
+		c->empty = key;
+	return c->unknown || c->empty ? MHD_NO : MHD_YES;
 }
 
 static bool query_ok(struct request *q)
@@ -243,8 +243,10 @@ static bool query_ok(struct request *q)
 	char known[120], hint[120];
 
 	MHD_get_connection_values(q->conn, MHD_GET_ARGUMENT_KIND, check_query, &c);
+	if (c.empty)
+		answer_errf(q, 400, "invalid", NULL, "'%.60s' has no value", c.empty);
 	if (!c.unknown)
-		return true;
+		return !c.empty;
 	known_text(q->route->query, known, sizeof(known));
 	if (known[0])
 		snprintf(hint, sizeof(hint), "known here: %.100s", known);
@@ -368,6 +370,16 @@ int query_u64(struct request *q, const char *name, uint64_t min, uint64_t max, u
 	return 0;
 }
 
+/* What a parsed body takes depends on how many values it has, not on its bytes. */
+static bool too_many_values(const struct request *q)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->body_n; i++)
+		n += q->body[i] == ',' || q->body[i] == '[' || q->body[i] == '{';
+	return n > API_VALUES_MAX;
+}
+
 json_t *body_json(struct request *q, bool optional)
 {
 	json_error_t je;
@@ -378,6 +390,11 @@ json_t *body_json(struct request *q, bool optional)
 		return q->json = json_object();
 	if (!q->body_n) {
 		answer_error(q, 400, "invalid", "the request has no body", "send a JSON object");
+		return NULL;
+	}
+	if (too_many_values(q)) {
+		answer_errf(q, 413, "too_large", "send less at once", "the body has more than %u values",
+		        API_VALUES_MAX);
 		return NULL;
 	}
 	q->json = json_loadb(q->body, q->body_n, JSON_REJECT_DUPLICATES, &je);

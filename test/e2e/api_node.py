@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -51,12 +52,13 @@ class UnixHTTP(http.client.HTTPConnection):
 
 def unix(path, timeout=30):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    s.settimeout(timeout)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout), 0))  # of a full backlog
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
     try:
         s.connect("/proc/self/fd/%d/%s" % (folder, os.path.basename(path)))
     finally:
         os.close(folder)
+    s.settimeout(timeout)
     return s
 
 
