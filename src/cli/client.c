@@ -44,7 +44,8 @@ static int socket_connect(const char *path, int *out_fd, struct err *e)
 		(void)err_sys(e, "cannot connect to '%.140s'", path);
 		if (e && (sys == EACCES || sys == EPERM)) {
 			e->code = ERR_DENIED;
-			(void)err_hint(e, "the node belongs to another user; ask for access to its socket");
+			(void)err_hint(e, "the folder or its node belongs to another user; name another with "
+			                  "--state DIR");
 		}
 		return -1;
 	}

@@ -88,7 +88,7 @@ static void print_job(const json_t *j)
 	counts_text(&t, json_object_get(j, "counts"));
 	show_field("tasks", text_str(&t));
 	print_times(j);
-	if (j_uint(j, "attempts"))
+	if (j_ns(j, "cpu_s"))
 		show_fieldf("used", "%s of cpu, %llu leases", duration_text(j_ns(j, "cpu_s"), s, sizeof(s)),
 		        (unsigned long long)j_uint(j, "attempts"));
 	show_fieldf(

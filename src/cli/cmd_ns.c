@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 
 static const struct option_def options[] = {
-        {'w', "weight", "N", "its share of what is free, beside the others' (default 100)", COMPLETE_NOTHING,
+        {'w', "weight", "N", "its share of what is free, beside the others' (1 unless set)", COMPLETE_NOTHING,
                 NULL},
         {'q', "quota", "RESOURCE=AMOUNT",
                 "at most this much at once: cpu=4, memory=8GiB; may be given again; '' lifts all",
@@ -152,7 +152,7 @@ const struct command_def cmd_ns = {
                  "at once. A namespace comes into "
                  "being with its first job, or here.",
         .examples = "osier ns\n"
-                    "osier ns set team-a --weight 200 --quota cpu=8 --quota memory=16GiB\n"
+                    "osier ns set team-a --weight 2 --quota cpu=8 --quota memory=16GiB\n"
                     "osier ns set team-a --quota ''      # lift its quotas",
         .options = options,
         .args_max = 2,

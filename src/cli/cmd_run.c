@@ -59,6 +59,22 @@ static void note_others(struct cli *c)
 	json_decref(j);
 }
 
+/* A limit that this machine cannot hold a task to must not be believed in. */
+static void note_limits(struct cli *c, const struct submission *s)
+{
+	struct err e;
+	json_t *j, *n;
+	size_t i;
+
+	if (!c->node || c->json || args_flag(&c->args, "quiet") || !submission_limits_memory(s))
+		return;
+	j = ask_get(c, &e, "/v1/version");
+	json_array_foreach(json_object_get(j, "notices"), i,
+	        n) if (json_string_value(n) && strstr(json_string_value(n), "memory"))
+	        term_note("notice: %s", json_string_value(n));
+	json_decref(j);
+}
+
 /* Serve until nobody's job is left on our private node, or Ctrl-C. */
 static void serve_others(struct cli *c)
 {
@@ -154,6 +170,7 @@ static int run(struct cli *c)
 		return rc;
 	if (connect_or_start(c, &e) == 0) {
 		note_others(c);
+		note_limits(c, s);
 		sent = submission_send(c, s, &e);
 	}
 	submission_free(s);
@@ -176,17 +193,21 @@ const struct command_def cmd_run = {
         .group = GROUP_RUN,
         .usage = "FILE [options]",
         .summary = "run a job now, show its progress and its result",
-        .about = "Reads the job file, runs the job, and prints the standard output of its last step. Needs "
-                 "no node: if none is up, one is "
+        .about = "Reads the job file, runs the job, and prints the standard output of its last step: of its "
+                 "task, of "
+                 "the root of its reduction, or of all tasks of its array in order. Needs no node: if none "
+                 "is up, one is "
                  "started for as long as the job lasts, with its journal in the state folder, so that 'osier "
-                 "jobs' and 'osier logs' "
-                 "know the job afterwards.\n"
+                 "jobs' and "
+                 "'osier logs' know the job afterwards.\n"
                  "\n"
                  "Ctrl-C cancels the job and waits until its tasks have ended; a second one kills them. What "
-                 "was done stays done: "
-                 "'osier retry' takes the job up again. To a pipe goes the whole result and nothing else; "
-                 "progress goes to "
-                 "the standard error. The exit code is 0 only if the job succeeded.",
+                 "was done "
+                 "stays done: 'osier retry' takes the job up again. To a terminal go the first lines of a "
+                 "long result; to "
+                 "a pipe goes every byte of it and nothing else, with progress on the standard error. The "
+                 "exit code is 0 "
+                 "only if the job succeeded.",
         .examples = "osier run job.yaml\n"
                     "osier run pi.yaml -p digits=1000000      # set a parameter of the job\n"
                     "osier run job.yaml > result.txt          # the last step's output, all of it\n"

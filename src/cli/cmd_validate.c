@@ -95,9 +95,11 @@ static void print_plan(const json_t *plan)
 	size_t i;
 	json_t *v;
 
-	term_paint(&line, stdout, j_bool(plan, "accepted") ? GREEN : RED,
-	        j_bool(plan, "accepted") ? "would be accepted" : "would be refused");
-	text_add(&line, ": ");
+	/* A refusal's sentence says itself that it would be one. */
+	if (j_bool(plan, "accepted")) {
+		term_paint(&line, stdout, GREEN, "would be accepted");
+		text_add(&line, ": ");
+	}
 	text_add_clean(&line, j_str(plan, "sentence"), strlen(j_str(plan, "sentence")), "\n");
 	(void)printf("%s\n\n", text_str(&line));
 	table_column(t, "STEP", LEFT, true);

@@ -2,14 +2,22 @@
 /*
  * report - how a job ended: its result, or its failures and what to do about them. See watch.h.
  *
- * The result is the standard output of the last step's last task (of a reduction: its root). To a terminal go its first
- * lines if it is long; to a pipe every byte of it, and nothing else.
+ * The result is the standard output of the last step: of its task, of the root of its reduction, or of all tasks of its array
+ * in order. To a terminal go its first lines if it is long, and arrays only if they are small; to a pipe every byte of
+ * it, and nothing else.
  */
 #include "base/check.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 
-enum { RESULT_LINES = 40, RESULT_BYTES = 8192, FAILURES_SHOWN = 5, STDERR_LINES = 3 };
+enum {
+	RESULT_LINES = 40,
+	RESULT_BYTES = 8192,
+	FAILURES_SHOWN = 5,
+	STDERR_LINES = 3,
+	ARRAY_SHOWN = 16,     /* tasks whose outputs go to a terminal */
+	ARRAY_PIPED = 100000, /* to a pipe */
+};
 
 struct report {
 	struct cli *c;
@@ -126,6 +134,77 @@ static void print_result(struct report *r)
 	text_release(&t);
 }
 
+/* The last step when it is an array that succeeded, else NULL. */
+static const json_t *last_array(const struct report *r)
+{
+	const json_t *steps = json_object_get(r->job, "steps");
+	size_t n = json_array_size(steps);
+	const json_t *step = n ? json_array_get(steps, n - 1) : NULL;
+
+	if (!step || r->result || strcmp(j_str(r->job, "state"), "succeeded") != 0 ||
+	        strcmp(j_str(step, "kind"), "array") != 0)
+		return NULL;
+	return step;
+}
+
+/* Lines of one task of an array, each with the task in front. Returns how many. */
+static size_t print_prefixed(const char *step, uint64_t index, const struct text *body)
+{
+	struct text t = {0}, who = {0};
+	size_t lines = 0, at = 0;
+
+	text_addf(&who, "%s/%llu", step, (unsigned long long)index);
+	while (at < body->n && lines < RESULT_LINES) {
+		const char *nl = memchr(body->p + at, '\n', body->n - at);
+		size_t n = nl ? (size_t)(nl - body->p) - at : body->n - at;
+
+		term_paint(&t, stdout, CYAN, text_str(&who));
+		term_paint(&t, stdout, DIM, " | ");
+		text_add_clean(&t, body->p + at, n, "\t");
+		text_add(&t, "\n");
+		at += n + 1;
+		lines++;
+	}
+	(void)fwrite(text_str(&t), 1, t.n, stdout);
+	text_release(&t);
+	text_release(&who);
+	return lines;
+}
+
+/* The outputs of an array, in order. True when all of them were printed. */
+static bool print_array(struct report *r, const json_t *step)
+{
+	uint64_t tasks = j_uint(step, "tasks");
+	bool tty = term_is_tty(stdout);
+	size_t lines = 0;
+	uint64_t i;
+
+	if (tasks > (tty ? ARRAY_SHOWN : ARRAY_PIPED))
+		return false;
+	for (i = 0; i < tasks && lines < RESULT_LINES && !ferror(stdout); i++) {
+		struct response a;
+		struct text t = {0};
+		struct err e;
+		int rc;
+
+		job_target(&t, j_str(r->job, "id"));
+		text_add(&t, "/tasks/");
+		url_add(&t, j_str(step, "name"));
+		text_addf(&t, "/%llu/output/stdout", (unsigned long long)i);
+		rc = tty ? client_call(r->c->client, "GET", text_str(&t), NULL, NULL, 0, &a, &e)
+		         : client_download(r->c->client, text_str(&t), stdout, &a, &e);
+		text_release(&t);
+		if (rc < 0) {
+			term_note("could not read the result: %s", e.msg);
+			return false;
+		}
+		if (tty && a.status == 200)
+			lines += print_prefixed(j_str(step, "name"), i, &a.body);
+		response_release(&a);
+	}
+	return i == tasks && lines < RESULT_LINES;
+}
+
 /* ---- failures ---- */
 
 static void collect_failures(struct report *r)
@@ -220,7 +299,7 @@ static void print_end(struct report *r)
 {
 	const json_t *counts = json_object_get(r->job, "counts");
 	uint64_t started = j_time(r->job, "started"), finished = j_time(r->job, "finished");
-	uint64_t wall = elapsed_ns(started, finished), cpu = j_ns(r->job, "cpu_s");
+	uint64_t wall = elapsed_ns(started, finished), cpu = j_ns(r->job, "cpu_s"), speed;
 	const char *state = j_str(r->job, "state");
 	struct text t = {0};
 	char a[32], b[32];
@@ -238,9 +317,10 @@ static void print_end(struct report *r)
 		text_addf(&t, ", %s skipped", count_text(j_uint(counts, "skipped"), a, sizeof(a)));
 	if (cpu)
 		text_addf(&t, "; cpu %s", duration_text(cpu, a, sizeof(a)));
-	if (cpu && wall > 1000000000u)
-		text_addf(&t, ", %s busy",
-		        milli_text((uint64_t)((unsigned __int128)cpu * 1000 / wall) / 10 * 10, a, sizeof(a)));
+	/* Against one core that does nothing else, and no worse than it is: waiting for disks counts as idle. */
+	speed = wall ? (uint64_t)((unsigned __int128)cpu * 100 / wall) * 10 : 0;
+	if (wall > 1000000000u && speed > 1050)
+		text_addf(&t, ", %s times as fast as one core", milli_text(speed, a, sizeof(a)));
 	(void)fprintf(stderr, "%s\n", text_str(&t));
 	text_release(&t);
 }
@@ -274,7 +354,7 @@ int report_job(struct cli *c, const char *job)
 		print_end(&r);
 		if (r.result)
 			print_result(&r);
-		else if (strcmp(j_str(r.job, "state"), "succeeded") == 0)
+		else if (last_array(&r) && !print_array(&r, last_array(&r)))
 			term_hint("osier logs %s shows what its tasks wrote", j_str(r.job, "id"));
 		print_failures(&r);
 	}

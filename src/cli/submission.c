@@ -96,6 +96,18 @@ json_t *submission_summary(const struct submission *s)
 	        "steps", (json_int_t)spec->n_steps, "tasks", tasks, "files", (json_int_t)s->file.n_files);
 }
 
+bool submission_limits_memory(const struct submission *s)
+{
+	const Wire__JobSpec *spec = s->file.spec;
+
+	for (size_t i = 0; i < spec->n_steps; i++)
+		for (size_t v = 0; v < spec->steps[i]->n_variants; v++)
+			for (size_t n = 0; n < spec->steps[i]->variants[v]->n_needs; n++)
+				if (strcmp(spec->steps[i]->variants[v]->needs[n]->name, "memory") == 0)
+					return true;
+	return false;
+}
+
 /* ---- files ---- */
 
 static void hex(const uint8_t sha[32], char out[65])

@@ -22,6 +22,9 @@ void submission_free(struct submission *s);
 /* Name and numbers of what was read, for `osier validate`. A new object. */
 json_t *submission_summary(const struct submission *s);
 
+/* Does a task of it ask for memory? Then the user must be told where that cannot be enforced. */
+bool submission_limits_memory(const struct submission *s);
+
 /* Store its files and submit it: the answer (Submitted), or NULL with *e. */
 json_t *submission_send(struct cli *c, struct submission *s, struct err *e);
 /* Ask what would happen: a Plan. */

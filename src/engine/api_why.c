@@ -106,7 +106,7 @@ static void why_running(const struct asked *a, struct why *w)
 		if (run)
 			w->start_ns = a->now + before * run;
 	} else {
-		why_say(w, "it runs on %s since %s",
+		why_say(w, "it runs on %s, for %s so far",
 		        sched_node(engine_sched(a->en), l.node, &n) ? n.name : "its node", ago);
 	}
 	if (l.stopping)

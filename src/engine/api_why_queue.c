@@ -48,11 +48,11 @@ static void advise_resource(const struct words *t, struct why *w)
 
 	if (w->s.fits_amount) {
 		api_amount_text(t->resource, w->s.fits_amount, amount, sizeof(amount));
-		why_advise(w, "asking for no more than %s of %s would start it now", amount, t->resource);
+		why_advise(w, "ask for no more than %s of %s", amount, t->resource);
 	}
 	if (w->s.n_holders) {
 		why_job_text(t->en, w->s.holders[0].job, job, sizeof(job));
-		why_advise(w, "or end %s: osier cancel %s", job, job);
+		why_advise(w, "end %s: osier cancel %s", job, job);
 	}
 }
 

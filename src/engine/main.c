@@ -24,14 +24,16 @@ struct arguments {
 
 static int usage(const char *what, const char *arg)
 {
-	(void)fprintf(stderr, "osier engine: %s '%s'\nusage: osier engine --state DIR [--ready-fd N] [--look --socket PATH]\n",
-		      what, arg);
+	(void)fprintf(stderr,
+	        "osier engine: %s '%s'\nusage: osier engine --state DIR [--ready-fd N] [--look --socket "
+	        "PATH]\n",
+	        what, arg);
 	return -1;
 }
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-	*a = (struct arguments){ .ready_fd = -1 };
+	*a = (struct arguments){.ready_fd = -1};
 	for (int i = 1; i < argc; i++) {
 		const char *v = i + 1 < argc ? argv[i + 1] : NULL;
 
@@ -70,16 +72,20 @@ static void say(int fd, const char *word, const char *text)
 /* Would the next start fail in the same way? */
 static int exit_code(enum err_code code)
 {
-	return code == ERR_INVALID || code == ERR_VERSION || code == ERR_CORRUPT || code == ERR_EXISTS || code == ERR_DENIED ?
-		       EXIT_CANNOT :
-		       1;
+	return code == ERR_INVALID || code == ERR_VERSION || code == ERR_CORRUPT || code == ERR_EXISTS ||
+	                       code == ERR_DENIED
+	               ? EXIT_CANNOT
+	               : 1;
 }
 
 static int give_up(int ready_fd, const struct err *e)
 {
-	(void)fprintf(stderr, "osier: %s\n", e->msg);
-	if (e->hint[0])
-		(void)fprintf(stderr, "osier: hint: %s\n", e->hint);
+	/* Whoever waits for us to be ready tells the user; nobody else would. */
+	if (ready_fd < 0) {
+		(void)fprintf(stderr, "osier: %s\n", e->msg);
+		if (e->hint[0])
+			(void)fprintf(stderr, "hint: %s\n", e->hint);
+	}
 	say(ready_fd, "error", e->msg);
 	if (e->hint[0])
 		say(ready_fd, "hint", e->hint);
@@ -132,7 +138,8 @@ int engine_main(int argc, char **argv)
 	if (parse(argc, argv, &a) < 0)
 		return 2;
 	prepare(&a);
-	o = (struct node_options){ .state_dir = a.state, .config = a.config, .keeper_fd = a.look ? -1 : KEEPER_FD };
+	o = (struct node_options){
+	        .state_dir = a.state, .config = a.config, .keeper_fd = a.look ? -1 : KEEPER_FD};
 	if (node_open(&o, &n, &e) < 0)
 		return give_up(a.ready_fd, &e);
 	rc = serve(&a, n);

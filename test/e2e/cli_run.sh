@@ -44,6 +44,12 @@ fact "the private node is gone afterwards" node_is_gone
 runs_graph() { exits 0 osier run graph.yaml && [ "$(cat out)" = "sum is 21" ]; }
 fact "the result is the last step's" runs_graph
 
+runs_array() {
+	printf 'name: lines\narray: 30\ncommand: printf "%%s," ${task}\n' >lines.yaml
+	exits 0 osier run lines.yaml --state "$TMP/other" && [ "$(cat out)" = "$(seq -s, 0 29)," ]
+}
+fact "the result of an array is what its tasks wrote, in order, byte for byte" runs_array
+
 tells_failures() {
 	exits 1 osier run fails.yaml || return 1
 	complains "failed" && complains "fails-3/main/1" && complains "exit code 7" && complains "bad luck" && complains "hint: osier logs fails-3/main/1" && complains "osier retry fails-3"
