@@ -177,6 +177,8 @@ int cgroup_make(struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const st
 {
 	if (t->version == 0)
 		return 0;
+	if (g->used_up)
+		cgroup_drop(t, g);
 	if (g->made && !g->frozen_pids && limits_equal(&g->limits, l))
 		return 0;
 	if (g->made) {
@@ -276,6 +278,7 @@ unsigned cgroup_signal(const struct cgroup_tree *t, struct cgroup *g, int sig)
 		(void)put(t, CG_PIDS, g->name, "pids.max", "0", 0);
 		g->frozen_pids = true;
 		group_path(t, -1, g->name, "cgroup.kill", path);
+		g->used_up = t->version == 2;
 		if (t->version != 2 || sys_write_file(AT_FDCWD, path, "1") < 0) {
 			(void)each_pid(t, g, SIGKILL);
 			(void)each_pid(t, g, SIGKILL); /* who was forked before pids.max was 0 */

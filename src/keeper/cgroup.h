@@ -43,6 +43,7 @@ struct cgroup {
 	char name[32];
 	struct cgroup_limits limits;
 	bool frozen_pids;    /* pids.max is 0 while it is being killed */
+	bool used_up;	     /* v2, cgroup.kill was written: Linux kills what is born into it later, too (seen with 6.18) */
 	int enter_fd[CG_N];  /* v1: tasks files; the child writes "0" to each */
 	int dir_fd;	     /* v2: for clone3(CLONE_INTO_CGROUP) */
 	int count_fd;	     /* pids.current, else v2 cgroup.events, else -1 */

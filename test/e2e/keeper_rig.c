@@ -201,7 +201,9 @@ void rig_start_keeper(struct rig *r, const char *const *more)
 	argv[n++] = "--state";
 	argv[n++] = r->dir;
 	argv[n++] = "--die-with-parent";
-	if (geteuid() == 0 && !rig_as_nobody)
+	if (more && *more && strcmp(*more, "--no-root") == 0)
+		more++;
+	else if (geteuid() == 0 && !rig_as_nobody)
 		argv[n++] = "--allow-root";
 	if (rig_cgroup) {
 		argv[n++] = "--cgroup";

@@ -42,7 +42,8 @@ struct rig {
 extern const char *rig_cgroup; /* or NULL */
 extern int rig_as_nobody;
 
-/* A state folder, a keeper on it (argv: more options, NULL-ended, or NULL), an engine, HELLO and READY. Fails the test otherwise. */
+/* A state folder, a keeper on it (more: further options, NULL-ended, or NULL; `--no-root` first
+ * leaves --allow-root away), an engine, HELLO and READY. Fails the test otherwise. */
 struct rig *rig_open(const char *const *more);
 /* The same without HELLO; the keeper is started, the engine has handed its socket over. */
 void rig_start_keeper(struct rig *r, const char *const *more);
