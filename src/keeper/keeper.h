@@ -153,6 +153,7 @@ struct keeper {
 	int state_fd, spool_fd, scratch_fd, blobs_fd, lock_fd;
 	int epoll_fd, signal_fd, control_fd, null_fd, children_fd;
 	bool allow_root, root;
+	pid_t pid;
 	uint32_t uid, gid;
 	struct cgroup_tree cgroups;
 	struct engine_end engine;

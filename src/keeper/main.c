@@ -473,6 +473,7 @@ int main(int argc, char **argv)
 	k->uid = k->engine.uid = geteuid();
 	k->gid = k->engine.gid = getegid();
 	k->root = k->uid == 0;
+	k->pid = getpid();
 	k->engine.fd = k->engine.ready_fd = k->control_fd = k->blobs_fd = -1;
 	k->leave_grace_ns = GRACE_DEFAULT_NS;
 	if (options(k, argc, argv, &o) < 0) {

@@ -107,6 +107,14 @@ static void child_limits(const struct child *c)
 		limit(c, RLIMIT_NPROC, c->nproc_max, c->nproc_max);
 }
 
+/* A task must not begin when the keeper is gone: its successor will begin it, too. */
+static void die_with_keeper(const struct child *c)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (syscall(SYS_getppid) != c->k->pid)
+		_exit(127);
+}
+
 static void child_user(const struct child *c)
 {
 	const struct keeper_start *m = c->m;
@@ -119,7 +127,7 @@ static void child_user(const struct child *c)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(c, STAGE_USER, errno, NULL);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of user, which clears it */
+	die_with_keeper(c); /* again: the change of user clears it */
 }
 
 /* As execvp(3), with the task's own PATH and without the shell's guess for a file that is no program. */
@@ -165,6 +173,8 @@ static void child_main(void *arg)
 	if (c->late_inputs) {
 		struct spawn_fail f = { 0 };
 
+		die_with_keeper(c);
+		(void)close(c->k->lock_fd); /* of our own table: a successor need not wait for the copies */
 		if (files_inputs_child(c->k, c->s, m, &f) < 0)
 			fail(c, STAGE_INPUT, f.sys, f.name);
 	}

@@ -157,7 +157,7 @@ void task_begin(struct keeper *k, struct slot *s, struct queued *q)
 	}
 	s->started_ns = sys_mono_ns();
 	s->started_real_ns = sys_real_ns();
-	s->poll_ns = s->started_ns + POLL_AFTER_NS;
+	s->poll_ns = s->started_ns + (s->out[0].spooled ? 0 : POLL_AFTER_NS); /* somebody reads it: at once */
 	tell_started(k, s);
 }
 

@@ -161,6 +161,7 @@ void files_cleaner(struct keeper *k)
 		(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sys_close(&k->lock_fd); /* our successor need not wait for this */
 	(void)!nice(10);
 	for (int i = 0; i < 10000 && remove_all(k->scratch_fd, ".gone-"); i++)
 		;
