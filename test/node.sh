@@ -32,7 +32,7 @@ keeper_pid() { cat "$OSIER_STATE/keeper.lock" 2>/dev/null; }
 engine_pid() {
 	local p
 	for p in $(cat /proc/"$(keeper_pid)"/task/*/children 2>/dev/null); do
-		tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -q "osier engine --state $OSIER_STATE" && { echo "$p"; return 0; }
+		cat "/proc/$p/cmdline" 2>/dev/null | tr '\0' ' ' | grep -q "osier engine --state $OSIER_STATE" && { echo "$p"; return 0; }
 	done
 	return 1
 }
