@@ -186,6 +186,7 @@ static void build_step(const Wire__Step *st, struct step *s)
 	s->agree = s->replicas > 1 ? st->verify->agree : 1;
 	s->comparator = s->replicas > 1 && st->verify->comparator;
 	s->reduce_of = NONE;
+	s->n_variants = (uint32_t)st->n_variants;
 	s->queue_timeout_ns = st->queue_timeout_ns;
 	s->run_timeout_ns = st->run_timeout_ns;
 	s->grace_ns = st->grace_ns;

@@ -221,7 +221,7 @@ void apply_granted(struct applying *a, const Wire__LeaseGranted *m)
 	u = m->replica * s->tasks + m->first;
 	ready = step_ready(e, j, s);
 	CHECK(bitmap_run(&ready, u, m->count) == m->count);
-	CHECK(m->n_devices <= DEVICES_PER_LEASE_MAX);
+	CHECK(m->n_devices <= DEVICES_PER_LEASE_MAX && m->variant < s->n_variants);
 	i = pool_take(&e->leases);
 	CHECK(i);
 	l = lease_at(e, i);

@@ -330,7 +330,7 @@ static int get_lease(struct source *k, struct engine *e, struct err *err)
 	l->step = (uint32_t)upto(k, j->n_steps - 1);
 	s = step_at(e, j, l->step);
 	l->node = (uint32_t)upto(k, e->limits.nodes_max);
-	l->variant = (uint32_t)upto(k, VARIANTS_MAX - 1);
+	l->variant = (uint32_t)upto(k, s->n_variants - 1);
 	l->replica = (uint32_t)upto(k, s->replicas - 1);
 	l->first = upto(k, s->tasks - 1);
 	l->count = upto(k, s->tasks - l->first);
@@ -345,7 +345,7 @@ static int get_lease(struct source *k, struct engine *e, struct err *err)
 	l->n_devices = (uint32_t)upto(k, DEVICES_PER_LEASE_MAX);
 	for (uint32_t d = 0; d < l->n_devices; d++)
 		l->devices[d] = (uint32_t)upto(k, UINT32_MAX);
-	if (k->bad || l->cursor < l->first || l->count == 0)
+	if (k->bad || l->cursor < l->first || l->count == 0 || l->node == 0 || !e->nodes[l->node])
 		return corrupt(err, "lease");
 	lease_link(e, l);
 	lease_enter_sched(e, l);

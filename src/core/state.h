@@ -49,7 +49,7 @@ struct step {
 	uint8_t comparator, handler, not_on_node_loss, finished;
 	/* Arrays: bytes from the job's block. */
 	uint32_t stamp_block; /* the stamps' own block, when an adjustment brought the queue timeout */
-	uint32_t unused0;
+	uint32_t n_variants;
 	uint64_t units_at, ready_at, extra_at, missing_at, votes_at, tasks_at;
 	uint64_t stamps_at; /* u32 a unit: when it became ready, ms after the submit; only with a queue timeout */
 	/* What changes. */
