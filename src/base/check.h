@@ -11,6 +11,9 @@ _Noreturn void check_failed(const char *cond, const char *file, int line);
 
 #define CHECK(cond) ((cond) ? (void)0 : check_failed(#cond, __FILE__, __LINE__))
 
+/* Here one never comes; `what` says what was taken for impossible. */
+#define BUG(what) check_failed(what, __FILE__, __LINE__)
+
 /* At compile time, where an expression is wanted. */
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

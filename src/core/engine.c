@@ -247,7 +247,7 @@ void engine_decide(const struct engine *e, uint64_t now_ns, const struct command
 		decide_tick(&d);
 		return;
 	}
-	CHECK(!"a command of an unknown kind");
+	BUG("a command of an unknown kind");
 }
 
 /* ---- apply ---- */
@@ -375,5 +375,5 @@ void engine_apply(struct engine *e, const Wire__Entry *en, struct effect_list *o
 	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
 		break;
 	}
-	CHECK(!"an entry of an unknown kind");
+	BUG("an entry of an unknown kind");
 }

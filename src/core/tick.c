@@ -72,7 +72,7 @@ static void job_due(struct deciding *d, const struct job *j)
 		expired(d, j, WIRE__EXPIRED__WHAT__QUEUE_TIMEOUT, k, first, n);
 		return;
 	}
-	CHECK(!"a job's timer was due for nothing");
+	BUG("a job's timer was due for nothing");
 }
 
 static void timer_due(struct deciding *d, uint32_t item)
@@ -243,7 +243,7 @@ void apply_expired(struct applying *a, const Wire__Expired *m)
 		units_move(a, j, s, m->first, 1, C_DELAYED, C_READY, unit_states(e, j, s)[m->first] & 15);
 		break;
 	case _WIRE__EXPIRED__WHAT_IS_INT_SIZE:
-		CHECK(!"a timer of an unknown kind");
+		BUG("a timer of an unknown kind");
 	}
 	job_timer(e, j);
 	job_settle(a, j);

@@ -19,7 +19,7 @@
 
 #include "keeper/sys.h"
 
-/* Whether the process has OSIER_TASK=HASH.… in its environment; *out_lease, *out_index from it. */
+/* Whether the process has OSIER_KEPT=HASH.… in its environment; *out_lease, *out_index from it. */
 static bool marked(const struct keeper *k, long pid, uint64_t *out_lease, uint64_t *out_index)
 {
 	char path[40], want[40], text[65536];
@@ -30,7 +30,7 @@ static bool marked(const struct keeper *k, long pid, uint64_t *out_lease, uint64
 	n = sys_read_file(AT_FDCWD, path, text, sizeof(text));
 	if (n <= 0)
 		return false;
-	len = snprintf(want, sizeof(want), "OSIER_TASK=%s.", k->hash);
+	len = snprintf(want, sizeof(want), "OSIER_KEPT=%s.", k->hash);
 	for (const char *p = text; p < text + n; p += strlen(p) + 1)
 		if (strncmp(p, want, (size_t)len) == 0)
 			return sscanf(p + len, "%" SCNu64 ".%" SCNu64, out_lease, out_index) == 2;

@@ -51,7 +51,9 @@ struct child {
 };
 
 static char *argv_mem[KEEPER_STRINGS_MAX + 1], *envp_mem[KEEPER_STRINGS_MAX + 8];
+#ifndef SANITIZED /* which does not know of a second stack */
 static uint8_t child_stack[CHILD_STACK_BYTES] __attribute__((aligned(16)));
+#endif
 
 static _Noreturn void fail(const struct child *c, enum spawn_stage stage, int sys, const char *name)
 {
@@ -189,6 +191,7 @@ static void child_main(void *arg)
 	child_exec(c);
 }
 
+#ifndef SANITIZED
 /* clone3 with a stack for the child: the new process calls fn(arg) on it and never returns. */
 static long clone3_on(struct clone_args *a, void (*fn)(void *), void *arg)
 {
@@ -236,6 +239,7 @@ static long clone3_on(struct clone_args *a, void (*fn)(void *), void *arg)
 	return -ENOSYS;
 #endif
 }
+#endif
 
 static pid_t clone_child(const struct keeper *k, struct child *c, bool own_memory)
 {
@@ -246,7 +250,7 @@ static pid_t clone_child(const struct keeper *k, struct child *c, bool own_memor
 		a.flags |= (unsigned long long)CLONE_INTO_CGROUP;
 		a.cgroup = (unsigned long long)c->s->group.dir_fd;
 	}
-#ifndef SANITIZED /* which does not know of a second stack */
+#ifndef SANITIZED
 	if (!own_memory) {
 		a.flags |= CLONE_VM | CLONE_VFORK;
 		a.stack = (unsigned long long)(uintptr_t)child_stack;
@@ -285,7 +289,7 @@ static void strings(const struct keeper *k, const struct slot *s, struct child *
 		argv_mem[n++] = (char *)(uintptr_t)p;
 	argv_mem[n] = NULL;
 	n = 0;
-	(void)snprintf(mark, sizeof(mark), "OSIER_TASK=%s.%" PRIu64 ".%" PRIu64, k->hash, s->lease, s->index);
+	(void)snprintf(mark, sizeof(mark), "OSIER_KEPT=%s.%" PRIu64 ".%" PRIu64, k->hash, s->lease, s->index);
 	(void)snprintf(state, sizeof(state), "OSIER_STATE=%s", k->state_dir); /* its length was checked at the start */
 	(void)snprintf(folder, sizeof(folder), "OSIER_SCRATCH=%s/scratch/%s", k->state_dir, s->scratch.name);
 	(void)snprintf(tmp, sizeof(tmp), "TMPDIR=%s/scratch/%s", k->state_dir, s->scratch.name);

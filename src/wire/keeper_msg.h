@@ -142,7 +142,7 @@ struct keeper_start {
 	uint32_t zero;
 	/* after the fixed part */
 	struct keeper_list argv;     /* at least one; argv[0] without '/' is looked up in the PATH of env */
-	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_TASK, OSIER_SCRATCH, TMPDIR unless it
+	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_KEPT, OSIER_SCRATCH, TMPDIR unless it
 				      * is there (the scratch folder too), and for a worker OSIER_WORKER_FD=3 */
 	struct keeper_text workdir;  /* absolute; "" the scratch folder */
 	struct keeper_text stdin_;   /* TEXT: the bytes; BLOB: the name below blobs/ */

@@ -43,7 +43,7 @@ static void a_task_gets_clean_surroundings(void **state)
 		assert_int_equal(pid, pgid);
 		assert_string_equal(rest,
 			"4\n/dev/null\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nNoNewPrivs:\t1\n700\nthere\n0\n1024\n"
-			"COLOUR OSIER_SCRATCH OSIER_STATE OSIER_TASK PATH PWD TMPDIR ");
+			"COLOUR OSIER_KEPT OSIER_SCRATCH OSIER_STATE PATH PWD TMPDIR ");
 		free(out);
 	}
 	assert_true(g->m.u.exited.wall_us > 0);
@@ -429,7 +429,7 @@ static void a_slot_goes_on_without_the_engine(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 100; i++)
-		rig_shell(r, 0, 1, i, NULL, "echo $OSIER_TASK | cut -d. -f3");
+		rig_shell(r, 0, 1, i, NULL, "echo $OSIER_KEPT | cut -d. -f3");
 	for (uint64_t i = 0; i < 100; i++) {
 		struct got *g = rig_wait(r, KEEPER_EXITED, 1, i);
 		char want[16];

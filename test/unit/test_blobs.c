@@ -101,7 +101,7 @@ static void stored_bytes_are_found_by_their_sha256(void **state)
 	assert_int_equal(blobs_put(w->b, "", 0, empty, &e), 0);
 	assert_blob(w, empty, "", 0);
 	assert_true(blobs_path(w->b, digest, path, sizeof(path)));
-	(void)snprintf(want, sizeof(want), "%s/blobs/ba/%s", w->dir, ABC + 2);
+	(void)snprintf(want, sizeof(want), "%s/blobs/ba/%s", w->dir, &ABC[2]);
 	assert_string_equal(path, want);
 	assert_false(blobs_path(w->b, digest, path, strlen(want)));
 	assert_int_equal(access(want, R_OK), 0);
