@@ -98,11 +98,26 @@ int ask_error(const struct response *r, struct err *e)
 	return -1;
 }
 
+json_t *ask_answer(const struct response *r, struct err *e)
+{
+	json_error_t why;
+	json_t *out;
+
+	if (r->status < 200 || r->status > 299) {
+		(void)ask_error(r, e);
+		return NULL;
+	}
+	out = json_loadb(text_str(&r->body), r->body.n, JSON_DECODE_ANY, &why);
+	if (!out)
+		(void)err_set(e, ERR_CORRUPT, "the node's answer is not JSON: %.100s", why.text);
+	return out;
+}
+
 json_t *ask(struct cli *c, const char *method, const char *target, const json_t *body, struct err *e)
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	struct response r;
-	json_t *out = NULL;
+	json_t *out;
 	int rc;
 
 	CHECK(c->client && (!body || text));
@@ -111,15 +126,7 @@ json_t *ask(struct cli *c, const char *method, const char *target, const json_t 
 	free(text);
 	if (rc < 0)
 		return NULL;
-	if (r.status < 200 || r.status > 299) {
-		(void)ask_error(&r, e);
-	} else {
-		json_error_t why;
-
-		out = json_loadb(text_str(&r.body), r.body.n, JSON_DECODE_ANY, &why);
-		if (!out)
-			(void)err_set(e, ERR_CORRUPT, "the node's answer is not JSON: %.100s", why.text);
-	}
+	out = ask_answer(&r, e);
 	response_release(&r);
 	return out;
 }

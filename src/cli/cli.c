@@ -144,6 +144,17 @@ int cli_connect_look(struct cli *c, struct err *e)
 	return client_open(nodeproc_socket(c->node), &c->client, e);
 }
 
+int cli_connect_again(struct cli *c, struct err *e)
+{
+	client_close(c->client);
+	c->client = NULL;
+	if (c->node && nodeproc_ended(c->node)) {
+		nodeproc_stop(c->node, true);
+		c->node = NULL;
+	}
+	return cli_connect_look(c, e);
+}
+
 /* ---- dispatch ---- */
 
 static const struct command_def *unknown_command(const char *word)

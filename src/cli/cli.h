@@ -61,10 +61,15 @@ int cli_connect(struct cli *c, struct err *e);
 /* The same, but with no node up start an engine that only looks, for the time of this command. */
 int cli_connect_look(struct cli *c, struct err *e);
 
+/* The node went away and only what it left is wanted: connect again as cli_connect_look() does. */
+int cli_connect_again(struct cli *c, struct err *e);
+
 /* ---- the API as JSON; a caller owns what is returned (json_decref) ---- */
 /* NULL with *e (from the answer's error object) on anything but 2xx. `body` may be NULL and is borrowed. */
 json_t *ask(struct cli *c, const char *method, const char *target, const json_t *body, struct err *e);
 json_t *ask_get(struct cli *c, struct err *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* An answer's JSON; NULL with *e as above. */
+json_t *ask_answer(const struct response *r, struct err *e);
 /* Turn an answer that is not 2xx into *e; prints an invalid job's problems and a name's candidates first. */
 int ask_error(const struct response *r, struct err *e);
 /* Parse an event's data. */

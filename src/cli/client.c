@@ -351,7 +351,7 @@ int client_piece(struct client *c, uint64_t wait_ns, const char **out, size_t *o
 	return 1;
 }
 
-static int read_body(struct client *c, struct text *body, FILE *f, struct err *e)
+static int read_body(struct client *c, struct response *out, FILE *f, struct err *e)
 {
 	const char *p;
 	size_t n;
@@ -361,12 +361,14 @@ static int read_body(struct client *c, struct text *body, FILE *f, struct err *e
 	while ((rc = client_piece(c, UINT64_MAX, &p, &n, &fill, e)) > 0) {
 		if (f && fwrite(p, 1, n, f) != n)
 			return err_sys(e, "cannot write the output");
-		if (f)
+		if (f) {
+			out->written += n;
 			continue;
-		if (body->n + n > CLIENT_BODY_MAX)
+		}
+		if (out->body.n + n > CLIENT_BODY_MAX)
 			return err_set(e, ERR_FULL, "the node's answer is larger than %u MiB",
 			        CLIENT_BODY_MAX >> 20);
-		text_add_n(body, p, n);
+		text_add_n(&out->body, p, n);
 	}
 	if (rc == 0 && (c->close_after || c->framing == BODY_TO_END))
 		disconnect(c);
@@ -480,7 +482,7 @@ static int call(struct client *c, const struct request *r, FILE *f, struct respo
 	}
 	if (begin(c, r, &status, e) < 0)
 		return -1;
-	if (read_body(c, &out->body, status == 200 ? f : NULL, e) < 0) {
+	if (read_body(c, out, status == 200 ? f : NULL, e) < 0) {
 		disconnect(c);
 		text_release(&out->body);
 		return -1;
@@ -536,7 +538,7 @@ int client_stream(struct client *c, const char *target, struct response *out, st
 		c->streaming = 1;
 		return 0;
 	}
-	if (read_body(c, &out->body, NULL, e) < 0)
+	if (read_body(c, out, NULL, e) < 0)
 		disconnect(c);
 	return err_set(e, ERR_INVALID, "the node answered %d", status);
 }

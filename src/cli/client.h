@@ -29,6 +29,7 @@ const char *client_path(const struct client *c);
 struct response {
 	int status;
 	struct text body;
+	uint64_t written; /* client_download: bytes that went to the file */
 };
 
 /* One request and its whole answer. `body` may be NULL. A kept connection that the server has closed meanwhile is opened

@@ -118,6 +118,10 @@ static int run_stream(struct logs *l)
 			return EXIT_INTERRUPTED;
 		if (s == STREAM_FAILED)
 			return cli_fail(l->c, &e);
+		if (s == STREAM_END) {
+			(void)err_set(&e, ERR_CLOSED, "the node ended before the job did");
+			return cli_fail(l->c, &e);
+		}
 		if (s != STREAM_EVENT || strcmp(ev.name, "end") == 0)
 			break;
 		j = strcmp(ev.name, "line") == 0 ? ask_event(ev.data, NULL) : NULL;

@@ -21,23 +21,57 @@ enum {
 
 struct report {
 	struct cli *c;
+	bool lost;        /* the job succeeded, but its result could not be read */
 	json_t *job;      /* GET /v1/jobs/{job} */
 	json_t *result;   /* the task of the result, or NULL */
 	json_t *failures; /* array of tasks */
 };
 
-static json_t *get_task(struct cli *c, const char *job, const char *step, uint64_t index, struct err *e)
+/* GET, again if the node goes away under us: another command's node ends with that command's job. */
+static int get(struct report *r, const char *target, FILE *f, struct response *out, struct err *e)
+{
+	for (int again = 0;; again++) {
+		int rc = f ? client_download(r->c->client, target, f, out, e)
+		           : client_call(r->c->client, "GET", target, NULL, NULL, 0, out, e);
+
+		if (rc == 0 || e->code != ERR_CLOSED || again || out->written)
+			return rc;
+		if (cli_connect_again(r->c, e) < 0)
+			return -1;
+	}
+}
+
+static json_t *get_json(struct report *r, const char *target, struct err *e)
+{
+	struct response a;
+	json_t *out;
+
+	if (get(r, target, NULL, &a, e) < 0)
+		return NULL;
+	out = ask_answer(&a, e);
+	response_release(&a);
+	return out;
+}
+
+static json_t *get_task(struct report *r, const char *step, uint64_t index, struct err *e)
 {
 	struct text t = {0};
 	json_t *j;
 
-	job_target(&t, job);
+	job_target(&t, j_str(r->job, "id"));
 	text_add(&t, "/tasks/");
 	url_add(&t, step);
 	text_addf(&t, "/%llu", (unsigned long long)index);
-	j = ask(c, "GET", text_str(&t), NULL, e);
+	j = get_json(r, text_str(&t), e);
 	text_release(&t);
 	return j;
+}
+
+static void lose(struct report *r, const struct err *e)
+{
+	r->lost = true;
+	term_note("the job succeeded, but its result could not be read: %s", e->msg);
+	term_hint("osier logs %s", j_str(r->job, "id"));
 }
 
 static void output_target(struct text *t, const json_t *task, const char *name)
@@ -80,7 +114,9 @@ static void collect_result(struct report *r)
 
 	if (!step || strcmp(j_str(r->job, "state"), "succeeded") != 0 || !tasks || (tasks > 1 && !reduce))
 		return;
-	r->result = get_task(r->c, j_str(r->job, "id"), j_str(step, "name"), tasks - 1, &e);
+	r->result = get_task(r, j_str(step, "name"), tasks - 1, &e);
+	if (!r->result)
+		lose(r, &e);
 	if (r->result && strcmp(j_str(r->result, "state"), "succeeded") != 0) {
 		json_decref(r->result);
 		r->result = NULL;
@@ -119,14 +155,16 @@ static void print_result(struct report *r)
 		return;
 	output_target(&t, r->result, "stdout");
 	if (!term_is_tty(stdout)) {
-		if (client_download(r->c->client, text_str(&t), stdout, &a, &e) == 0)
+		if (get(r, text_str(&t), stdout, &a, &e) == 0)
 			response_release(&a);
 		else
-			term_note("could not read the result: %s", e.msg);
+			lose(r, &e);
 	} else if (j_uint(o, "bytes") > 1u << 20) {
 		term_hint("the result is %s long: osier logs %s --stream stdout > FILE",
 		        size_text(j_uint(o, "bytes"), size, sizeof(size)), j_str(r->result, "id"));
-	} else if (client_call(r->c->client, "GET", text_str(&t), NULL, NULL, 0, &a, &e) == 0) {
+	} else if (get(r, text_str(&t), NULL, &a, &e) < 0) {
+		lose(r, &e);
+	} else {
 		if (a.status == 200)
 			print_short(r->result, text_str(&a.body), a.body.n, j_uint(o, "bytes"));
 		response_release(&a);
@@ -191,12 +229,11 @@ static bool print_array(struct report *r, const json_t *step)
 		text_add(&t, "/tasks/");
 		url_add(&t, j_str(step, "name"));
 		text_addf(&t, "/%llu/output/stdout", (unsigned long long)i);
-		rc = tty ? client_call(r->c->client, "GET", text_str(&t), NULL, NULL, 0, &a, &e)
-		         : client_download(r->c->client, text_str(&t), stdout, &a, &e);
+		rc = get(r, text_str(&t), tty ? NULL : stdout, &a, &e);
 		text_release(&t);
 		if (rc < 0) {
-			term_note("could not read the result: %s", e.msg);
-			return false;
+			lose(r, &e);
+			return true;
 		}
 		if (tty && a.status == 200)
 			lines += print_prefixed(j_str(step, "name"), i, &a.body);
@@ -219,11 +256,11 @@ static void collect_failures(struct report *r)
 		return;
 	job_target(&t, j_str(r->job, "id"));
 	text_addf(&t, "/tasks?state=failed&limit=%d", FAILURES_SHOWN);
-	page = ask(r->c, "GET", text_str(&t), NULL, &e);
+	page = get_json(r, text_str(&t), &e);
 	text_release(&t);
 	json_array_foreach(json_object_get(page, "tasks"), i, v)
 	{
-		json_t *task = get_task(r->c, j_str(r->job, "id"), j_str(v, "step"), j_uint(v, "index"), &e);
+		json_t *task = get_task(r, j_str(v, "step"), j_uint(v, "index"), &e);
 
 		if (task)
 			json_array_append_new(r->failures, task);
@@ -243,7 +280,7 @@ static void print_stderr(struct report *r, const json_t *task)
 	if (!o || !j_uint(o, "bytes") || j_uint(o, "bytes") > 1u << 20)
 		return;
 	output_target(&t, task, "stderr");
-	if (client_call(r->c->client, "GET", text_str(&t), NULL, NULL, 0, &a, &e) == 0) {
+	if (get(r, text_str(&t), NULL, &a, &e) == 0) {
 		const char *s = text_str(&a.body);
 
 		from = a.body.n;
@@ -342,7 +379,7 @@ int report_job(struct cli *c, const char *job)
 	int rc;
 
 	job_target(&t, job);
-	r.job = ask(c, "GET", text_str(&t), NULL, &e);
+	r.job = get_json(&r, text_str(&t), &e);
 	text_release(&t);
 	if (!r.job)
 		return cli_fail(c, &e);
@@ -358,7 +395,7 @@ int report_job(struct cli *c, const char *job)
 			term_hint("osier logs %s shows what its tasks wrote", j_str(r.job, "id"));
 		print_failures(&r);
 	}
-	rc = exit_of_state(j_str(r.job, "state"));
+	rc = r.lost ? EXIT_BROKEN : exit_of_state(j_str(r.job, "state"));
 	json_decref(r.job);
 	json_decref(r.result);
 	json_decref(r.failures);

@@ -172,4 +172,34 @@ read_only_folder() {
 }
 fact "a state folder that cannot be is an error" read_only_folder
 
+two_runs() {
+	local one
+	rm -f go
+	osier run wait.yaml >one 2>err &
+	one=$!
+	until osier tasks last --status running --json 2>/dev/null | jq -e '.tasks | length == 1' >/dev/null 2>&1; do sleep 0.05; kill -0 $one || return 1; done
+	(sleep 0.5; touch go) &
+	exits 0 osier run tail.yaml && [ "$(cat out)" = tail ] && wait $one && [ "$(cat one)" = went ]
+}
+printf 'name: wait\ncommand: "until [ -e %s/go ]; do sleep 0.02; done; echo went"\n' "$TMP" >wait.yaml
+printf 'name: tail\ncommand: "until [ -e %s/go ]; do sleep 0.02; done; sleep 0.5; echo tail"\n' "$TMP" >tail.yaml
+fact "two runs on one folder share a node, and both get their results" two_runs
+
+orphaned_run() {
+	local one two
+	rm -f go
+	osier run wait.yaml >one 2>err &
+	one=$!
+	until osier tasks last --status running --json 2>/dev/null | jq -e '.tasks | length == 1' >/dev/null 2>&1; do sleep 0.05; kill -0 $one || return 1; done
+	osier run tail.yaml >two 2>err2 &
+	two=$!
+	until osier jobs --name tail -s running --json 2>/dev/null | jq -e '.jobs | length == 1' >/dev/null 2>&1; do sleep 0.05; kill -0 $two || return 1; done
+	kill -9 $one
+	sleep 0.3
+	touch go
+	wait $two && [ "$(cat two)" = tail ] || { cat two err2; return 1; }
+	exits 0 osier wait wait-$(($(osier job last --json | jq .job) - 1)) && [ "$(cat out)" = went ]
+}
+fact "a run whose node dies with another command goes on in its own" orphaned_run
+
 echo "1..$tests"
