@@ -32,6 +32,8 @@
 
 extern char **environ;
 
+#define FILE_PAGES 1024u /* of the file that `fsync` writes */
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -70,7 +72,7 @@ struct client {
 
 static void dial(struct client *c, const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof(a.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -134,7 +136,10 @@ static bool receive(struct client *c)
 
 static size_t request(char *out, size_t room, const char *body, size_t n)
 {
-	int k = snprintf(out, room, "POST /v1/jobs HTTP/1.1\r\nHost: osier\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", n);
+	int k = snprintf(out, room,
+	        "POST /v1/jobs HTTP/1.1\r\nHost: osier\r\nContent-Type: application/json\r\nContent-Length: "
+	        "%zu\r\n\r\n",
+	        n);
 
 	memcpy(out + k, body, n);
 	return (size_t)k + n;
@@ -147,7 +152,9 @@ static void ask(struct client *c, const char *req, size_t n)
 		;
 }
 
-#define JOB "{\"name\":\"bench\",\"hold\":true,\"command\":[\"true\"],\"resources\":{\"cpu\":1,\"memory\":\"64MiB\"}}"
+#define JOB                                                                                                  \
+	"{\"name\":\"bench\",\"hold\":true,\"command\":[\"true\"],\"resources\":{\"cpu\":1,\"memory\":"      \
+	"\"64MiB\"}}"
 
 static int submit_one(const char *path, size_t n)
 {
@@ -163,7 +170,8 @@ static int submit_one(const char *path, size_t n)
 		ask(&c, req, size);
 		v[i] = now_ns() - t;
 	}
-	(void)printf("{\"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n", quantile(v, n, 500), quantile(v, n, 990));
+	(void)printf("{\"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n", quantile(v, n, 500),
+	        quantile(v, n, 990));
 	free(v);
 	return 0;
 }
@@ -186,7 +194,7 @@ static int submit_many(const char *path, size_t clients, size_t jobs, size_t n)
 	}
 	size = request(req, room, body, at);
 	for (size_t i = 0; i < clients; i++) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.u64 = i };
+		struct epoll_event ev = {.events = EPOLLIN, .data.u64 = i};
 
 		dial(&c[i], path);
 		(void)epoll_ctl(ep, EPOLL_CTL_ADD, c[i].fd, &ev);
@@ -221,7 +229,7 @@ static int submit_array(const char *path, const char *tasks)
 	char body[512], req[1024];
 	uint64_t t;
 	int n = snprintf(body, sizeof(body),
-		"{\"name\":\"bench-array\",\"hold\":true,\"command\":[\"true\"],\"array\":%s}", tasks);
+	        "{\"name\":\"bench-array\",\"hold\":true,\"command\":[\"true\"],\"array\":%s}", tasks);
 	size_t size = request(req, sizeof(req), body, (size_t)n);
 
 	dial(&c, path);
@@ -235,7 +243,7 @@ static int submit_array(const char *path, const char *tasks)
 
 static int stamp(const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	uint64_t t = now_ns();
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
@@ -245,7 +253,7 @@ static int stamp(const char *path)
 
 static int start(const char *path, size_t n, const char *self)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	uint64_t *v = calloc(n, sizeof(*v)), p50;
 	struct client c;
 	char body[1024], req[2048];
@@ -255,7 +263,8 @@ static int start(const char *path, size_t n, const char *self)
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/osier-stamp-%d", (int)getpid());
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(a.sun_path, 0777) < 0)
 		die(a.sun_path);
-	(void)snprintf(body, sizeof(body), "{\"name\":\"bench-start\",\"command\":[\"%s\",\"stamp\",\"%s\"]}", self, a.sun_path);
+	(void)snprintf(body, sizeof(body), "{\"name\":\"bench-start\",\"command\":[\"%s\",\"stamp\",\"%s\"]}",
+	        self, a.sun_path);
 	size = request(req, sizeof(req), body, strlen(body));
 	dial(&c, path);
 	for (size_t i = 0; i < n; i++) {
@@ -275,20 +284,28 @@ static int start(const char *path, size_t n, const char *self)
 
 /* ---- bare loops ---- */
 
+/* Writes go round in a file that was written out before: no metadata of the file system, the least that a disk asks. */
 static int bare_fsync(const char *folder, size_t n)
 {
 	uint64_t *v = calloc(n, sizeof(*v));
-	char path[4096], page[4096] = { 0 };
+	char path[4096], page[4096] = {0};
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/bench-fsync", folder);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		die(path);
+	for (size_t i = 0; i < FILE_PAGES; i++)
+		if (write(fd, page, sizeof(page)) != sizeof(page))
+			die(path);
+	if (fsync(fd) < 0)
+		die(path);
 	for (size_t i = 0; i < n; i++) {
 		uint64_t t = now_ns();
 
-		if (write(fd, page, sizeof(page)) != sizeof(page) || fdatasync(fd) < 0)
+		memset(page, (int)i, sizeof(page));
+		if (pwrite(fd, page, sizeof(page), (off_t)(i % FILE_PAGES * sizeof(page))) != sizeof(page) ||
+		        fdatasync(fd) < 0)
 			die(path);
 		v[i] = now_ns() - t;
 	}

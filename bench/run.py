@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""run - the table of speeds: `bench/run.sh [ID]`, what `make bench` and `make bench ONLY=ID` call.
+
+A row measures osier beside its reference and its peers in turns, so that all see the same machine, and takes the median of
+each. It has a node of its own on a fresh folder of a real disk. A row that cannot be measured says why and is not met.
+bench/results.json holds a list of {id, what, ours, unit, reference, reference_value, ratio, target, met} (with `peers` and
+`runs` beside); ONLY replaces its own rows there. $OSIER_BENCH_DIR: where the nodes live (/var/tmp).
+"""
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from node import Failed, Node, memory, switches
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.join(os.path.dirname(HERE), os.environ.get("B", "build"))
+DISK = os.environ.get("OSIER_BENCH_DIR", "/var/tmp")
+DRIVE = os.path.join(BUILD, "bench", "bench-drive")
+CPUS = len(os.sched_getaffinity(0))
+ROWS = {}
+median = statistics.median
+
+
+def row(*ids):
+    def add(f):
+        for i in ids:
+            ROWS[i] = f
+        f.ids = ids
+        return f
+    return add
+
+
+def tool(*argv):
+    """What a program of the bench measured: its one line of JSON."""
+    p = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=300)
+    if p.returncode:
+        raise Failed("%s: %s" % (os.path.basename(str(argv[0])), p.stderr.strip() or p.returncode))
+    return json.loads(p.stdout.strip().splitlines()[-1])
+
+
+def drive(*args):
+    return tool(DRIVE, *args)
+
+
+def result(id_, what, ours, unit, target, met, reference=None, value=None, peers=None, runs=1):
+    """`target` says of what; the reference is what ours is divided by."""
+    return {"id": id_, "what": what, "ours": ours, "unit": unit, "reference": reference, "reference_value": value,
+            "ratio": ours / value if value else None, "target": target, "met": bool(met), "peers": peers or {}, "runs": runs}
+
+
+def fresh():
+    return Node(BUILD, DISK)
+
+
+# ---- rows ----
+
+@row("process-tasks")
+def process_tasks():
+    n, rounds = 1500, 7
+    ours, bare, xargs, parallel = [], [], [], []
+    with fresh() as node:
+        node.run({"name": "warm", "command": ["true"], "array": 100}, 100)
+        for _ in range(rounds):
+            bare.append(drive("spawn", n, CPUS, "true")["tasks_per_s"])
+            ours.append(node.run({"name": "true", "command": ["true"], "array": n}, n)[1])
+            xargs.append(timed("seq %d | xargs -P%d -n1 true" % (n, CPUS), n))
+        for _ in range(3):
+            parallel.append(timed("seq 200 | parallel -j%d true" % CPUS, 200))
+    o, b = median(ours), median(bare)
+    return [result("process-tasks", "process tasks, output captured, durable", o, "tasks/s", "ratio >= 0.90", o / b >= 0.90,
+                   "posix_spawn and wait, %d at once" % CPUS, b,
+                   {"xargs -P%d" % CPUS: median(xargs), "GNU parallel": median(parallel)}, rounds)]
+
+
+def timed(command, n):
+    t = time.perf_counter()
+    subprocess.run(command, shell=True, check=True, stdin=subprocess.DEVNULL)
+    return n / (time.perf_counter() - t)
+
+
+@row("worker-tasks")
+def worker_tasks():
+    n, rounds = 1000000, 5
+    job = {"name": "noop", "array": n, "worker": {"command": [os.path.join(BUILD, "bench", "bench-noop")], "function": "noop"}}
+    ours, gearman, dask = [], [], []
+    with fresh() as node, Gearman() as g:
+        for i in range(rounds):
+            if i < 3:
+                gearman.append(g.run(10000))
+                dask.append(tool("/usr/bin/python3", os.path.join(HERE, "peer_dask.py"), 3000)["tasks_per_s"])
+            number, rate = node.run(job, n)
+            ours.append(rate)
+        os.kill(node.engine, signal.SIGKILL)  # durable: all of it must be there without the engine that ran it
+        _, there = node.until_answers("/v1/jobs/%d" % number)
+        if there["counts"]["succeeded"] != n:
+            raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], n))
+        for index in range(0, n, n // 50 - 1):
+            check_task(node, number, index)
+    o, g = median(ours), median(gearman)
+    return [result("worker-tasks", "no-op worker tasks, each result durable and queryable", o, "tasks/s",
+                   "ours >= 300000", o >= 300000, "gearmand (not durable)", g, {"Dask distributed": median(dask)}, rounds)]
+
+
+def check_task(node, job, index):
+    task = node.get("/v1/jobs/%d/tasks/main/%d" % (job, index))
+    if task["state"] != "succeeded" or task["index"] != index or len(task["attempts"]) != 1:
+        raise Failed("task %d of job %d is not as it should be: %s" % (index, job, json.dumps(task)[:300]))
+
+
+class Gearman:
+    """gearmand with a worker for each core, on a free port."""
+
+    def __enter__(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.dir = tempfile.TemporaryDirectory()
+        peer = os.path.join(BUILD, "bench", "bench-peer-gearman")
+        if not os.path.exists(peer):
+            raise Failed("%s is not built: libgearman was not there when meson set up; run 'meson setup --reconfigure'" % peer)
+        self.all = [subprocess.Popen(["gearmand", "-L", "127.0.0.1", "-p", str(self.port), "-l",
+                                      os.path.join(self.dir.name, "log")], cwd=self.dir.name)]
+        until = time.monotonic() + 20
+        while True:  # it has no way to say that it listens
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError as e:
+                if time.monotonic() > until:
+                    raise Failed("gearmand does not listen") from e
+                time.sleep(0.01)
+        self.all += [subprocess.Popen([peer, "worker", str(self.port)]) for _ in range(CPUS)]
+        self.peer = peer
+        return self
+
+    def run(self, n):
+        return tool(self.peer, "client", self.port, n)["tasks_per_s"]
+
+    def __exit__(self, *_):
+        for p in reversed(self.all):
+            p.kill()
+            p.wait()
+        self.dir.cleanup()
+
+
+@row("submit-one")
+def submit_one():
+    rounds = 11
+    ours, bare = [], []
+    with fresh() as node:
+        drive("submit-one", node.socket, 50)
+        for _ in range(rounds):
+            bare.append(drive("fsync", node.dir, 300)["p50_ns"] / 1e3)
+            ours.append(drive("submit-one", node.socket, 300)["p50_ns"] / 1e3)
+    o, b = median(ours), median(bare)
+    return [result("submit-one", "durable submit, one client, p50", o, "us", "ratio <= 1.5", o / b <= 1.5,
+                   "4 KiB write + fdatasync", b, None, rounds)]
+
+
+@row("submit-64", "submit-64x100")
+def submit_64():
+    rounds = 5
+    one, many, bare = [], [], []
+    with fresh() as node:
+        for _ in range(rounds):
+            bare.append(1e9 / drive("fsync", node.dir, 300)["p50_ns"])
+            one.append(drive("submit", node.socket, 64, 1, 6000)["jobs_per_s"])
+            many.append(drive("submit", node.socket, 64, 100, 400)["jobs_per_s"])
+        check_jobs(node, rounds * (6000 + 40000))
+    o, m, b = median(one), median(many), median(bare)
+    ref = "4 KiB write + fdatasync, one at a time"
+    return [result("submit-64", "durable submits, 64 clients, one job a request", o, "jobs/s", "ours >= 8000", o >= 8000,
+                   ref, b, None, rounds),
+            result("submit-64x100", "durable submits, 64 clients, 100 jobs a request", m, "jobs/s", "ours >= 40000",
+                   m >= 40000, ref, b, None, rounds)]
+
+
+def check_jobs(node, n):
+    newest = node.get("/v1/jobs?limit=1")["jobs"][0]["job"]
+    if newest != n:
+        raise Failed("%d jobs were submitted, the newest is number %d" % (n, newest))
+
+
+@row("submit-array")
+def submit_array():
+    rounds, ours = 5, []
+    for _ in range(rounds):
+        with fresh() as node:  # the first array of a node pays for its memory, too
+            ours.append(drive("submit-array", node.socket, 1000000)["ns"] / 1e6)
+    o = median(ours)
+    return [result("submit-array", "submit of an array of 1,000,000 tasks", o, "ms", "ours <= 50", o <= 50, None, None,
+                   {"slowest": max(ours)}, rounds)]
+
+
+@row("start-p99")
+def start_p99():
+    rounds, p50, p99 = 5, [], []
+    with fresh() as node:
+        drive("start", node.socket, 20, DRIVE)
+        for _ in range(rounds):
+            r = drive("start", node.socket, 300, DRIVE)
+            p50.append(r["p50_ns"] / 1e6)
+            p99.append(r["p99_ns"] / 1e6)
+    o = median(p99)
+    return [result("start-p99", "from submit to the process running, idle node, p99", o, "ms", "ours <= 3", o <= 3, None, None,
+                   {"p50": median(p50)}, rounds)]
+
+
+@row("recovery")
+def recovery():
+    rounds, jobs, each = 3, 10, 100000
+    command = {"worker": {"command": [os.path.join(BUILD, "bench", "bench-noop")], "function": "noop"}, "array": each}
+    ours = []
+    with fresh() as node:
+        for _ in range(jobs):
+            node.run({"name": "finished", **command}, each)
+        for _ in range(jobs):
+            last = node.submit({"name": "waiting", "hold": True, **command})
+        for _ in range(rounds):
+            os.kill(node.get("/v1/version")["pid"], signal.SIGKILL)
+            t, _ = node.until_answers("/v1/jobs/%d" % last)
+            ours.append(t)
+            for j in range(1, 2 * jobs + 1):
+                c = node.get("/v1/jobs/%d" % j)["counts"]
+                if c["succeeded"] != (each if j <= jobs else 0) or c["total"] != each:
+                    raise Failed("job %d came back wrong: %s" % (j, c))
+    o = median(ours)
+    return [result("recovery", "after kill -9, 1,000,000 finished and 1,000,000 waiting tasks", o, "s", "ours <= 2", o <= 2,
+                   None, None, {"slowest": max(ours)}, rounds)]
+
+
+@row("memory", "memory-idle")
+def memory_rows():
+    n, rounds = 1000000, 3
+    per, rss, anonymous = [], [], []
+    for _ in range(rounds):
+        with fresh() as node:
+            node.run({"name": "warm", "command": ["true"]}, 1)
+            time.sleep(1)
+            r, a = memory(node.pids())
+            rss.append(r / 1e6)
+            anonymous.append(a / 1e6)
+            node.ask("POST", "/v1/nodes/%s/drain" % node.get("/v1/version")["node"])
+            node.submit({"name": "small", "command": ["true"], "array": 10})
+            before = memory(node.pids())[0]
+            job = node.submit({"name": "wait", "command": ["true"], "array": n})
+            c = node.get("/v1/jobs/%d" % job)["counts"]
+            time.sleep(0.5)
+            if c["ready"] != n:
+                raise Failed("not waiting: %s" % c)
+            per.append((memory(node.pids())[0] - before) / n)
+    p, r, a = median(per), median(rss), median(anonymous)
+    return [result("memory", "memory per waiting array task (array of 1,000,000)", p, "bytes", "ours <= 32", p <= 32,
+                   runs=rounds),
+            result("memory-idle", "RSS of an idle node (keeper + engine), anonymous beside", r, "MB",
+                   "ours <= 16, anonymous <= 4", r <= 16 and a <= 4, None, None, {"anonymous": a}, rounds)]
+
+
+@row("idle-wakeups")
+def idle_wakeups():
+    seconds = 20
+    with fresh() as node:
+        node.run({"name": "warm", "command": ["true"]}, 1)
+        time.sleep(2)
+        pids = node.pids()
+        time.sleep(0.5)
+        n, t = switches(pids), time.monotonic()
+        time.sleep(seconds)
+        o = (switches(pids) - n) / (time.monotonic() - t)
+    return [result("idle-wakeups", "context switches of an idle node, all threads, %d s" % seconds, o, "1/s", "ours < 1", o < 1)]
+
+
+@row("placements")
+def placements():
+    rounds = 3
+    runs = [tool(os.path.join(BUILD, "bench-placements"), i + 1) for i in range(rounds)]
+    o = median(r["placements_per_s"] for r in runs)
+    p99 = median(r["p99_ns"] for r in runs) / 1e6
+    return [result("placements", "scheduler alone: 10,000 nodes, 1,000,000 waiting tasks; p99 of a decision beside", o,
+                   "placements/s", "ours >= 200000, p99 < 1 ms", o >= 200000 and p99 < 1, None, None, {"p99 ms": p99}, rounds)]
+
+
+# ---- the table ----
+
+def number(v):
+    if v is None:
+        return ""
+    return "{:,.0f}".format(v) if v >= 1000 else "{:.3g}".format(v)
+
+
+def show(results):
+    head = ("id", "ours", "unit", "beside", "ratio", "target", "met")
+    lines = []
+    for r in results:
+        beside = ["%s: %s" % (r["reference"], number(r["reference_value"]))] if r["reference"] else []
+        beside += ["%s: %s" % (k, number(v)) for k, v in r["peers"].items()]
+        lines.append((r["id"], number(r["ours"]), r["unit"], "; ".join(beside) or r.get("error", ""), number(r["ratio"]),
+                      r["target"], "yes" if r["met"] else "NO"))
+    width = [max(len(line[i]) for line in [head] + lines) for i in range(len(head))]
+    for line in [head] + lines:
+        cells = [c.rjust(w) if i in (1, 4) else c.ljust(w) for i, (c, w) in enumerate(zip(line, width))]
+        print("  ".join(cells).rstrip())
+
+
+def save(results, only):
+    path = os.path.join(HERE, "results.json")
+    if only and os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            old = json.load(f)
+        new = {r["id"]: r for r in results}
+        results = [new.pop(r["id"], r) for r in old] + list(new.values())
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        json.dump(results, f, indent=1)
+        f.write("\n")
+    os.replace(path + ".new", path)
+
+
+def measure(f):
+    try:
+        return f()
+    except (Failed, OSError, subprocess.SubprocessError, KeyError, ValueError) as e:
+        why = "%s: %s" % (type(e).__name__, e)
+        print("bench: %s could not be measured: %s" % (f.ids[0], why), file=sys.stderr)
+        return [{**result(i, f.__name__, None, "", "", False), "error": why} for i in f.ids]
+
+
+def main():
+    only = sys.argv[1] if len(sys.argv) > 1 else None
+    if only and only not in ROWS:
+        sys.exit("bench: no row '%s'; there are %s" % (only, ", ".join(ROWS)))
+    kind = subprocess.run(["stat", "-f", "-c", "%T", DISK], capture_output=True, text=True).stdout.strip()
+    if kind in ("", "tmpfs", "ramfs"):
+        sys.exit("bench: '%s' is %s; name a folder on a disk with OSIER_BENCH_DIR" % (DISK, kind or "not there"))
+    print("%d cores, %s on %s, Linux %s, load %.1f" % (CPUS, kind, DISK, os.uname().release, os.getloadavg()[0]), flush=True)
+    results = []
+    for f in dict.fromkeys([ROWS[only]] if only else ROWS.values()):
+        t = time.monotonic()
+        print("%s ..." % f.ids[0], end=" ", flush=True, file=sys.stderr)
+        results += measure(f)
+        print("%.0f s" % (time.monotonic() - t), flush=True, file=sys.stderr)
+    print()
+    show(results)
+    print("\n%d of %d met" % (sum(r["met"] for r in results), len(results)))
+    save(results, only)
+    return 1 if any("error" in r for r in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
