@@ -202,7 +202,7 @@ void request_sleep(struct request *q)
 {
 	struct api *a = q->api;
 
-	CHECK(!q->sleeping && !q->response);
+	CHECK(!q->sleeping);
 	q->sleeping = true;
 	q->prev = NULL;
 	q->next = a->sleepers;
@@ -212,7 +212,7 @@ void request_sleep(struct request *q)
 	MHD_suspend_connection(q->conn);
 }
 
-static void request_wake(struct request *q)
+void request_wake(struct request *q)
 {
 	struct api *a = q->api;
 
@@ -322,11 +322,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		return body_piece(q, upload, upload_n);
 	if (q->response)
 		return give(q);
-	if (!q->handled) {
-		q->handled = true;
-		phase(q->client, CLIENT_ANSWER);
-		request_handle(q);
-	}
+	phase(q->client, CLIENT_ANSWER);
+	if (q->route->settle == SETTLE_BEFORE && request_settle(q))
+		return MHD_YES;
+	CHECK(!q->handled);
+	q->handled = true;
+	request_handle(q);
+	if (q->response && q->route->settle == SETTLE_AFTER && request_settle(q))
+		return MHD_YES;
 	if (q->response)
 		return give(q);
 	CHECK(q->sleeping);
@@ -530,7 +533,11 @@ void api_close(struct api *a)
 		unlink(a->socket_path);
 	uv_poll_stop(&a->poll);
 	while (a->sleepers)
-		answer_error(a->sleepers, 503, "closed", "the node is stopping", "try again when it is up");
+		if (a->sleepers->response)
+			request_wake(a->sleepers);
+		else
+			answer_error(a->sleepers, 503, "closed", "the node is stopping",
+			        "try again when it is up");
 	streams_close(a);
 	for (int i = 0; i < 8; i++) /* what was answered last goes out, as far as the sockets take it */
 		MHD_run(a->daemon);

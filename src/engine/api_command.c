@@ -35,6 +35,8 @@ job_id request_subject(const struct request *q)
 	return w->subject;
 }
 
+static void on_settled(struct request *q, const struct node_answer *a);
+
 static void on_answer(void *ctx, const struct node_answer *a)
 {
 	struct one *w = ctx;
@@ -42,7 +44,7 @@ static void on_answer(void *ctx, const struct node_answer *a)
 	w->awaited = false;
 	if (!w->q)
 		free(w);
-	else if (!w->q->response)
+	else if (!w->q->response || w->done == on_settled)
 		w->done(w->q, a);
 }
 
@@ -58,4 +60,32 @@ void request_command(struct request *q, const struct command *c, job_id subject,
 	node_command(q->api->node, c, on_answer, w);
 	if (!q->response)
 		request_sleep(q);
+}
+
+/* ---- waiting without a command ---- */
+
+static void on_settled(struct request *q, const struct node_answer *a)
+{
+	(void)a; /* also when the node goes down: what it shows is durable, or the journal has failed and with it the node */
+	q->settled = true;
+	request_wake(q);
+}
+
+bool request_settle(struct request *q)
+{
+	struct one *w;
+
+	if (q->settled || q->own)
+		return false;
+	w = calloc(1, sizeof(*w));
+	CHECK(w);
+	*w = (struct one){.q = q, .done = on_settled, .awaited = true};
+	if (!node_settle(q->api->node, on_answer, w)) {
+		free(w);
+		return false;
+	}
+	q->own = w;
+	q->own_free = one_free;
+	request_sleep(q);
+	return true;
 }

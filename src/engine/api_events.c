@@ -104,6 +104,8 @@ static enum stream_more job_fill(struct stream *s)
 	if (!engine_job(node_engine(a->node), j->job, &v))
 		return STREAM_END; /* forgotten */
 	active = job_is_active(v.state);
+	if (!active && !s->settled && stream_settle(s))
+		return STREAM_WAIT; /* an end that is told is final */
 	event_begin(&s->out, active ? "progress" : "end");
 	job_event_json(a, &s->out, &v, rate_milli(j, &v, uv_now(a->loop), node_now_ns(a->node)));
 	event_end(&s->out);

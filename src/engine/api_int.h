@@ -73,11 +73,15 @@ struct client {
 
 enum body_kind { BODY_NONE, BODY_JSON, BODY_JOBS, BODY_STREAM };
 enum route_access { ACCESS_ANY, ACCESS_OWNER }; /* OWNER: root or the node's owner */
+/* State that is not durable is not shown. AFTER: the answer waits until what it shows is durable. BEFORE: the handler waits,
+ * because it reads the journal. */
+enum route_settle { SETTLE_NOT, SETTLE_AFTER, SETTLE_BEFORE };
 struct route {
 	const char *method, *pattern; /* "{x...}" binds all that is left */
 	const char *query;            /* names it takes, with commas around: ",limit,before," */
 	enum body_kind body;
 	enum route_access access;
+	enum route_settle settle;
 	void (*handle)(struct request *q);
 	/* BODY_STREAM: called for each piece of the body, and with n = 0 by handle's turn; < 0: answered already. */
 	int (*piece)(struct request *q, const char *p, size_t n);
@@ -92,6 +96,7 @@ struct request {
 	const char *bound[PATH_BINDS_MAX];
 	bool head; /* HEAD: an answer without its body */
 	bool handled, sleeping;
+	bool settled;                  /* what it waited for is durable */
 	bool at_once;                  /* the answer does not wait for the body */
 	struct MHD_Response *response; /* the answer, once there is one */
 	unsigned status;
@@ -144,6 +149,7 @@ extern const size_t api_n_routes;
 /* The JSON in q->api->out becomes the answer. */
 void answer_json(struct request *q, unsigned status);
 void answer_response(struct request *q, unsigned status, struct MHD_Response *r); /* takes r */
+void request_wake(struct request *q);                                             /* one that sleeps */
 void answer_error(
         struct request *q, unsigned status, const char *code, const char *message, const char *hint);
 /* A file from its beginning, by sendfile(); takes the descriptor. digest may be NULL. */
@@ -188,6 +194,9 @@ int find_step(struct request *q, const Wire__JobSpec *spec, const char *name, ui
 /* Give the core a command and answer by `done` when it is durable or refused. */
 void request_command(struct request *q, const struct command *c, job_id subject,
         void (*done)(struct request *q, const struct node_answer *a));
+/* Until all that was decided so far is durable the request sleeps, and goes on then: with its answer, or its handler. False: it
+ * is durable already. */
+bool request_settle(struct request *q);
 job_id request_subject(const struct request *q); /* within `done` */
 
 /* ---- pieces of answers (api_view.c) ---- */
@@ -245,6 +254,8 @@ struct stream {
 	bool dirty, urgent; /* fill() is wanted; without waiting for API_EVENT_MS to pass */
 	uint64_t at_ms;     /* set by fill(): it is wanted then too (loop time), 0 never */
 	uint64_t last_ms;   /* when something was made last */
+	bool settled;       /* what stream_settle() waited for is durable */
+	struct settling *settling;
 	/* Append the next events to out. MORE: call again; WAIT: nothing now, until stream_wake() or at_ms. */
 	enum stream_more (*fill)(struct stream *s);
 	void (*close)(struct stream *s);
@@ -255,6 +266,8 @@ struct stream *answer_stream(struct request *q, enum stream_more (*fill)(struct 
         void (*close)(struct stream *), void *ctx);
 /* Something changed: fill() is called; SOON: not before API_EVENT_MS since the last event. */
 void stream_wake(struct stream *s, enum stream_when when);
+/* In fill(): false when all that was decided so far is durable; else return STREAM_WAIT, and `settled` is set in the next call. */
+bool stream_settle(struct stream *s);
 /* "event: NAME\ndata: " ... then the JSON, then event_end(). */
 void event_begin(struct json_out *o, const char *name);
 void event_end(struct json_out *o);

@@ -133,14 +133,17 @@ static enum found next_done(struct logs *l)
 			if (told(l, s, l->at_index) || !engine_task(en, l->job, s, l->at_index, &t) ||
 			        t.state != TASK_DONE)
 				continue;
+			if (has_run(&t) && !log_source_open(l, s, l->at_index, &t)) {
+				l->unsettled = true; /* its result is not durable: once more when it is */
+				continue;
+			}
 			mark(l, s, l->at_index);
-			if (has_run(&t) && log_source_open(l, s, l->at_index))
+			if (l->src.active)
 				return FOUND;
 		}
 	}
 	l->at_step = l->step;
 	l->at_index = l->one ? l->index : 0;
-	l->walked = true;
 	return NONE;
 }
 
@@ -166,19 +169,22 @@ static enum stream_more later(struct stream *s)
 }
 
 /* Without follow, or at the job's end: when everything is told, it is over. */
-static enum stream_more at_rest(struct logs *l)
+static enum stream_more at_rest(struct logs *l, bool settled)
 {
 	struct stream *s = l->stream;
 	uint64_t now = uv_now(l->api->loop);
 	struct job_view v;
 
-	if (!engine_job(node_engine(l->api->node), l->job, &v) || !job_is_active(v.state))
+	if (!engine_job(node_engine(l->api->node), l->job, &v) || !job_is_active(v.state)) {
+		if (!settled && stream_settle(s))
+			return STREAM_WAIT;
 		return finish(l);
+	}
 	if (l->one && step_done(l, l->step))
 		return finish(l); /* the task that was asked for has ended */
 	if (l->follow)
 		return STREAM_WAIT;
-	if (!log_tails_wait(l) || now >= l->settle_ms)
+	if (!log_tails(l) || now >= l->settle_ms)
 		return finish(l);
 	s->at_ms = l->settle_ms;
 	return STREAM_WAIT;
@@ -187,6 +193,9 @@ static enum stream_more at_rest(struct logs *l)
 static enum stream_more logs_fill(struct stream *s)
 {
 	struct logs *l = s->ctx;
+	bool settled = s->settled;
+
+	s->settled = false;
 
 	if (l->src.active) {
 		log_source_tell(l);
@@ -202,7 +211,13 @@ static enum stream_more logs_fill(struct stream *s)
 	}
 	if (log_live(l))
 		return STREAM_MORE;
-	return at_rest(l);
+	if (l->unsettled) {
+		l->unsettled = false;
+		if (stream_settle(s))
+			return STREAM_WAIT;
+		return later(s);
+	}
+	return at_rest(l, settled);
 }
 
 static void job_changed(void *ctx, job_id job)
@@ -289,7 +304,7 @@ static void logs_start(struct request *q, struct logs *l)
 
 	l->at_step = l->step;
 	l->at_index = l->one ? l->index : 0;
-	l->settle_ms = uv_now(a->loop) + 300;
+	l->settle_ms = uv_now(a->loop) + 200;
 	l->bits = calloc(l->step_end, sizeof(*l->bits));
 	l->printed = calloc(l->step_end, sizeof(*l->printed));
 	CHECK(l->bits && l->printed);

@@ -51,7 +51,7 @@ struct logs {
 	/* the walk */
 	uint32_t at_step;
 	uint64_t at_index;
-	bool walked; /* to the end, at least once */
+	bool unsettled; /* a task was passed over whose result is not durable */
 	uint8_t **bits;
 	uint64_t *printed;
 	/* stored results: the entry at hand and a copy of its outputs */
@@ -64,7 +64,7 @@ struct logs {
 	struct log_source src;
 	/* live */
 	struct log_tail tail[LOG_TAILS_MAX];
-	uint64_t settle_ms; /* without follow: until when files may appear */
+	uint64_t settle_ms; /* without follow: until when the keeper may write what it held in memory */
 	struct logs *prev, *next;
 	char buf[LOG_LINE_MAX];
 };
@@ -74,8 +74,9 @@ void log_line(struct logs *l, uint32_t step, uint64_t index, int k, const char *
 /* The lines in p[0..n); the last one, without its newline, only when `end`. Returns the bytes told. */
 size_t log_lines(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool end);
 
-/* Begin to tell what the task's newest attempt wrote; false: nothing is stored. Then some at a time, until src.active is false. */
-bool log_source_open(struct logs *l, uint32_t step, uint64_t index);
+/* Begin to tell what the newest attempt of a task that is done (as `t` says) wrote; then some at a time, until src.active is
+ * false, as it is at once when nothing is stored. False: its result is not durable yet. */
+bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct task_view *t);
 void log_source_tell(struct logs *l);
 void log_source_close(struct logs *l);
 
@@ -83,7 +84,7 @@ void log_source_close(struct logs *l);
 bool log_live(struct logs *l);
 struct log_tail *log_tail_of(struct logs *l, uint32_t step, uint64_t index);
 void log_tail_close(struct log_tail *t);
-bool log_tails_wait(const struct logs *l); /* a file that was asked for is not there yet */
+bool log_tails(const struct logs *l); /* something is followed */
 /* The spool is watched while anybody follows. */
 void logs_watch_spool(struct api *a);
 void logs_unwatch_spool(struct api *a);

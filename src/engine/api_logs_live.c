@@ -30,12 +30,11 @@ void log_tail_close(struct log_tail *t)
 	t->used = false;
 }
 
-bool log_tails_wait(const struct logs *l)
+bool log_tails(const struct logs *l)
 {
 	for (unsigned i = 0; i < LOG_TAILS_MAX; i++)
-		for (int k = 0; l->tail[i].used && k < 2; k++)
-			if (l->want[k] && l->tail[i].fd[k] < 0)
-				return true;
+		if (l->tail[i].used)
+			return true;
 	return false;
 }
 

@@ -81,21 +81,38 @@ static void close_output(struct log_source *s)
 	s->open = false;
 }
 
-bool log_source_open(struct logs *l, uint32_t step, uint64_t index)
+/* Is the result at hand the one that ended the task? An older one may be there while the newest is not durable. */
+static bool is_last(const struct logs *l, uint64_t index, const struct task_view *t)
 {
-	struct log_tail *t = log_tail_of(l, step, index);
+	return RESULT_COLUMN(l->results, outcome, index - l->results->first) == t->outcome;
+}
+
+static bool all_durable(const struct logs *l)
+{
+	struct journal *j = node_journal(l->api->node);
+	struct journal_head head;
+
+	journal_head(j, &head);
+	return journal_durable(j) == head.size;
+}
+
+bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct task_view *t)
+{
+	bool durable = all_durable(l), stored = fetch(l, step, index);
+	struct log_tail *tail = log_tail_of(l, step, index);
 	struct log_source *s = &l->src;
-	bool stored = fetch(l, step, index);
 
 	CHECK(!s->active);
+	if (!durable && (!stored || !is_last(l, index, t)))
+		return false;
 	*s = (struct log_source){.step = step, .index = index, .k_end = 2, .fd = -1};
 	/* What was told while this very attempt ran is not told again. */
-	if (t && stored && l->results->lease == t->lease)
-		memcpy(s->from, t->told, sizeof(s->from));
-	if (t)
-		log_tail_close(t);
+	if (tail && stored && l->results->lease == tail->lease)
+		memcpy(s->from, tail->told, sizeof(s->from));
+	if (tail)
+		log_tail_close(tail);
 	if (!stored)
-		return false;
+		return true;
 	result_walk_to(l->results, &l->walk, index - l->results->first);
 	s->active = true;
 	return true;

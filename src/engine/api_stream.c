@@ -133,9 +133,47 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
 	return (ssize_t)n;
 }
 
+/* Outlives its stream, when that is closed first. */
+struct settling {
+	struct stream *s;
+};
+
+static void on_settled(void *ctx, const struct node_answer *a)
+{
+	struct settling *w = ctx;
+
+	(void)a;
+	if (w->s) {
+		w->s->settling = NULL;
+		w->s->settled = true;
+		stream_wake(w->s, STREAM_NOW);
+	}
+	free(w);
+}
+
+bool stream_settle(struct stream *s)
+{
+	struct settling *w;
+
+	if (s->settling)
+		return true;
+	w = malloc(sizeof(*w));
+	CHECK(w);
+	w->s = s;
+	if (node_settle(s->api->node, on_settled, w)) {
+		s->settling = w;
+		return true;
+	}
+	free(w);
+	return false;
+}
+
 static void free_stream(void *cls)
 {
 	struct stream *s = cls;
+
+	if (s->settling)
+		s->settling->s = NULL;
 
 	if (s->prev)
 		s->prev->next = s->next;

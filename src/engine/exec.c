@@ -508,7 +508,7 @@ void exec_adjusted(struct exec *x, job_id job)
 int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room, struct err *e)
 {
 	struct run *r = run_find(x, lease.v);
-	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .lease = lease.v };
+	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .flags = KEEPER_FOLLOWED, .lease = lease.v };
 
 	if (!r || !r->slot || task < r->next || task >= r->sent)
 		return err_set(e, ERR_NOTFOUND, "the task does not run");

@@ -53,6 +53,10 @@ typedef void (*node_answer_fn)(void *ctx, const struct node_answer *a);
 /* Decide and apply `cmd` now (borrowed for the call); `fn` (may be NULL) is called when it is durable. */
 void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx);
 
+/* Is all that was decided so far durable? Then false; else true, and `fn` is called once it is (with code ERR_NONE). For who
+ * shows state: what is not durable may yet be forgotten. */
+bool node_settle(struct node *n, node_answer_fn fn, void *ctx);
+
 /* Be told, at most once a round and after it is durable, that a job changed (job 0: any job). */
 struct node_watch;
 typedef void (*node_watch_fn)(void *ctx, job_id job);

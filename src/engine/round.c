@@ -291,6 +291,17 @@ void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, 
 	n->answers++;
 }
 
+bool node_settle(struct node *n, node_answer_fn fn, void *ctx)
+{
+	struct held_item it = { .seq = n->size, .kind = HELD_ANSWER, .u.answer = { .fn = fn, .ctx = ctx } };
+
+	if (journal_durable(n->journal) >= n->size)
+		return false;
+	held_push(&n->held, &it);
+	n->answers++;
+	return true;
+}
+
 /* ---- letting go ---- */
 
 static void give_answer(const struct held_item *it)
