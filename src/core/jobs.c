@@ -79,9 +79,14 @@ static void stop_rest(struct applying *a, struct job *j)
 {
 	Wire__StopReason why = j->timed_out ? WIRE__STOP_REASON__JOB_TIMEOUT : WIRE__STOP_REASON__CANCELLED;
 
-	for (uint32_t k = j->n_steps; k-- > 0;)
-		if (step_stopped(j, step_at(a->e, j, k)) && !step_at(a->e, j, k)->finished)
-			step_end_rest(a, j, step_at(a->e, j, k), WIRE__OUTCOME__STOPPED);
+	for (uint32_t k = j->n_steps; k-- > 0;) {
+		struct step *s = step_at(a->e, j, k);
+
+		/* When all that is left is leased, there is nothing to look for. */
+		if (step_stopped(j, s) && !s->finished &&
+		    s->c[C_BLOCKED] + s->c[C_READY] + s->c[C_DELAYED] + s->units_ready + j->delays.n > 0)
+			step_end_rest(a, j, s, WIRE__OUTCOME__STOPPED);
+	}
 	for (uint32_t i = j->leases.head; i; i = lease_at(a->e, i)->of_job.next)
 		if (step_stopped(j, step_at(a->e, j, lease_at(a->e, i)->step)))
 			lease_doom(a->e, lease_at(a->e, i), why);
