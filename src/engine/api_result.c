@@ -8,6 +8,16 @@
 #include "engine/results.h"
 #include "wire/entry.h"
 
+bool result_note_is_for(const Wire__Results *r, uint64_t i)
+{
+	if (!r->note[0] || RESULT_COLUMN(r, outcome, i) == WIRE__OUTCOME__SUCCEEDED)
+		return false;
+	for (uint64_t k = 0; k < i; k++)
+		if (RESULT_COLUMN(r, outcome, k) != WIRE__OUTCOME__SUCCEEDED)
+			return false;
+	return true;
+}
+
 uint32_t result_outputs(const Wire__Results *r, uint64_t i)
 {
 	return RESULT_COLUMN(r, outputs, i);

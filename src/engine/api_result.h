@@ -13,6 +13,9 @@
 
 #include "wire/osier.pb-c.h"
 
+/* Is the note about row i? It says why for the first that did not succeed. */
+bool result_note_is_for(const Wire__Results *r, uint64_t i);
+
 /* An output of a task. */
 struct result_output {
 	uint64_t bytes;

@@ -304,17 +304,6 @@ static void measures_json(struct json_out *o, const Wire__Results *r, uint64_t i
 	jo_u64(o, RESULT_COLUMN(r, write_bytes, i));
 }
 
-/* Is the note about task i? It says why for the first that did not succeed. */
-static bool note_is_for(const Wire__Results *r, uint64_t i)
-{
-	if (!r->note[0] || RESULT_COLUMN(r, outcome, i) == WIRE__OUTCOME__SUCCEEDED)
-		return false;
-	for (uint64_t k = 0; k < i; k++)
-		if (RESULT_COLUMN(r, outcome, k) != WIRE__OUTCOME__SUCCEEDED)
-			return false;
-	return true;
-}
-
 static void grant_json(struct json_out *o, const struct lease_found *l, uint64_t start_us)
 {
 	jo_key(o, "node");
@@ -363,7 +352,7 @@ static int attempt_json(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
 	jo_key(o, "reported");
 	jo_time(o, en->time_ns);
 	measures_json(o, r, i);
-	if (note_is_for(r, i)) {
+	if (result_note_is_for(r, i)) {
 		jo_key(o, "note");
 		jo_str(o, r->note);
 	}

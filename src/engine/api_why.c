@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "core/jobspec.h"
 #include "engine/api_int.h"
+#include "engine/api_result.h"
 #include "engine/api_why.h"
 #include "wire/entry.h"
 
@@ -67,18 +68,53 @@ static void in_text(uint64_t now, uint64_t at, char *out, size_t room)
 
 /* ---- done, running, delayed ---- */
 
+/* What the last attempt ended with: its exit code or signal, and the note that was made of it. */
+static void say_last(const struct asked *a, struct why *w)
+{
+	const uint8_t *bytes, *outputs;
+	size_t n, n_outputs;
+	uint64_t seq, i;
+	const Wire__Entry *en;
+	struct growing g;
+
+	growing_init(&g, 64u << 10, 4 * ENTRY_BYTES_MAX);
+	if (journal_read_result(node_reader(a->q->api->node), a->job->id.v, a->step, a->index, &seq, &bytes,
+	            &n, &outputs, &n_outputs, NULL) == 0 &&
+	        entry_decode(&g.arena, bytes, n, &en, NULL) == 0 && en->results &&
+	        (i = a->index - en->results->first) < en->results->count) {
+		int32_t code = RESULT_COLUMN(en->results, code, i);
+
+		if (RESULT_COLUMN(en->results, outcome, i) == WIRE__OUTCOME__FAILED)
+			why_say(w, " (exit code %d)", code);
+		else if (RESULT_COLUMN(en->results, outcome, i) == WIRE__OUTCOME__SIGNALED)
+			why_say(w, " (signal %d, %s)", code,
+			        sigdescr_np(code) ? sigdescr_np(code) : "unknown");
+		if (result_note_is_for(en->results, i))
+			why_say(w, ": %s", en->results->note);
+	}
+	growing_release(&g);
+}
+
 static void why_done(const struct asked *a, struct why *w)
 {
+	unsigned long long job = a->job->id.v;
+
 	w->reason = "finished";
-	if (a->task.outcome == WIRE__OUTCOME__SUCCEEDED)
+	if (a->task.outcome == WIRE__OUTCOME__SUCCEEDED) {
 		why_say(w, "it succeeded");
-	else if (a->task.outcome == WIRE__OUTCOME__SKIPPED)
+		return;
+	}
+	if (a->task.outcome == WIRE__OUTCOME__SKIPPED) {
 		why_say(w, "it was skipped: what its condition asks for did not come true");
-	else
-		why_say(w, "it is finished: %s, after %u attempt%s", outcome_name(a->task.outcome),
+	} else {
+		why_say(w, "it ended as '%s' after %u attempt%s", outcome_name(a->task.outcome),
 		        a->task.attempts, a->task.attempts == 1 ? "" : "s");
-	if (a->task.outcome != WIRE__OUTCOME__SUCCEEDED && !job_is_active(a->job->state))
-		why_advise(w, "osier retry %llu lets it wait again", (unsigned long long)a->job->id.v);
+		say_last(a, w);
+		why_advise(w, "osier logs %llu/%s/%llu shows what it printed", job,
+		        a->spec->steps[a->step]->name, (unsigned long long)a->index);
+	}
+	if (!job_is_active(a->job->state))
+		why_advise(w, "osier retry %llu lets it wait again", job);
 }
 
 static void why_running(const struct asked *a, struct why *w)

@@ -229,6 +229,40 @@ def change_operations(n):
     ok(set(many["error"]["candidates"]) == {"twin-%d" % a, "twin-%d" % b}, "an ambiguous name lists what it could be", many)
 
 
+def whys(n):
+    """Every kind of explanation that one machine can show; each must fit the schema and say the point in its sentence."""
+    path, t = "/v1/jobs/{job}/tasks/{step}/{index}/why", "/v1/jobs/%d/tasks/%s/%d/why"
+
+    def why(job, step, index, reason, *words):
+        w = n.check("GET", path, t % (job, step, index), 200)
+        ok(w["reason"] == reason and all(x in w["sentence"] for x in words), "why: " + reason, w)
+        return w
+    cpus = [r for r in n.json("GET", "/v1/nodes")[1]["nodes"][0]["resources"] if r["name"] == "cpu"][0]["capacity"]
+    bad = n.submit({"name": "bad", "shell": "exit 3"})
+    n.finish(bad)
+    why(bad, "main", 0, "finished", "exit code 3")
+    held = n.submit({"name": "heldagain", "command": "true", "hold": True})
+    why(held, "main", 0, "held")
+    later = n.submit({"name": "later", "command": "true", "not_before": "2100-01-01T00:00:00Z"})
+    why(later, "main", 0, "not_before")
+    retried = n.submit({"name": "retried", "shell": "exit 4", "retries": {"max": 3, "backoff": "10m"}})
+    wait_until(lambda: n.job(retried)["counts"]["delayed"], 5)
+    why(retried, "main", 0, "delayed", "exit code 4", "tried again")
+    full = n.submit({"name": "full", "command": "sleep 600", "resources": {"cpu": cpus}, "priority": 100})
+    wait_until(lambda: n.job(full)["counts"]["running"])
+    waits = n.submit({"name": "waits", "steps": {
+        "a": {"command": "true", "array": 3}, "b": {"command": "true", "after": "a"},
+        "r": {"command": "true", "reduce": "a"}}})
+    w = why(waits, "a", 0, "resources", "cpu", "full-%d" % full)
+    ok(w["resource"]["name"] == "cpu" and w["holders"][0]["job"] == "full-%d" % full and w["advice"], "who holds what", w)
+    w = why(waits, "b", 0, "after", "0 of 3 done")
+    ok(w["waits_for"][0]["step"] == "a", "what it waits for", w)
+    why(waits, "r", 0, "reduce_inputs", "a/0")
+    for j in (held, later, full, waits, retried):
+        n.json("POST", "/v1/jobs/%d/cancel" % j, {})
+    n.finish(full)
+
+
 def journal_operations(n):
     c = n.check
     n.finish("last")
@@ -263,6 +297,7 @@ def main():
         blob_operations(n)
         job_operations(n)
         change_operations(n)
+        whys(n)
         journal_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)

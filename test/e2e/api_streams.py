@@ -53,9 +53,7 @@ def progress(n):
 
 
 def stored_logs(n):
-    job = n.submit({"name": "say", "command": {"shell": "echo out ${task}; echo err ${task} >&2; printf 'no newline'"},
-                    "array": 40}) if False else \
-        n.submit({"name": "say", "shell": "echo out ${task}; echo err ${task} >&2; printf 'no newline'", "array": 40})
+    job = n.submit({"name": "say", "shell": "echo out ${task}; echo err ${task} >&2; printf 'no newline'", "array": 40})
     n.finish(job)
     text, ended = lines_of(n.events("/v1/jobs/%d/logs" % job))
     want = {("main", i, "stdout"): "out %d\nno newline\n" % i for i in range(40)}
