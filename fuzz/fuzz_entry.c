@@ -15,7 +15,7 @@ static uint8_t bytes[4 << 20], again[4 << 20];
 static void entry(const uint8_t *data, size_t size)
 {
 	struct arena a, b;
-	struct err e = { 0 };
+	struct err e = {0};
 	const Wire__Entry *en, *en2;
 	size_t n;
 
@@ -32,7 +32,8 @@ static void entry(const uint8_t *data, size_t size)
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS)
 		for (uint64_t i = 0; i < en->results->count && i < 1000; i++)
 			CHECK(RESULT_COLUMN(en->results, outcome, i) <= WIRE__OUTCOME__STOPPED);
-	if (entry_decode(&b, bytes, n, &en2, &e) == 0) /* its arena may be too small: unpacked columns need less */
+	if (entry_decode(&b, bytes, n, &en2, &e) ==
+	        0) /* its arena may be too small: unpacked columns need less */
 		CHECK(entry_size(en2) == n && entry_encode(en2, again) == n && memcmp(bytes, again, n) == 0);
 	else
 		CHECK(e.code == ERR_FULL);
@@ -41,7 +42,7 @@ static void entry(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const Wire__JobSpec *spec;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct arena a;
 
 	entry(data, size);

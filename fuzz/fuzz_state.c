@@ -12,9 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct engine_limits l = engine_limits_default(16u << 20);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct engine *g;
-	void *mem = mmap(NULL, l.memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = mmap(NULL, l.memory_bytes, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	CHECK(mem != MAP_FAILED);
 	g = engine_new(mem, &l);

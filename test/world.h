@@ -22,8 +22,8 @@
 #include "wire/entry.h"
 
 #define SEC 1000000000ull
-#define MS 1000000ull
-#define T0 (1700000000ull * SEC)
+#define MS  1000000ull
+#define T0  (1700000000ull * SEC)
 
 struct world {
 	struct engine *e;
@@ -41,14 +41,15 @@ struct world {
 	uint8_t *journal; /* u32 length, bytes, again */
 	size_t journal_bytes, journal_max;
 	uint64_t granted; /* the last lease */
-	int check; /* engine_check() after every entry */
+	int check;        /* engine_check() after every entry */
 };
 
 #define WORLD_ARENA (8u << 20)
 
 __attribute__((unused)) static struct engine *world_engine(const struct engine_limits *l, void **out_mem)
 {
-	void *mem = mmap(NULL, l->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = mmap(NULL, l->memory_bytes, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct engine *e;
 
 	assert_true(mem != MAP_FAILED);
@@ -66,7 +67,8 @@ __attribute__((unused)) static void world_init_limits(struct world *w, const str
 	w->in_mem = aligned_alloc(16, WORLD_ARENA);
 	w->decoded_mem = aligned_alloc(16, 4 * WORLD_ARENA);
 	w->journal_max = 64u << 20;
-	w->journal = mmap(NULL, w->journal_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->journal = mmap(NULL, w->journal_max, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	w->now = T0;
 	w->check = 1;
 }
@@ -89,7 +91,7 @@ __attribute__((unused)) static void world_release(struct world *w)
 /* Encode, keep, decode and apply one entry; the entry as decoded. */
 __attribute__((unused)) static const Wire__Entry *world_apply(struct world *w, const Wire__Entry *en)
 {
-	struct effect_list out = { w->effects, w->n_effects, ARRAY_LEN(w->effects) };
+	struct effect_list out = {w->effects, w->n_effects, ARRAY_LEN(w->effects)};
 	size_t n = entry_size(en);
 	uint32_t len = (uint32_t)n;
 	uint8_t *p = w->journal + w->journal_bytes + 4;
@@ -114,7 +116,7 @@ __attribute__((unused)) static size_t world_do(struct world *w, const struct com
 {
 	arena_init(&w->in, w->in_mem, WORLD_ARENA);
 	arena_init(&w->decoded, w->decoded_mem, 4 * WORLD_ARENA);
-	w->list = (struct entry_list){ &w->in, w->v, 0, ARRAY_LEN(w->v), 0 };
+	w->list = (struct entry_list){&w->in, w->v, 0, ARRAY_LEN(w->v), 0};
 	w->n_effects = 0;
 	engine_decide(w->e, w->now, cmd, &w->list);
 	assert_false(w->list.full);
@@ -127,7 +129,8 @@ __attribute__((unused)) static size_t world_do(struct world *w, const struct com
 /* The entry that the last command caused, of this kind; exactly one entry is expected. */
 __attribute__((unused)) static const Wire__Entry *world_one(struct world *w, Wire__Entry__BodyCase body)
 {
-	if (w->n_last == 1 && w->last[0]->body_case == WIRE__ENTRY__BODY_REFUSED && body != WIRE__ENTRY__BODY_REFUSED)
+	if (w->n_last == 1 && w->last[0]->body_case == WIRE__ENTRY__BODY_REFUSED &&
+	        body != WIRE__ENTRY__BODY_REFUSED)
 		print_message("refused: %s: %s\n", w->last[0]->refused->code, w->last[0]->refused->reason);
 	assert_int_equal(w->n_last, 1);
 	assert_int_equal(w->last[0]->body_case, body);
@@ -145,7 +148,7 @@ __attribute__((unused)) static void world_refused(struct world *w, const char *c
 
 __attribute__((unused)) static size_t world_tick(struct world *w)
 {
-	return world_do(w, &(struct command){ .kind = CMD_TICK });
+	return world_do(w, &(struct command){.kind = CMD_TICK});
 }
 
 /* Tick until nothing comes back. */
@@ -159,10 +162,11 @@ __attribute__((unused)) static size_t world_settle(struct world *w)
 	return n;
 }
 
-__attribute__((unused)) static void world_node(struct world *w, uint32_t node, uint64_t cpus, Wire__NodeSet__State state)
+__attribute__((unused)) static void world_node(
+        struct world *w, uint32_t node, uint64_t cpus, Wire__NodeSet__State state)
 {
 	Wire__NodeSet m = WIRE__NODE_SET__INIT;
-	Wire__Need cpu = WIRE__NEED__INIT, mem = WIRE__NEED__INIT, *needs[2] = { &cpu, &mem };
+	Wire__Need cpu = WIRE__NEED__INIT, mem = WIRE__NEED__INIT, *needs[2] = {&cpu, &mem};
 	char name[16];
 
 	(void)snprintf(name, sizeof(name), "node%u", node);
@@ -175,7 +179,7 @@ __attribute__((unused)) static void world_node(struct world *w, uint32_t node, u
 	m.n_capacity = 2;
 	m.capacity = needs;
 	m.state = state;
-	world_do(w, &(struct command){ .kind = CMD_NODE_SET, .u.node_set = &m });
+	world_do(w, &(struct command){.kind = CMD_NODE_SET, .u.node_set = &m});
 	(void)world_one(w, WIRE__ENTRY__BODY_NODE_SET);
 }
 
@@ -185,7 +189,7 @@ __attribute__((unused)) static void world_boot(struct world *w)
 
 	m.version = "test";
 	m.seed = 42;
-	world_do(w, &(struct command){ .kind = CMD_BOOT, .u.boot = &m });
+	world_do(w, &(struct command){.kind = CMD_BOOT, .u.boot = &m});
 	(void)world_one(w, WIRE__ENTRY__BODY_BOOT);
 }
 
@@ -263,8 +267,8 @@ __attribute__((unused)) static Wire__Step *spec_step(struct spec *s, const char 
 	return st;
 }
 
-__attribute__((unused)) static void spec_after(struct spec *s, size_t k, const char *of, Wire__After__Mode mode,
-					       Wire__After__On on)
+__attribute__((unused)) static void spec_after(
+        struct spec *s, size_t k, const char *of, Wire__After__Mode mode, Wire__After__On on)
 {
 	Wire__After *a = &s->after[k][s->step[k].n_after];
 
@@ -286,7 +290,8 @@ __attribute__((unused)) static void spec_reduce(struct spec *s, size_t k, const 
 	s->step[k].n_params = 0;
 }
 
-__attribute__((unused)) static void spec_verify(struct spec *s, size_t k, uint32_t replicas, uint32_t agree, int comparator)
+__attribute__((unused)) static void spec_verify(
+        struct spec *s, size_t k, uint32_t replicas, uint32_t agree, int comparator)
 {
 	wire__verify__init(&s->verify[k]);
 	s->verify[k].replicas = replicas;
@@ -300,13 +305,15 @@ __attribute__((unused)) static void spec_verify(struct spec *s, size_t k, uint32
 
 /* ---- commands ---- */
 
-__attribute__((unused)) static size_t world_submit_as(struct world *w, const struct spec *s, const char *key, uint32_t uid)
+__attribute__((unused)) static size_t world_submit_as(
+        struct world *w, const struct spec *s, const char *key, uint32_t uid)
 {
 	Wire__Principal by = WIRE__PRINCIPAL__INIT;
 
 	by.name = "somebody";
 	by.uid = uid;
-	return world_do(w, &(struct command){ .kind = CMD_SUBMIT, .by = &by, .u.submit = { .spec = &s->job, .key = key } });
+	return world_do(w,
+	        &(struct command){.kind = CMD_SUBMIT, .by = &by, .u.submit = {.spec = &s->job, .key = key}});
 }
 
 /* Submit; it must be taken. Returns its number. */
@@ -318,12 +325,12 @@ __attribute__((unused)) static uint64_t world_submit(struct world *w, const stru
 
 __attribute__((unused)) static size_t world_job_command(struct world *w, enum command_kind kind, uint64_t job)
 {
-	return world_do(w, &(struct command){ .kind = kind, .u.job = { { job }, "because" } });
+	return world_do(w, &(struct command){.kind = kind, .u.job = {{job}, "because"}});
 }
 
 /* `count` results of one outcome from the cursor on. */
-__attribute__((unused)) static size_t world_results(struct world *w, uint64_t lease, uint64_t first, uint64_t count,
-						    Wire__Outcome o, int32_t code)
+__attribute__((unused)) static size_t world_results(
+        struct world *w, uint64_t lease, uint64_t first, uint64_t count, Wire__Outcome o, int32_t code)
 {
 	Wire__Results r = WIRE__RESULTS__INIT;
 	uint64_t wall = 1000;
@@ -337,7 +344,7 @@ __attribute__((unused)) static size_t world_results(struct world *w, uint64_t le
 	r.code = &code;
 	r.n_wall_us = 1;
 	r.wall_us = &wall;
-	return world_do(w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	return world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 }
 
 __attribute__((unused)) static size_t world_ended(struct world *w, uint64_t lease, Wire__StopReason why)
@@ -346,7 +353,7 @@ __attribute__((unused)) static size_t world_ended(struct world *w, uint64_t leas
 
 	m.lease = lease;
 	m.reason = why;
-	return world_do(w, &(struct command){ .kind = CMD_LEASE_ENDED, .u.ended = &m });
+	return world_do(w, &(struct command){.kind = CMD_LEASE_ENDED, .u.ended = &m});
 }
 
 /* The lease that the next tick grants. */
@@ -355,13 +362,14 @@ __attribute__((unused)) static struct lease_view world_lease(struct world *w)
 	struct lease_view l;
 
 	world_tick(w);
-	assert_true(engine_lease(w->e, (lease_id){ world_one(w, WIRE__ENTRY__BODY_LEASE_GRANTED)->lease_granted->lease }, &l));
+	assert_true(engine_lease(
+	        w->e, (lease_id){world_one(w, WIRE__ENTRY__BODY_LEASE_GRANTED)->lease_granted->lease}, &l));
 	return l;
 }
 
 /* A lease of these tasks, whatever the scheduler thinks of it: as the journal of another time would bring it. */
-__attribute__((unused)) static struct lease_view world_grant(struct world *w, uint64_t job, uint32_t step, uint32_t replica,
-							     uint64_t first, uint64_t count)
+__attribute__((unused)) static struct lease_view world_grant(
+        struct world *w, uint64_t job, uint32_t step, uint32_t replica, uint64_t first, uint64_t count)
 {
 	Wire__Entry en = WIRE__ENTRY__INIT;
 	Wire__LeaseGranted m = WIRE__LEASE_GRANTED__INIT;
@@ -380,7 +388,7 @@ __attribute__((unused)) static struct lease_view world_grant(struct world *w, ui
 	arena_init(&w->decoded, w->decoded_mem, 4 * WORLD_ARENA);
 	w->n_effects = 0;
 	(void)world_apply(w, &en);
-	assert_true(engine_lease(w->e, (lease_id){ m.lease }, &l));
+	assert_true(engine_lease(w->e, (lease_id){m.lease}, &l));
 	return l;
 }
 
@@ -400,7 +408,7 @@ __attribute__((unused)) static void world_finish(struct world *w)
 
 	for (int i = 0; i < 100000; i++) {
 		world_settle(w);
-		if (!engine_lease_next(w->e, (lease_id){ 0 }, &l))
+		if (!engine_lease_next(w->e, (lease_id){0}, &l))
 			return;
 		if (l.stopping || l.cursor == l.first + l.count)
 			world_ended(w, l.id.v, WIRE__STOP_REASON__DONE);
@@ -414,15 +422,16 @@ __attribute__((unused)) static struct job_view world_job(struct world *w, uint64
 {
 	struct job_view v;
 
-	assert_true(engine_job(w->e, (job_id){ job }, &v));
+	assert_true(engine_job(w->e, (job_id){job}, &v));
 	return v;
 }
 
-__attribute__((unused)) static struct task_view world_task(struct world *w, uint64_t job, uint32_t step, uint64_t task)
+__attribute__((unused)) static struct task_view world_task(
+        struct world *w, uint64_t job, uint32_t step, uint64_t task)
 {
 	struct task_view v;
 
-	assert_true(engine_task(w->e, (job_id){ job }, step, task, &v));
+	assert_true(engine_task(w->e, (job_id){job}, step, task, &v));
 	return v;
 }
 
@@ -488,12 +497,13 @@ __attribute__((unused)) static int saved_put(void *ctx, const void *p, size_t n)
 }
 
 /* A fresh engine that loads a snapshot is equal. Returns the bytes of the snapshot; *out is the engine if it is wanted. */
-__attribute__((unused)) static size_t world_load_is_equal(struct world *w, struct engine **out, void **out_mem)
+__attribute__((unused)) static size_t world_load_is_equal(
+        struct world *w, struct engine **out, void **out_mem)
 {
-	struct saved s = { .bytes = w->decoded_mem, .max = 4 * WORLD_ARENA };
+	struct saved s = {.bytes = w->decoded_mem, .max = 4 * WORLD_ARENA};
 	void *mem;
 	struct engine *e = world_engine(&w->limits, &mem);
-	struct err err = { 0 };
+	struct err err = {0};
 
 	assert_int_equal(engine_save(w->e, saved_put, &s), 0);
 	if (engine_load(e, s.bytes, s.n, &err) < 0)

@@ -22,7 +22,7 @@ size_t bitmap_bytes(uint64_t n)
 
 struct bitmap bitmap_at(void *mem, uint64_t n)
 {
-	struct bitmap b = { .n = n };
+	struct bitmap b = {.n = n};
 	uint64_t *p = mem, words = n;
 
 	CHECK(n > 0);

@@ -17,7 +17,7 @@ void blocks_init(struct blocks *b, void *mem, size_t size)
 {
 	CHECK(((uintptr_t)mem & 15) == 0);
 	CHECK(size <= BLOCKS_BYTES_MAX);
-	*b = (struct blocks){ .base = mem, .size = size, .end = 16 };
+	*b = (struct blocks){.base = mem, .size = size, .end = 16};
 }
 
 /* Bytes of class c, header included: 64, 80, 96, 112, 128, 160 ... */

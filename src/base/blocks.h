@@ -14,13 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BLOCKS_CLASSES 128u
+#define BLOCKS_CLASSES   128u
 #define BLOCKS_BYTES_MAX ((size_t)UINT32_MAX * 16)
 
 struct blocks {
 	uint8_t *base;
 	size_t size, end; /* of the region; first byte never used */
-	size_t used;	  /* in taken blocks, headers included */
+	size_t used;      /* in taken blocks, headers included */
 	uint32_t free[BLOCKS_CLASSES];
 };
 

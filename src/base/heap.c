@@ -72,7 +72,7 @@ static void place(struct heap *h, uint32_t at, struct heap_node x)
 
 void heap_set(struct heap *h, uint32_t item, uint64_t due, uint64_t tie)
 {
-	struct heap_node x = { .due = due, .tie = tie, .item = item };
+	struct heap_node x = {.due = due, .tie = tie, .item = item};
 
 	CHECK(item > 0 && item <= h->max);
 	if (h->pos[item]) {

@@ -18,7 +18,7 @@ struct heap_node {
 
 struct heap {
 	struct heap_node *v; /* v[1] is the least */
-	uint32_t *pos;	     /* by item: its index in v, 0 not there */
+	uint32_t *pos;       /* by item: its index in v, 0 not there */
 	uint32_t n, max;
 };
 

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct idmap {
-	uint32_t *head;	 /* by bucket */
-	uint64_t *key;	 /* by item */
+	uint32_t *head;  /* by bucket */
+	uint64_t *key;   /* by item */
 	uint32_t *chain; /* by item */
 	uint32_t max;
 	uint64_t bucket_mask;

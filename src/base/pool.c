@@ -15,7 +15,7 @@ void pool_init(struct pool *p, void *mem, uint32_t max, size_t size)
 {
 	CHECK(size >= 8 && size % 8 == 0);
 	CHECK(((uintptr_t)mem & 15) == 0);
-	*p = (struct pool){ .base = mem, .size = size, .max = max };
+	*p = (struct pool){.base = mem, .size = size, .max = max};
 }
 
 uint32_t pool_take(struct pool *p)
@@ -75,6 +75,6 @@ void list_remove(const struct pool *p, struct list *l, uint32_t item, size_t off
 		link_at(p, k->next, off)->prev = k->prev;
 	else
 		l->tail = k->prev;
-	*k = (struct link){ 0 };
+	*k = (struct link){0};
 	l->n--;
 }

@@ -13,9 +13,9 @@
 
 struct pool {
 	uint8_t *base;
-	size_t size;	     /* of one item */
-	uint32_t max, high;  /* items there are; items ever taken */
-	uint32_t free, n;    /* first free one; taken now */
+	size_t size;        /* of one item */
+	uint32_t max, high; /* items there are; items ever taken */
+	uint32_t free, n;   /* first free one; taken now */
 };
 
 /* Bytes of memory for `max` items of `size` bytes (a multiple of 8). */
@@ -34,8 +34,12 @@ static inline void *pool_at(const struct pool *p, uint32_t i)
 }
 
 /* A list through items of a pool, by a struct link at `off` inside each. */
-struct link { uint32_t prev, next; };
-struct list { uint32_t head, tail, n; };
+struct link {
+	uint32_t prev, next;
+};
+struct list {
+	uint32_t head, tail, n;
+};
 
 void list_append(const struct pool *p, struct list *l, uint32_t item, size_t off);
 void list_remove(const struct pool *p, struct list *l, uint32_t item, size_t off);

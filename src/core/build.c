@@ -7,8 +7,8 @@
 #include "core/state.h"
 #include "wire/entry.h"
 
-#define DEPS_MAX 65536u
-#define EXITS_MAX 256u
+#define DEPS_MAX   65536u
+#define EXITS_MAX  256u
 #define NAME_SLOTS 4096u
 
 /* Steps by name: open addressing over their numbers plus one. */
@@ -56,23 +56,26 @@ static int sane_after(struct names *t, const Wire__JobSpec *spec, uint32_t k, st
 		uint32_t of = *name_slot(t, spec, st->after[i]->step);
 
 		if (of == 0)
-			return err_set(err, ERR_INVALID, "step '%s' comes after '%s', which is not an earlier step", st->name,
-				       st->after[i]->step);
+			return err_set(err, ERR_INVALID,
+			        "step '%s' comes after '%s', which is not an earlier step", st->name,
+			        st->after[i]->step);
 		if (st->after[i]->mode == WIRE__AFTER__MODE__EACH && spec->steps[of - 1]->tasks != st->tasks)
 			return err_set(err, ERR_INVALID,
-				       "step '%s' comes after each task of '%s', but has %llu tasks instead of %llu", st->name,
-				       st->after[i]->step, (unsigned long long)st->tasks,
-				       (unsigned long long)spec->steps[of - 1]->tasks);
+			        "step '%s' comes after each task of '%s', but has %llu tasks instead of %llu",
+			        st->name, st->after[i]->step, (unsigned long long)st->tasks,
+			        (unsigned long long)spec->steps[of - 1]->tasks);
 	}
 	if (st->reduce) {
 		uint32_t of = *name_slot(t, spec, st->reduce->of);
 
 		if (of == 0)
-			return err_set(err, ERR_INVALID, "step '%s' reduces '%s', which is not an earlier step", st->name,
-				       st->reduce->of);
+			return err_set(err, ERR_INVALID,
+			        "step '%s' reduces '%s', which is not an earlier step", st->name,
+			        st->reduce->of);
 		if (fan_in_of(st->reduce) == 1 || (st->reduce->associative && st->reduce->fan_in == 0) ||
-		    reduce_tasks(spec->steps[of - 1]->tasks, fan_in_of(st->reduce)) != st->tasks)
-			return err_set(err, ERR_INVALID, "the reduction '%s' does not have the tasks that its tree needs", st->name);
+		        reduce_tasks(spec->steps[of - 1]->tasks, fan_in_of(st->reduce)) != st->tasks)
+			return err_set(err, ERR_INVALID,
+			        "the reduction '%s' does not have the tasks that its tree needs", st->name);
 	}
 	return 0;
 }
@@ -84,27 +87,30 @@ static int sane_step(struct names *t, const Wire__JobSpec *spec, uint32_t k, str
 
 	if (st->tasks == 0 || st->tasks > TASKS_PER_STEP_MAX)
 		return err_set(err, ERR_INVALID, "step '%s' has %llu tasks; 1 to %u are possible", st->name,
-			       (unsigned long long)st->tasks, TASKS_PER_STEP_MAX);
+		        (unsigned long long)st->tasks, TASKS_PER_STEP_MAX);
 	if (replicas > VOTES_MAX || st->tasks * replicas > UINT32_MAX)
-		return err_set(err, ERR_INVALID, "step '%s' has %u replicas; at most %u are possible", st->name, replicas,
-			       VOTES_MAX);
+		return err_set(err, ERR_INVALID, "step '%s' has %u replicas; at most %u are possible",
+		        st->name, replicas, VOTES_MAX);
 	if (replicas > 1 && (st->verify->agree == 0 || st->verify->agree > replicas))
-		return err_set(err, ERR_INVALID, "step '%s': %u of %u replicas cannot agree", st->name, st->verify->agree, replicas);
+		return err_set(err, ERR_INVALID, "step '%s': %u of %u replicas cannot agree", st->name,
+		        st->verify->agree, replicas);
 	if (st->n_variants == 0 || st->n_variants > VARIANTS_MAX)
-		return err_set(err, ERR_INVALID, "step '%s' has %zu variants; 1 to %u are possible", st->name, st->n_variants,
-			       VARIANTS_MAX);
+		return err_set(err, ERR_INVALID, "step '%s' has %zu variants; 1 to %u are possible", st->name,
+		        st->n_variants, VARIANTS_MAX);
 	if (st->retry && st->retry->n_exit_codes > EXITS_MAX)
-		return err_set(err, ERR_INVALID, "step '%s' lists more than %u exit codes", st->name, EXITS_MAX);
+		return err_set(
+		        err, ERR_INVALID, "step '%s' lists more than %u exit codes", st->name, EXITS_MAX);
 	return sane_after(t, spec, k, err);
 }
 
 int spec_sane(const Wire__JobSpec *spec, struct err *err)
 {
-	struct names t = { { 0 } };
+	struct names t = {{0}};
 	size_t deps = 0;
 
 	if (spec->n_steps == 0 || spec->n_steps > STEPS_PER_JOB_MAX)
-		return err_set(err, ERR_INVALID, "a job has 1 to %u steps, not %zu", STEPS_PER_JOB_MAX, spec->n_steps);
+		return err_set(err, ERR_INVALID, "a job has 1 to %u steps, not %zu", STEPS_PER_JOB_MAX,
+		        spec->n_steps);
 	if (spec->priority > 100)
 		return err_set(err, ERR_INVALID, "a priority is 0 to 100, not %u", spec->priority);
 	for (uint32_t k = 0; k < spec->n_steps; k++) {
@@ -117,7 +123,8 @@ int spec_sane(const Wire__JobSpec *spec, struct err *err)
 			return -1;
 		slot = name_slot(&t, spec, spec->steps[k]->name);
 		if (*slot)
-			return err_set(err, ERR_INVALID, "two steps have the name '%s'", spec->steps[k]->name);
+			return err_set(
+			        err, ERR_INVALID, "two steps have the name '%s'", spec->steps[k]->name);
 		*slot = (uint16_t)(k + 1);
 	}
 	return 0;
@@ -204,7 +211,7 @@ static void build_step(const Wire__Step *st, struct step *s)
 /* Fill in what waits for what, forwards and backwards. */
 static void build_graph(const struct engine *e, struct job *j, const Wire__JobSpec *spec)
 {
-	struct names t = { { 0 } };
+	struct names t = {{0}};
 	struct dep *deps = (struct dep *)(void *)(job_bytes(e, j) + j->deps_at);
 	struct use *uses = (struct use *)(void *)(job_bytes(e, j) + j->uses_at);
 	uint32_t n_deps = 0, n_uses = 0;
@@ -218,9 +225,11 @@ static void build_graph(const struct engine *e, struct job *j, const Wire__JobSp
 		for (size_t i = 0; i < st->n_after; i++) {
 			uint32_t of = *name_slot(&t, spec, st->after[i]->step) - 1u;
 
-			deps[n_deps++] = (struct dep){ of, (uint16_t)st->after[i]->mode, (uint16_t)st->after[i]->on };
+			deps[n_deps++] =
+			        (struct dep){of, (uint16_t)st->after[i]->mode, (uint16_t)st->after[i]->on};
 			step_at(e, j, of)->n_uses++;
-			s->handler |= st->after[i]->on != WIRE__AFTER__ON__SUCCESS || step_at(e, j, of)->handler;
+			s->handler |=
+			        st->after[i]->on != WIRE__AFTER__ON__SUCCESS || step_at(e, j, of)->handler;
 		}
 		if (st->reduce) {
 			s->reduce_of = *name_slot(&t, spec, st->reduce->of) - 1u;
@@ -245,11 +254,11 @@ static void build_graph(const struct engine *e, struct job *j, const Wire__JobSp
 
 			of = step_at(e, j, d->step);
 			uses[of->uses + of->n_uses++] =
-				(struct use){ k, d->mode == WIRE__AFTER__MODE__EACH ? USE_EACH : USE_WHOLE };
+			        (struct use){k, d->mode == WIRE__AFTER__MODE__EACH ? USE_EACH : USE_WHOLE};
 		}
 		if (s->reduce_of != NONE) {
 			of = step_at(e, j, s->reduce_of);
-			uses[of->uses + of->n_uses++] = (struct use){ k, USE_REDUCE };
+			uses[of->uses + of->n_uses++] = (struct use){k, USE_REDUCE};
 		}
 	}
 }

@@ -8,7 +8,7 @@
 
 static void check_step(const struct engine *e, const struct job *j, const struct step *s)
 {
-	uint64_t n[C_N + 1] = { 0 }, tasks[C_N] = { 0 }, marked = 0, comparing = 0, sum = 0;
+	uint64_t n[C_N + 1] = {0}, tasks[C_N] = {0}, marked = 0, comparing = 0, sum = 0;
 	struct bitmap ready = step_ready(e, j, s);
 
 	for (uint64_t u = 0; u < step_units(s); u++) {
@@ -25,7 +25,7 @@ static void check_step(const struct engine *e, const struct job *j, const struct
 	CHECK(bitmap_count(&ready) == n[C_READY] && s->units_ready == n[C_READY] && s->marked == marked);
 	for (uint64_t i = 0; i < s->tasks; i++) {
 		uint8_t b = task_states(e, j, s)[i];
-		static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, 0, C_READY };
+		static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, 0, C_READY};
 
 		if (b >> 4 == S_DONE)
 			tasks[outcome_count((Wire__Outcome)(b & 15))]++;
@@ -56,11 +56,13 @@ static void check_leases(const struct engine *e)
 		CHECK(l->id > last && l->id <= e->last_lease && lease_find(e, l->id) == l);
 		last = l->id;
 		CHECK(j->in_sched && !j->finished_ns);
-		CHECK(l->first <= l->cursor && l->cursor <= l->first + l->count && l->first + l->count <= s->tasks);
+		CHECK(l->first <= l->cursor && l->cursor <= l->first + l->count &&
+		        l->first + l->count <= s->tasks);
 		CHECK(l->replica < s->replicas);
 		for (uint64_t t = l->cursor; t < l->first + l->count; t++)
 			CHECK(unit_place(e, j, s, l->replica * s->tasks + t) == C_LEASED);
-		CHECK(heap_due(&e->timers, e->limits.jobs_max + i) == (l->deadline_ns ? l->deadline_ns : UINT64_MAX));
+		CHECK(heap_due(&e->timers, e->limits.jobs_max + i) ==
+		        (l->deadline_ns ? l->deadline_ns : UINT64_MAX));
 		doomed += l->is_doomed;
 	}
 	CHECK(n == e->leases.n && n == e->all_leases.n && doomed == e->doomed.n);
@@ -158,9 +160,10 @@ static uint64_t digest_job(const struct engine *e, const struct job *j, uint64_t
 
 	h = mix(mix(mix(h, j->id), j->priority), j->concurrency);
 	h = mix(mix(mix(h, j->uid), j->gid), j->n_steps);
-	h = mix(h, (uint64_t)j->realtime | (uint64_t)j->held << 1 | (uint64_t)j->early << 2 | (uint64_t)j->keep_going << 3 |
-			   (uint64_t)j->cancelled << 4 | (uint64_t)j->timed_out << 5 | (uint64_t)j->failing << 6 |
-			   (uint64_t)j->in_sched << 7);
+	h = mix(h, (uint64_t)j->realtime | (uint64_t)j->held << 1 | (uint64_t)j->early << 2 |
+	                   (uint64_t)j->keep_going << 3 | (uint64_t)j->cancelled << 4 |
+	                   (uint64_t)j->timed_out << 5 | (uint64_t)j->failing << 6 |
+	                   (uint64_t)j->in_sched << 7);
 	h = mix(mix(mix(h, j->submitted_ns), j->started_ns), j->finished_ns);
 	h = mix(mix(mix(h, j->deadline_ns), j->timeout_ns), j->timeout_from_ns);
 	h = mix(mix(mix(h, j->not_before_ns), j->attempts), j->cpu_us);
@@ -183,7 +186,8 @@ static uint64_t digest_lease(const struct engine *e, const struct lease *l, uint
 	h = mix(mix(mix(h, l->node), l->variant), l->replica);
 	h = mix(mix(mix(h, l->first), l->count), l->cursor);
 	h = mix(mix(mix(h, l->granted_ns), l->deadline_ns), l->run_ns);
-	h = mix(h, (uint64_t)l->stopping | (uint64_t)l->reason << 8 | (uint64_t)l->is_doomed << 16 | (uint64_t)l->doom << 24);
+	h = mix(h, (uint64_t)l->stopping | (uint64_t)l->reason << 8 | (uint64_t)l->is_doomed << 16 |
+	                   (uint64_t)l->doom << 24);
 	return mix_bytes(h, l->devices, l->n_devices * sizeof(l->devices[0]));
 }
 

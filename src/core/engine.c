@@ -17,13 +17,13 @@ static uint32_t clamp(size_t v, uint32_t lo, uint32_t hi)
 
 struct engine_limits engine_limits_default(size_t n)
 {
-	return (struct engine_limits){ .memory_bytes = n,
-				       .jobs_max = clamp(n / 8192, 64, 1u << 20),
-				       .groups_max = clamp(n / 4096, 1536, 1u << 21),
-				       .leases_max = clamp(n / 32768, 64, 1u << 18),
-				       .nodes_max = clamp(n / 524288, 4, 16384),
-				       .namespaces_max = clamp(n / 1048576, 16, 4096),
-				       .delayed_max = clamp(n / 8192, 64, 1u << 20) };
+	return (struct engine_limits){.memory_bytes = n,
+	        .jobs_max = clamp(n / 8192, 64, 1u << 20),
+	        .groups_max = clamp(n / 4096, 1536, 1u << 21),
+	        .leases_max = clamp(n / 32768, 64, 1u << 18),
+	        .nodes_max = clamp(n / 524288, 4, 16384),
+	        .namespaces_max = clamp(n / 1048576, 16, 4096),
+	        .delayed_max = clamp(n / 8192, 64, 1u << 20)};
 }
 
 /* Cuts pieces off the region. */
@@ -49,24 +49,25 @@ static void *cut(struct cutter *c, size_t n)
 
 static struct sched_limits sched_limits_of(const struct engine_limits *l)
 {
-	return (struct sched_limits){ .groups_max = l->groups_max,
-				      .jobs_max = l->jobs_max,
-				      .leases_max = l->leases_max,
-				      .nodes_max = l->nodes_max,
-				      .namespaces_max = l->namespaces_max,
-				      .kinds_max = clamp(l->groups_max / 8, 256, 65536) };
+	return (struct sched_limits){.groups_max = l->groups_max,
+	        .jobs_max = l->jobs_max,
+	        .leases_max = l->leases_max,
+	        .nodes_max = l->nodes_max,
+	        .namespaces_max = l->namespaces_max,
+	        .kinds_max = clamp(l->groups_max / 8, 256, 65536)};
 }
 
 struct engine *engine_new(void *mem, const struct engine_limits *l)
 {
-	struct cutter c = { .p = mem, .left = l->memory_bytes };
+	struct cutter c = {.p = mem, .left = l->memory_bytes};
 	struct sched_limits sl = sched_limits_of(l);
 	struct engine *e = cut(&c, sizeof(*e));
 	void *jobs = cut(&c, pool_bytes(l->jobs_max, sizeof(struct job)));
 	void *leases = cut(&c, pool_bytes(l->leases_max, sizeof(struct lease)));
 	void *delays = cut(&c, pool_bytes(l->delayed_max, sizeof(struct delay)));
 	void *job_ids = cut(&c, idmap_bytes(l->jobs_max)), *job_keys = cut(&c, idmap_bytes(l->jobs_max));
-	void *lease_ids = cut(&c, idmap_bytes(l->leases_max)), *delay_units = cut(&c, idmap_bytes(l->delayed_max));
+	void *lease_ids = cut(&c, idmap_bytes(l->leases_max)),
+	     *delay_units = cut(&c, idmap_bytes(l->delayed_max));
 	uint32_t n_timers = l->jobs_max + l->leases_max + l->delayed_max;
 	void *timers = cut(&c, heap_bytes(n_timers));
 	void *nodes = cut(&c, ((size_t)l->nodes_max + 1) * sizeof(uint32_t));
@@ -167,11 +168,12 @@ static void decide_boot(struct deciding *d, const Wire__Boot *m)
 
 static void decide_node_set(struct deciding *d, const Wire__NodeSet *m)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	Wire__Entry *en;
 
 	if (m->node == 0 || m->node > d->e->limits.nodes_max)
-		refuse(d, "node_set", "full", "", "a node's number is 1 to %u, not %u", d->e->limits.nodes_max, m->node);
+		refuse(d, "node_set", "full", "", "a node's number is 1 to %u, not %u",
+		        d->e->limits.nodes_max, m->node);
 	else if (sched_node_ok(d->e->sched, m, &err) < 0)
 		refuse(d, "node_set", "invalid", err.hint, "%s", err.msg);
 	else if (!blocks_fits(&d->e->blocks, wire__node_set__get_packed_size(m) + 8))
@@ -182,7 +184,7 @@ static void decide_node_set(struct deciding *d, const Wire__NodeSet *m)
 
 static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	Wire__NamespaceSet *copy;
 	Wire__Entry *en;
 
@@ -191,7 +193,8 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 	} else if (sched_namespace_ok(d->e->sched, m, &err) < 0) {
 		refuse(d, "namespace_set", "invalid", err.hint, "%s", err.msg);
 	} else if (strlen(m->name) > 127) {
-		refuse(d, "namespace_set", "invalid", "", "a namespace's name has at most 127 bytes, not %zu", strlen(m->name));
+		refuse(d, "namespace_set", "invalid", "", "a namespace's name has at most 127 bytes, not %zu",
+		        strlen(m->name));
 	} else if (!blocks_fits(&d->e->blocks, wire__namespace_set__get_packed_size(m) + 8)) {
 		refuse(d, "namespace_set", "full", "", "no memory for another namespace");
 	} else {
@@ -207,7 +210,7 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 
 void engine_decide(const struct engine *e, uint64_t now_ns, const struct command *cmd, struct entry_list *out)
 {
-	struct deciding d = { .e = e, .now = now_ns, .by = cmd->by, .out = out };
+	struct deciding d = {.e = e, .now = now_ns, .by = cmd->by, .out = out};
 
 	switch (cmd->kind) {
 	case CMD_BOOT:
@@ -323,7 +326,7 @@ void apply_namespace_set(struct applying *a, const Wire__NamespaceSet *m)
 
 void engine_apply(struct engine *e, const Wire__Entry *en, struct effect_list *out)
 {
-	struct applying a = { .e = e, .now = en->time_ns, .out = out };
+	struct applying a = {.e = e, .now = en->time_ns, .out = out};
 
 	CHECK(!out || out->max - out->n >= EFFECTS_PER_APPLY_MAX);
 	switch (en->body_case) {

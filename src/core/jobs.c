@@ -24,7 +24,8 @@ void job_timer(struct engine *e, struct job *j)
 		due = j->queue_due_ns;
 	if (j->early && j->not_before_ns < due)
 		due = j->not_before_ns;
-	if (j->timeout_ns && !j->timed_out && !j->cancelled && add_ns(j->timeout_from_ns, j->timeout_ns) < due)
+	if (j->timeout_ns && !j->timed_out && !j->cancelled &&
+	        add_ns(j->timeout_from_ns, j->timeout_ns) < due)
 		due = add_ns(j->timeout_from_ns, j->timeout_ns);
 	if (due == UINT64_MAX || j->finished_ns)
 		heap_remove(&e->timers, job_index(e, j));
@@ -34,13 +35,13 @@ void job_timer(struct engine *e, struct job *j)
 
 struct sched_job job_for_sched(const struct engine *e, const struct job *j)
 {
-	return (struct sched_job){ .id = j->id,
-				   .namespace_ = (const char *)job_bytes(e, j) + j->namespace_at,
-				   .realtime = j->realtime != 0,
-				   .priority = j->priority,
-				   .deadline_ns = j->deadline_ns,
-				   .concurrency = j->concurrency,
-				   .submitted_ns = j->submitted_ns };
+	return (struct sched_job){.id = j->id,
+	        .namespace_ = (const char *)job_bytes(e, j) + j->namespace_at,
+	        .realtime = j->realtime != 0,
+	        .priority = j->priority,
+	        .deadline_ns = j->deadline_ns,
+	        .concurrency = j->concurrency,
+	        .submitted_ns = j->submitted_ns};
 }
 
 /* Most tasks in one lease. Comparisons are effects, of which one entry may cause only so many; and only a task alone in its
@@ -63,11 +64,11 @@ int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 		const Wire__Step *st = spec->steps[k];
 		struct step *s = step_at(e, j, k);
 
-		if (sched_group_add(e->sched, j->id, k, (const Wire__Variant *const *)st->variants, st->n_variants, st->kind,
-				    slice_max(s), &s->group) < 0)
+		if (sched_group_add(e->sched, j->id, k, (const Wire__Variant *const *)st->variants,
+		            st->n_variants, st->kind, slice_max(s), &s->group) < 0)
 			return -1;
 		CHECK(s->group > 0 && s->group <= e->limits.groups_max);
-		e->groups[s->group] = (struct group_of){ job_index(e, j), k };
+		e->groups[s->group] = (struct group_of){job_index(e, j), k};
 		if (s->units_ready)
 			step_offer(e, j, s);
 	}
@@ -84,7 +85,7 @@ static void stop_rest(struct applying *a, struct job *j)
 
 		/* When all that is left is leased, there is nothing to look for. */
 		if (step_stopped(j, s) && !s->finished &&
-		    s->c[C_BLOCKED] + s->c[C_READY] + s->c[C_DELAYED] + s->units_ready + j->delays.n > 0)
+		        s->c[C_BLOCKED] + s->c[C_READY] + s->c[C_DELAYED] + s->units_ready + j->delays.n > 0)
 			step_end_rest(a, j, s, WIRE__OUTCOME__STOPPED);
 	}
 	for (uint32_t i = j->leases.head; i; i = lease_at(a->e, i)->of_job.next)
@@ -111,7 +112,7 @@ void job_settle(struct applying *a, struct job *j)
 			job_timer(a->e, j);
 		}
 	}
-	effect(a, &(struct effect){ .kind = EFFECT_JOB, .job = { j->id } });
+	effect(a, &(struct effect){.kind = EFFECT_JOB, .job = {j->id}});
 }
 
 void apply_submitted(struct applying *a, const Wire__JobSubmitted *m)
@@ -124,7 +125,7 @@ void apply_submitted(struct applying *a, const Wire__JobSubmitted *m)
 	CHECK(job_enter_sched(a->e, j, m->spec) == 0);
 	job_evaluate(a, j);
 	job_timer(a->e, j);
-	effect(a, &(struct effect){ .kind = EFFECT_JOB, .job = { j->id } });
+	effect(a, &(struct effect){.kind = EFFECT_JOB, .job = {j->id}});
 }
 
 void apply_cancelled(struct applying *a, const Wire__JobCancelled *m)
@@ -151,7 +152,7 @@ static void reset_task(struct engine *e, struct job *j, struct step *s, uint64_t
 		unit_states(e, j, s)[r * s->tasks + task] = 0;
 		unit_extras(e, j, s)[r * s->tasks + task] = 0;
 		if (s->replicas > 1)
-			step_votes(e, j, s)[r * s->tasks + task] = (struct vote){ 0 };
+			step_votes(e, j, s)[r * s->tasks + task] = (struct vote){0};
 	}
 }
 
@@ -251,7 +252,7 @@ void apply_forgotten(struct applying *a, const Wire__JobForgotten *m)
 		idmap_remove(&e->job_keys, j->key_hash, i);
 	idmap_remove(&e->job_ids, j->id, i);
 	list_remove(&e->jobs, &e->all_jobs, i, offsetof(struct job, all));
-	effect(a, &(struct effect){ .kind = EFFECT_FORGET, .job = { j->id } });
+	effect(a, &(struct effect){.kind = EFFECT_FORGET, .job = {j->id}});
 	blocks_give(&e->blocks, j->block);
 	pool_give(&e->jobs, i);
 }
@@ -264,8 +265,9 @@ static const struct job *permitted(struct deciding *d, const char *what, uint64_
 	const struct job *j = job_find(d->e, id);
 
 	if (!j) {
-		refuse(d, what, "not_found", id && id <= d->e->last_job ? "its history was dropped by policy" : "see 'osier jobs'",
-		       "there is no job %llu", (unsigned long long)id);
+		refuse(d, what, "not_found",
+		        id && id <= d->e->last_job ? "its history was dropped by policy" : "see 'osier jobs'",
+		        "there is no job %llu", (unsigned long long)id);
 		return NULL;
 	}
 	if (d->by && d->by->uid != 0 && d->by->uid != j->uid) {
@@ -295,7 +297,7 @@ void decide_cancel(struct deciding *d, uint64_t id, const char *reason)
 		return;
 	if (j->finished_ns || j->cancelled) {
 		refuse(d, "cancel", "state", "", "job %llu %s already", (unsigned long long)id,
-		       j->cancelled ? "was cancelled" : "has finished");
+		        j->cancelled ? "was cancelled" : "has finished");
 		return;
 	}
 	en = entry_new(d, WIRE__ENTRY__BODY_JOB_CANCELLED);
@@ -314,7 +316,7 @@ void decide_retry(struct deciding *d, uint64_t id)
 	const struct job *j = permitted(d, "retry", id);
 	unsigned long long n = id;
 	uint64_t left = 0;
-	struct err err = { 0 };
+	struct err err = {0};
 	Wire__JobRetried *m;
 	Wire__Entry *en;
 
@@ -323,13 +325,16 @@ void decide_retry(struct deciding *d, uint64_t id)
 	for (uint32_t k = 0; k < j->n_steps; k++)
 		left += step_at(d->e, j, k)->tasks - step_at(d->e, j, k)->c[C_SUCCEEDED];
 	if (!j->finished_ns) {
-		refuse(d, "retry", "state", "wait for it, or cancel it first", "job %llu has not finished", n);
+		refuse(d, "retry", "state", "wait for it, or cancel it first", "job %llu has not finished",
+		        n);
 	} else if (!left) {
 		refuse(d, "retry", "state", "", "every task of job %llu succeeded", n);
-	} else if (sched_job_ok(d->e->sched, (const char *)job_bytes(d->e, j) + j->namespace_at, j->n_steps, &err) < 0) {
+	} else if (sched_job_ok(d->e->sched, (const char *)job_bytes(d->e, j) + j->namespace_at, j->n_steps,
+	                   &err) < 0) {
 		refuse(d, "retry", "full", "retry when other jobs have finished", "%s", err.msg);
 	} else if (!spec_room(d->e, j)) {
-		refuse(d, "retry", "full", "retry when other jobs have finished", "no memory to bring job %llu back", n);
+		refuse(d, "retry", "full", "retry when other jobs have finished",
+		        "no memory to bring job %llu back", n);
 	} else {
 		en = entry_new(d, WIRE__ENTRY__BODY_JOB_RETRIED);
 		m = entry_alloc(d, sizeof(*m));
@@ -351,7 +356,8 @@ void decide_forget(struct deciding *d, uint64_t id, const char *policy)
 	if (!j)
 		return;
 	if (!j->finished_ns) {
-		refuse(d, "forget", "state", "cancel it first", "job %llu has not finished", (unsigned long long)id);
+		refuse(d, "forget", "state", "cancel it first", "job %llu has not finished",
+		        (unsigned long long)id);
 		return;
 	}
 	en = entry_new(d, WIRE__ENTRY__BODY_JOB_FORGOTTEN);
@@ -385,16 +391,20 @@ void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m)
 	if (!j)
 		return;
 	if (j->finished_ns || j->cancelled || j->timed_out) {
-		refuse(d, "adjust", "state", "", "job %llu %s", n, j->finished_ns ? "has finished" : "is being stopped");
+		refuse(d, "adjust", "state", "", "job %llu %s", n,
+		        j->finished_ns ? "has finished" : "is being stopped");
 	} else if (m->set == 0 || (m->set & ~ADJUST_ALL)) {
-		refuse(d, "adjust", "invalid", "name at least one field", "nothing that can be adjusted is named");
+		refuse(d, "adjust", "invalid", "name at least one field",
+		        "nothing that can be adjusted is named");
 	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__PRIORITY) && m->priority > 100) {
 		refuse(d, "adjust", "invalid", "", "a priority is 0 to 100, not %u", m->priority);
-	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__DEADLINE) && m->deadline_ns && m->deadline_ns <= d->now) {
+	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__DEADLINE) && m->deadline_ns &&
+	           m->deadline_ns <= d->now) {
 		refuse(d, "adjust", "deadline", "", "the new deadline of job %llu has passed", n);
-	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__QUEUE_TIMEOUT) && m->queue_timeout_ns && !stamps_fit(d->e, j)) {
-		refuse(d, "adjust", "full", "adjust it when other jobs have finished", "no memory for a queue timeout of job %llu",
-		       n);
+	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__QUEUE_TIMEOUT) && m->queue_timeout_ns &&
+	           !stamps_fit(d->e, j)) {
+		refuse(d, "adjust", "full", "adjust it when other jobs have finished",
+		        "no memory for a queue timeout of job %llu", n);
 	} else {
 		en = entry_new(d, WIRE__ENTRY__BODY_JOB_ADJUSTED);
 		copy = entry_alloc(d, sizeof(*copy));
@@ -412,12 +422,12 @@ job_id engine_job_by_key(const struct engine *e, const Wire__Principal *who, con
 	uint64_t h = key_hash(key, uid);
 
 	if (!key[0])
-		return (job_id){ 0 };
+		return (job_id){0};
 	for (i = idmap_find(&e->job_keys, h); i; i = idmap_next(&e->job_keys, h, i)) {
 		const struct job *j = job_at(e, i);
 
 		if (j->uid == uid && strcmp((const char *)job_bytes(e, j) + j->key_at, key) == 0)
-			return (job_id){ j->id };
+			return (job_id){j->id};
 	}
-	return (job_id){ 0 };
+	return (job_id){0};
 }

@@ -67,7 +67,8 @@ void delay_drop(struct engine *e, uint32_t i)
 
 /* ---- attempts ---- */
 
-static bool worth_a_retry(const struct engine *e, const struct job *j, const struct step *s, Wire__Outcome o, int32_t code)
+static bool worth_a_retry(
+        const struct engine *e, const struct job *j, const struct step *s, Wire__Outcome o, int32_t code)
 {
 	const int32_t *codes = (const int32_t *)(void *)(job_bytes(e, j) + j->exits_at) + s->exits;
 
@@ -86,7 +87,8 @@ static bool worth_a_retry(const struct engine *e, const struct job *j, const str
 }
 
 /* Back-off before retry number `nth` (from 1): doubled each time, capped, spread by jitter from the seed. */
-static uint64_t backoff(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, unsigned nth)
+static uint64_t backoff(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, unsigned nth)
 {
 	uint64_t ns = s->backoff_ns, spread, step = (uint64_t)(s - step_at(e, j, 0));
 	unsigned __int128 wide;
@@ -117,7 +119,8 @@ static void try_again(struct applying *a, struct job *j, struct step *s, uint64_
 	units_move(a, j, s, u, 1, C_LEASED, C_DELAYED, mark);
 }
 
-void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o, int32_t code, unsigned mark)
+void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o,
+        int32_t code, unsigned mark)
 {
 	bool stopped = step_stopped(j, s), decided = false;
 	unsigned tries = unit_extras(a->e, j, s)[u];
@@ -135,7 +138,8 @@ void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u,
 			units_done(a, j, s, u, 1, C_LEASED, o);
 		else
 			units_move(a, j, s, u, 1, C_LEASED, C_READY, mark);
-	} else if (!stopped && !decided && tries < s->retry_max && tries < 255 && worth_a_retry(a->e, j, s, o, code)) {
+	} else if (!stopped && !decided && tries < s->retry_max && tries < 255 &&
+	           worth_a_retry(a->e, j, s, o, code)) {
 		try_again(a, j, s, u, mark);
 	} else {
 		units_done(a, j, s, u, 1, C_LEASED, o);
@@ -194,12 +198,12 @@ void lease_link(struct engine *e, struct lease *l)
 void lease_enter_sched(struct engine *e, const struct lease *l)
 {
 	const struct job *j = job_at(e, l->job);
-	struct sched_placement p = { .group = step_at(e, j, l->step)->group,
-				     .node = l->node,
-				     .variant = l->variant,
-				     .count_max = l->count,
-				     .run_ns = l->run_ns,
-				     .n_devices = l->n_devices };
+	struct sched_placement p = {.group = step_at(e, j, l->step)->group,
+	        .node = l->node,
+	        .variant = l->variant,
+	        .count_max = l->count,
+	        .run_ns = l->run_ns,
+	        .n_devices = l->n_devices};
 
 	memcpy(p.devices, l->devices, l->n_devices * sizeof(p.devices[0]));
 	sched_lease_add(e->sched, l->id, &p, l->count, l->granted_ns);
@@ -217,7 +221,8 @@ void apply_granted(struct applying *a, const Wire__LeaseGranted *m)
 
 	CHECK(j && j->in_sched && m->step < j->n_steps && m->lease > e->last_lease);
 	s = step_at(e, j, m->step);
-	CHECK(m->replica < s->replicas && m->count > 0 && m->first < s->tasks && m->count <= s->tasks - m->first);
+	CHECK(m->replica < s->replicas && m->count > 0 && m->first < s->tasks &&
+	        m->count <= s->tasks - m->first);
 	u = m->replica * s->tasks + m->first;
 	ready = step_ready(e, j, s);
 	CHECK(bitmap_run(&ready, u, m->count) == m->count);
@@ -247,7 +252,11 @@ void apply_granted(struct applying *a, const Wire__LeaseGranted *m)
 	j->attempts++;
 	if (!j->started_ns)
 		j->started_ns = a->now;
-	effect(a, &(struct effect){ .kind = EFFECT_START, .job = { j->id }, .lease = { l->id }, .step = l->step, .task = l->first });
+	effect(a, &(struct effect){.kind = EFFECT_START,
+	                  .job = {j->id},
+	                  .lease = {l->id},
+	                  .step = l->step,
+	                  .task = l->first});
 	job_settle(a, j);
 }
 
@@ -260,7 +269,8 @@ static uint64_t column_sum(const uint64_t *v, size_t n, uint64_t count)
 	return n == 1 && sum <= UINT64_MAX / count ? sum * count : sum;
 }
 
-static void learn(struct applying *a, const struct step *s, const struct lease *l, const Wire__Results *m, uint64_t i, uint64_t n)
+static void learn(struct applying *a, const struct step *s, const struct lease *l, const Wire__Results *m,
+        uint64_t i, uint64_t n)
 {
 	static const uint64_t zero;
 
@@ -273,14 +283,15 @@ static void learn(struct applying *a, const struct step *s, const struct lease *
 }
 
 /* The votes of all tasks of these results. */
-static void record_votes(struct applying *a, struct job *j, struct step *s, const struct lease *l, const Wire__Results *m)
+static void record_votes(
+        struct applying *a, struct job *j, struct step *s, const struct lease *l, const Wire__Results *m)
 {
 	uint64_t out_at = 0, sha_at = 0;
 
 	for (uint64_t i = 0; i < m->count; i++) {
 		struct vote *v = step_votes(a->e, j, s) + l->replica * s->tasks + m->first + i;
 
-		*v = (struct vote){ .lease = l->id, .node = l->node };
+		*v = (struct vote){.lease = l->id, .node = l->node};
 		verify_digest(m, i, &out_at, &sha_at, v->digest);
 	}
 }
@@ -298,7 +309,7 @@ void apply_results(struct applying *a, const Wire__Results *m)
 	u = l->replica * s->tasks + m->first;
 	l->cursor += m->count;
 	j->cpu_us = add_ns(j->cpu_us, add_ns(column_sum(m->user_us, m->n_user_us, m->count),
-					     column_sum(m->system_us, m->n_system_us, m->count)));
+	                                      column_sum(m->system_us, m->n_system_us, m->count)));
 	if (s->replicas > 1)
 		record_votes(a, j, s, l, m);
 	for (uint64_t i = 0; i < m->count; i += n) {
@@ -331,12 +342,12 @@ void apply_stopping(struct applying *a, const Wire__LeaseStopping *m)
 	sched_lease_stopping(a->e->sched, l->id);
 	l->deadline_ns = 0;
 	lease_timer(a->e, l);
-	effect(a, &(struct effect){ .kind = EFFECT_STOP,
-				    .job = { j->id },
-				    .lease = { l->id },
-				    .step = l->step,
-				    .task = l->cursor,
-				    .reason = m->reason });
+	effect(a, &(struct effect){.kind = EFFECT_STOP,
+	                  .job = {j->id},
+	                  .lease = {l->id},
+	                  .step = l->step,
+	                  .task = l->cursor,
+	                  .reason = m->reason});
 	job_settle(a, j);
 }
 
@@ -359,7 +370,8 @@ static void crashed(struct applying *a, struct job *j, struct step *s, uint64_t 
 		attempt_over(a, j, s, u + i, WIRE__OUTCOME__STOPPED, 0, mark);
 }
 
-static void unfinished(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, Wire__StopReason why)
+static void unfinished(
+        struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, Wire__StopReason why)
 {
 	Wire__Outcome o = WIRE__OUTCOME__STOPPED;
 
@@ -367,12 +379,13 @@ static void unfinished(struct applying *a, struct job *j, struct step *s, uint64
 		crashed(a, j, s, u, n);
 		return;
 	}
-	if (why == WIRE__STOP_REASON__NODE_LOST || why == WIRE__STOP_REASON__KEEPER_LOST || why == WIRE__STOP_REASON__EXPIRED)
+	if (why == WIRE__STOP_REASON__NODE_LOST || why == WIRE__STOP_REASON__KEEPER_LOST ||
+	        why == WIRE__STOP_REASON__EXPIRED)
 		o = WIRE__OUTCOME__LOST;
 	else if (why == WIRE__STOP_REASON__COULD_NOT_START)
 		o = WIRE__OUTCOME__CANNOT_START;
 	if (s->replicas == 1 && !step_stopped(j, s) &&
-	    (o == WIRE__OUTCOME__STOPPED || (o == WIRE__OUTCOME__LOST && !s->not_on_node_loss))) {
+	        (o == WIRE__OUTCOME__STOPPED || (o == WIRE__OUTCOME__LOST && !s->not_on_node_loss))) {
 		units_move(a, j, s, u, n, C_LEASED, C_READY, 0);
 		return;
 	}
@@ -420,13 +433,14 @@ void decide_results(struct deciding *d, const Wire__Results *r)
 		refuse(d, "results", "invalid", "", "lease %llu: %s", lease, err.msg);
 	} else if (!l) {
 		refuse(d, "results", "stale", "", "stale result: lease %llu %s (tasks %llu to %llu)", lease,
-		       r->lease <= d->e->last_lease && r->lease ? "has ended" : "was never granted", first, last);
+		        r->lease <= d->e->last_lease && r->lease ? "has ended" : "was never granted", first,
+		        last);
 	} else if (r->first != l->cursor) {
-		refuse(d, "results", "stale", "", "stale result: lease %llu stands at task %llu, not %llu", lease,
-		       (unsigned long long)l->cursor, first);
+		refuse(d, "results", "stale", "", "stale result: lease %llu stands at task %llu, not %llu",
+		        lease, (unsigned long long)l->cursor, first);
 	} else if (r->count > l->first + l->count - l->cursor) {
 		refuse(d, "results", "invalid", "", "lease %llu ends with task %llu, not %llu", lease,
-		       (unsigned long long)(l->first + l->count - 1), last);
+		        (unsigned long long)(l->first + l->count - 1), last);
 	} else {
 		en = entry_new(d, WIRE__ENTRY__BODY_RESULTS);
 		if (en)

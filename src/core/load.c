@@ -85,7 +85,7 @@ static void get_units(struct source *k, struct engine *e, struct job *j, struct 
 {
 	uint64_t units = step_units(s), n;
 	struct bitmap ready = step_ready(e, j, s);
-	uint32_t c[C_N] = { 0 };
+	uint32_t c[C_N] = {0};
 
 	for (uint64_t u = 0; u < units && !k->bad; u += n) {
 		const uint8_t *b;
@@ -97,7 +97,8 @@ static void get_units(struct source *k, struct engine *e, struct job *j, struct 
 			return;
 		state = (*b & 0x7f) >> 4;
 		low = *b & 15;
-		if (state > S_DONE || ((*b & UNIT_READY) && state != S_WAIT) || (state == S_DONE && low > WIRE__OUTCOME__SKIPPED)) {
+		if (state > S_DONE || ((*b & UNIT_READY) && state != S_WAIT) ||
+		        (state == S_DONE && low > WIRE__OUTCOME__SKIPPED)) {
 			k->bad = true;
 			return;
 		}
@@ -109,7 +110,8 @@ static void get_units(struct source *k, struct engine *e, struct job *j, struct 
 		}
 		if (low && (state == S_WAIT || state == S_DELAYED))
 			s->marked += (uint32_t)n;
-		c[state == S_DONE ? outcome_count((Wire__Outcome)low) : unit_place(e, j, s, u)] += (uint32_t)n;
+		c[state == S_DONE ? outcome_count((Wire__Outcome)low) : unit_place(e, j, s, u)] +=
+		        (uint32_t)n;
 	}
 	if (s->replicas == 1)
 		memcpy(s->c, c, sizeof(c));
@@ -132,7 +134,8 @@ static void get_stamps(struct source *k, struct engine *e, struct job *j, struct
 	struct bitmap ready = step_ready(e, j, s);
 	uint32_t *stamps = unit_stamps(e, j, s);
 
-	for (uint64_t u = bitmap_next(&ready, 0), n; u != UINT64_MAX && !k->bad; u = bitmap_next(&ready, u + n)) {
+	for (uint64_t u = bitmap_next(&ready, 0), n; u != UINT64_MAX && !k->bad;
+	        u = bitmap_next(&ready, u + n)) {
 		uint32_t v;
 
 		n = run(k, bitmap_run(&ready, u, UINT64_MAX));
@@ -171,7 +174,7 @@ static void get_votes(struct source *k, struct engine *e, struct job *j, struct 
 
 static void count_tasks(struct engine *e, struct job *j, struct step *s, struct source *k)
 {
-	static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY };
+	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
 	const uint8_t *b = task_states(e, j, s);
 
 	memset(s->c, 0, sizeof(s->c));
@@ -197,7 +200,8 @@ static int get_step(struct source *k, struct engine *e, struct job *j, struct st
 		if (!unit_stamps(e, j, s))
 			s->stamp_block = blocks_take(&e->blocks, step_units(s) * sizeof(uint32_t));
 		if (!unit_stamps(e, j, s))
-			return err_set(err, ERR_FULL, "no memory for what job %llu waits for", (unsigned long long)j->id);
+			return err_set(err, ERR_FULL, "no memory for what job %llu waits for",
+			        (unsigned long long)j->id);
 		get_stamps(k, e, j, s);
 	}
 	if (s->replicas > 1) {
@@ -239,7 +243,8 @@ static void get_delays(struct source *k, struct engine *e, struct job *j)
 
 	for (uint64_t i = 0; i < n && !k->bad; i++) {
 		uint32_t step = (uint32_t)upto(k, j->n_steps - 1);
-		uint64_t unit = upto(k, step_units(step_at(e, j, step)) - 1), due = number(k), seq = number(k);
+		uint64_t unit = upto(k, step_units(step_at(e, j, step)) - 1), due = number(k),
+		         seq = number(k);
 
 		if (!k->bad)
 			delay_add(e, j, step, unit, due, seq);
@@ -247,7 +252,8 @@ static void get_delays(struct source *k, struct engine *e, struct job *j)
 }
 
 /* With the specification decoded: the job as it was. */
-static int get_job_state(struct source *k, struct engine *e, struct job *j, const Wire__JobSpec *spec, struct err *err)
+static int get_job_state(
+        struct source *k, struct engine *e, struct job *j, const Wire__JobSpec *spec, struct err *err)
 {
 	get_job_fields(k, j);
 	for (uint32_t i = 0; i < j->n_steps && !k->bad; i++)
@@ -260,7 +266,8 @@ static int get_job_state(struct source *k, struct engine *e, struct job *j, cons
 		if (step_at(e, j, i)->reduce_of != NONE)
 			reduce_missing_fill(e, j, step_at(e, j, i));
 	if (!j->finished_ns && job_enter_sched(e, j, spec) < 0)
-		return err_set(err, ERR_FULL, "no room in the scheduler for job %llu", (unsigned long long)j->id);
+		return err_set(
+		        err, ERR_FULL, "no room in the scheduler for job %llu", (unsigned long long)j->id);
 	job_timer(e, j);
 	return 0;
 }
@@ -362,7 +369,7 @@ static int get_kept(struct source *k, struct engine *e, bool node, struct err *e
 {
 	size_t n = (size_t)(k->end - k->p);
 	uint32_t block = blocks_take_raw(&e->blocks, spec_opened_bytes(n));
-	struct applying a = { .e = e };
+	struct applying a = {.e = e};
 	ProtobufCAllocator alloc;
 	struct arena arena;
 	struct err why;
@@ -372,21 +379,24 @@ static int get_kept(struct source *k, struct engine *e, bool node, struct err *e
 		return err_set(err, ERR_FULL, "no memory to read the snapshot's nodes");
 	arena_init(&arena, blocks_at(&e->blocks, block), spec_opened_bytes(n));
 	arena_allocator(&arena, &alloc);
-	if (scan_message(node ? &wire__node_set__descriptor : &wire__namespace_set__descriptor, k->p, n, ENTRY_MEMBERS_MAX, err) < 0) {
+	if (scan_message(node ? &wire__node_set__descriptor : &wire__namespace_set__descriptor, k->p, n,
+	            ENTRY_MEMBERS_MAX, err) < 0) {
 		blocks_give(&e->blocks, block);
 		return -1;
 	}
 	if (node) {
 		const Wire__NodeSet *m = wire__node_set__unpack(&alloc, n, k->p);
 
-		if (m && m->node > 0 && m->node <= e->limits.nodes_max && sched_node_ok(e->sched, m, &why) == 0) {
+		if (m && m->node > 0 && m->node <= e->limits.nodes_max &&
+		        sched_node_ok(e->sched, m, &why) == 0) {
 			apply_node_set(&a, m);
 			r = 0;
 		}
 	} else {
 		const Wire__NamespaceSet *m = wire__namespace_set__unpack(&alloc, n, k->p);
 
-		if (m && e->n_namespaces < e->limits.namespaces_max && sched_namespace_ok(e->sched, m, &why) == 0) {
+		if (m && e->n_namespaces < e->limits.namespaces_max &&
+		        sched_namespace_ok(e->sched, m, &why) == 0) {
 			apply_namespace_set(&a, m);
 			r = 0;
 		}
@@ -422,7 +432,7 @@ static int get_record(struct engine *e, enum record_kind kind, struct source k, 
 
 int engine_load(struct engine *e, const uint8_t *snapshot, size_t n, struct err *err)
 {
-	struct source k = { .p = snapshot, .end = snapshot + n };
+	struct source k = {.p = snapshot, .end = snapshot + n};
 	const uint8_t *head = bytes(&k, SNAPSHOT_HEAD);
 	unsigned last = 0;
 
@@ -430,20 +440,22 @@ int engine_load(struct engine *e, const uint8_t *snapshot, size_t n, struct err 
 	if (!head || memcmp(head, SNAPSHOT_MAGIC, SNAPSHOT_HEAD - 4) != 0)
 		return err_set(err, ERR_CORRUPT, "the bytes are not a snapshot");
 	if (head[12] != SNAPSHOT_VERSION || head[13] || head[14] || head[15])
-		return err_set(err, ERR_VERSION, "the snapshot is of version %u; this osier reads %u", head[12], SNAPSHOT_VERSION);
+		return err_set(err, ERR_VERSION, "the snapshot is of version %u; this osier reads %u",
+		        head[12], SNAPSHOT_VERSION);
 	while (last != RECORD_END) {
 		uint64_t len = 0;
 
 		head = bytes(&k, 9);
 		for (int b = 0; head && b < 8; b++)
 			len |= (uint64_t)head[1 + b] << (8 * b);
-		if (!head || head[0] < (last ? last : RECORD_ENGINE) || head[0] > RECORD_END || (!last && head[0] != RECORD_ENGINE))
+		if (!head || head[0] < (last ? last : RECORD_ENGINE) || head[0] > RECORD_END ||
+		        (!last && head[0] != RECORD_ENGINE))
 			return corrupt(err, "order");
 		last = head[0];
 		head = bytes(&k, len);
 		if (!head)
 			return corrupt(err, "end");
-		if (get_record(e, (enum record_kind)last, (struct source){ head, head + len, false }, err) < 0)
+		if (get_record(e, (enum record_kind)last, (struct source){head, head + len, false}, err) < 0)
 			return -1;
 	}
 	return k.p == k.end ? 0 : corrupt(err, "end");

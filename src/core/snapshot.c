@@ -178,8 +178,9 @@ static void put_job(struct sink *k, const struct engine *e, const struct job *j)
 	number(k, j->gid);
 	number(k, j->priority);
 	number(k, j->concurrency);
-	number(k, (uint64_t)j->held | (uint64_t)j->early << 1 | (uint64_t)j->cancelled << 2 | (uint64_t)j->timed_out << 3 |
-			  (uint64_t)j->failing << 4 | (uint64_t)j->in_sched << 5);
+	number(k, (uint64_t)j->held | (uint64_t)j->early << 1 | (uint64_t)j->cancelled << 2 |
+	                  (uint64_t)j->timed_out << 3 | (uint64_t)j->failing << 4 |
+	                  (uint64_t)j->in_sched << 5);
 	number(k, j->submitted_ns);
 	number(k, j->started_ns);
 	number(k, j->finished_ns);
@@ -261,8 +262,8 @@ static void payload(struct sink *k, const struct engine *e, enum record_kind kin
 
 static void record(struct sink *k, const struct engine *e, enum record_kind kind, uint32_t i)
 {
-	struct sink count = { .put = NULL };
-	uint8_t head[9] = { (uint8_t)kind };
+	struct sink count = {.put = NULL};
+	uint8_t head[9] = {(uint8_t)kind};
 	uint64_t before;
 
 	payload(&count, e, kind, i);
@@ -276,10 +277,10 @@ static void record(struct sink *k, const struct engine *e, enum record_kind kind
 
 int engine_save(const struct engine *e, int (*put)(void *ctx, const void *p, size_t n), void *ctx)
 {
-	struct sink k = { .put = put, .ctx = ctx };
+	struct sink k = {.put = put, .ctx = ctx};
 
 	bytes(&k, SNAPSHOT_MAGIC, SNAPSHOT_HEAD - 4);
-	bytes(&k, (const uint8_t[4]){ SNAPSHOT_VERSION }, 4);
+	bytes(&k, (const uint8_t[4]){SNAPSHOT_VERSION}, 4);
 	record(&k, e, RECORD_ENGINE, 0);
 	for (uint32_t i = 1; i <= e->limits.nodes_max; i++)
 		if (e->nodes[i])

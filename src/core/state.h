@@ -23,19 +23,26 @@
 #include "core/engine.h"
 #include "core/sched.h"
 
-#define NONE UINT32_MAX
-#define VOTES_MAX 64u /* replicas of a task */
+#define NONE           UINT32_MAX
+#define VOTES_MAX      64u /* replicas of a task */
 #define SPEC_BYTES_MAX (4u << 20)
-#define LEASE_SLACK_NS (60ull * 1000000000ull) /* beyond what its tasks may take, before a lease is given up */
+#define LEASE_SLACK_NS                                                                                       \
+	(60ull * 1000000000ull) /* beyond what its tasks may take, before a lease is given up */
 
 enum { S_WAIT = 0, S_LEASED = 1, S_DELAYED = 2, S_DONE = 3, S_READY = 4 /* tasks of verified steps only */ };
 
 /* Indexes of counts; the first four are where a unit can be before it is done. */
 enum { C_BLOCKED, C_READY, C_DELAYED, C_LEASED, C_SUCCEEDED, C_FAILED, C_SKIPPED, C_STOPPED, C_N };
 
-struct dep { uint32_t step; uint16_t mode, on; };		   /* Wire__After */
+struct dep {
+	uint32_t step;
+	uint16_t mode, on;
+}; /* Wire__After */
 enum use_kind { USE_WHOLE, USE_EACH, USE_REDUCE };
-struct use { uint32_t step; uint32_t kind; };
+struct use {
+	uint32_t step;
+	uint32_t kind;
+};
 
 struct step {
 	/* From the specification. */
@@ -51,15 +58,16 @@ struct step {
 	uint32_t stamp_block; /* the stamps' own block, when an adjustment brought the queue timeout */
 	uint32_t n_variants;
 	uint64_t units_at, ready_at, extra_at, missing_at, votes_at, tasks_at;
-	uint64_t stamps_at; /* u32 a unit: when it became ready, ms after the submit; only with a queue timeout */
+	uint64_t
+	        stamps_at; /* u32 a unit: when it became ready, ms after the submit; only with a queue timeout */
 	/* What changes. */
 	uint64_t queue_timeout_ns, run_timeout_ns;
-	uint64_t queue_due_ns;	 /* no ready unit can time out before, UINT64_MAX none */
+	uint64_t queue_due_ns;   /* no ready unit can time out before, UINT64_MAX none */
 	uint64_t ready_since_ns; /* since when something was ready and nothing was leased */
-	uint32_t whole_pending;	 /* steps it waits for as a whole */
-	uint32_t group;		 /* of the scheduler, 0 none */
-	uint32_t marked;	 /* units with a mark */
-	uint32_t comparing;	 /* comparisons asked for */
+	uint32_t whole_pending;  /* steps it waits for as a whole */
+	uint32_t group;          /* of the scheduler, 0 none */
+	uint32_t marked;         /* units with a mark */
+	uint32_t comparing;      /* comparisons asked for */
 	uint32_t units_ready;
 	uint32_t c[C_N]; /* tasks */
 	uint32_t unused1;
@@ -71,21 +79,23 @@ struct vote {
 	uint64_t lease;
 	uint32_t node;
 	uint8_t class_; /* 1 + the lowest replica that it agrees with; 0 not known */
-	uint8_t tried;	/* replicas below this were compared with it */
-	uint8_t asked;	/* 1 + the replica it is being compared with; 0 none */
+	uint8_t tried;  /* replicas below this were compared with it */
+	uint8_t asked;  /* 1 + the replica it is being compared with; 0 none */
 	uint8_t unused;
 };
 
 struct job {
 	uint64_t id;
-	struct link all;	    /* by id */
+	struct link all;            /* by id */
 	struct list leases, delays; /* live ones */
 	uint32_t block, n_steps, steps_done;
 	uint32_t priority, concurrency, uid, gid;
-	uint8_t realtime, held, early, keep_going;    /* early: before not_before */
+	uint8_t realtime, held, early, keep_going; /* early: before not_before */
 	uint8_t cancelled, timed_out, failing, in_sched;
-	uint32_t deps_at, uses_at, exits_at, name_at, namespace_at, key_at, spec_at, spec_bytes; /* bytes from the block */
-	uint64_t submitted_ns, started_ns, finished_ns, deadline_ns, timeout_ns, timeout_from_ns, not_before_ns;
+	uint32_t deps_at, uses_at, exits_at, name_at, namespace_at, key_at, spec_at,
+	        spec_bytes; /* bytes from the block */
+	uint64_t submitted_ns, started_ns, finished_ns, deadline_ns, timeout_ns, timeout_from_ns,
+	        not_before_ns;
 	uint64_t queue_due_ns; /* least of its steps */
 	uint64_t attempts, cpu_us, key_hash;
 };
@@ -112,11 +122,14 @@ struct engine {
 	struct pool jobs, leases, delays;
 	struct list all_jobs, all_leases, doomed;
 	struct idmap job_ids, lease_ids, job_keys, delay_units;
-	struct heap timers; /* items: jobs, then leases, then delays; ties: id or seq, times 4, plus 0, 1 or 2 */
+	struct heap
+	        timers; /* items: jobs, then leases, then delays; ties: id or seq, times 4, plus 0, 1 or 2 */
 	struct blocks blocks;
 	struct sched *sched;
 	uint32_t *nodes, *namespaces; /* blocks: u32 length, then the packed NodeSet or NamespaceSet */
-	struct group_of { uint32_t job, step; } *groups; /* of the scheduler: whose they are */
+	struct group_of {
+		uint32_t job, step;
+	} * groups; /* of the scheduler: whose they are */
 	uint32_t n_namespaces, unused;
 	uint64_t epoch, seed, last_job, last_lease, delay_seq;
 };
@@ -239,16 +252,19 @@ void effect(struct applying *a, const struct effect *f);
 /* Where unit u is: C_BLOCKED ... C_LEASED, or C_N when done. */
 unsigned unit_place(const struct engine *e, const struct job *j, const struct step *s, uint64_t u);
 /* How many units from u on, at most `most`, are where u is (and look the same). */
-uint64_t unit_run(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most);
+uint64_t unit_run(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most);
 /* Which count an outcome belongs to. */
 unsigned outcome_count(Wire__Outcome o);
 /* Move units [u, u+n) that are all at place `from` to `to`, with this mark; counts, bits, stamps and the scheduler follow. */
-void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, unsigned to,
-		unsigned mark);
+void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from,
+        unsigned to, unsigned mark);
 /* Units [u, u+n), all at `from`, are over with this outcome; of unverified steps so are their tasks. */
-void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, Wire__Outcome o);
+void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from,
+        Wire__Outcome o);
 /* Tasks [first, first+n) were counted as done: who waits for them goes on or is skipped. */
-void tasks_done(struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o);
+void tasks_done(
+        struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o);
 /* Everything of the step that is not leased or done is over with this outcome. */
 void step_end_rest(struct applying *a, struct job *j, struct step *s, Wire__Outcome o);
 /* Look at the whole job anew: which conditions hold, what is missing, what is ready (after a submit or a retry). */
@@ -265,17 +281,19 @@ void job_timer(struct engine *e, struct job *j);
 int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec);
 struct sched_job job_for_sched(const struct engine *e, const struct job *j);
 /* When the ready units of a step time out first; scans. */
-uint64_t step_queue_due(const struct engine *e, const struct job *j, const struct step *s, uint64_t not_before_ns);
+uint64_t step_queue_due(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t not_before_ns);
 /* Ready units of the step that waited too long at now_ns: the hull of their tasks. */
-uint64_t step_queue_expired(const struct engine *e, const struct job *j, const struct step *s, uint64_t now_ns,
-			    uint64_t *out_first);
+uint64_t step_queue_expired(const struct engine *e, const struct job *j, const struct step *s,
+        uint64_t now_ns, uint64_t *out_first);
 /* Everything ready counts as ready since now (the gate opened). */
 void step_restamp(struct applying *a, struct job *j, struct step *s);
 /* Give a step with a queue timeout its stamps. */
 void step_stamps_make(struct applying *a, struct job *j, struct step *s);
 
 /* An attempt at one unit, at place C_LEASED, is over: done, or to be tried again. */
-void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o, int32_t code, unsigned mark);
+void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o,
+        int32_t code, unsigned mark);
 /* Stop or end a lease at the next tick. */
 void lease_doom(struct engine *e, struct lease *l, Wire__StopReason why);
 void lease_undoom(struct engine *e, struct lease *l);
@@ -344,7 +362,7 @@ Wire__Entry *entry_new(struct deciding *d, Wire__Entry__BodyCase body);
 void *entry_alloc(struct deciding *d, size_t n);
 /* Write down a refusal. `what`: the command in a word; `code`: as err_code_name() or one of the words in docs/api.md. */
 void refuse(struct deciding *d, const char *what, const char *code, const char *hint, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+        __attribute__((format(printf, 5, 6)));
 
 void decide_submit(struct deciding *d, const Wire__JobSpec *spec, const char *key);
 void decide_cancel(struct deciding *d, uint64_t job, const char *reason);

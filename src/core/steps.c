@@ -10,7 +10,7 @@ enum verdict { V_WAIT, V_RUN, V_SKIP };
 
 static unsigned task_place(const struct engine *e, const struct job *j, const struct step *s, uint64_t task)
 {
-	static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY };
+	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
 
 	if (s->replicas == 1)
 		return unit_place(e, j, s, task);
@@ -32,7 +32,8 @@ static enum verdict whole_verdict(const struct step *of, unsigned on)
 	return holds(on, of->c[C_FAILED] > 0, of->c[C_SUCCEEDED] == of->tasks);
 }
 
-static enum verdict each_verdict(const struct engine *e, const struct job *j, const struct step *of, uint64_t task, unsigned on)
+static enum verdict each_verdict(
+        const struct engine *e, const struct job *j, const struct step *of, uint64_t task, unsigned on)
 {
 	uint8_t b = task_states(e, j, of)[task];
 	unsigned c;
@@ -44,10 +45,12 @@ static enum verdict each_verdict(const struct engine *e, const struct job *j, co
 }
 
 /* May blocked task i run, or never? */
-static enum verdict task_verdict(const struct engine *e, const struct job *j, const struct step *s, uint64_t i)
+static enum verdict task_verdict(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t i)
 {
 	const struct dep *deps = step_deps(e, j, s);
-	enum verdict v = s->whole_pending || (s->reduce_of != NONE && step_missing(e, j, s)[i]) ? V_WAIT : V_RUN;
+	enum verdict v =
+	        s->whole_pending || (s->reduce_of != NONE && step_missing(e, j, s)[i]) ? V_WAIT : V_RUN;
 
 	for (uint32_t k = 0; k < s->n_deps; k++) {
 		enum verdict w;
@@ -70,14 +73,16 @@ static void tasks_ready(struct applying *a, struct job *j, struct step *s, uint6
 }
 
 /* Blocked tasks [first, first+n) will never run. */
-static void tasks_end(struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o)
+static void tasks_end(
+        struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o)
 {
 	for (uint32_t r = 0; r < s->replicas; r++)
 		units_done(a, j, s, r * s->tasks + first, n, C_BLOCKED, o);
 }
 
 /* How many tasks from i on, at most `most`, are blocked. */
-static uint64_t blocked_run(const struct engine *e, const struct job *j, const struct step *s, uint64_t i, uint64_t most)
+static uint64_t blocked_run(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t i, uint64_t most)
 {
 	if (task_place(e, j, s, i) != C_BLOCKED)
 		return 0;
@@ -123,7 +128,8 @@ static void node_input(struct applying *a, struct job *j, struct step *s, uint64
 		settle(a, j, s, p, 1, true);
 }
 
-static void node_inputs(struct applying *a, struct job *j, struct step *s, bool from_map, uint64_t first, uint64_t n, bool good)
+static void node_inputs(struct applying *a, struct job *j, struct step *s, bool from_map, uint64_t first,
+        uint64_t n, bool good)
 {
 	uint64_t of = step_at(a->e, j, s->reduce_of)->tasks;
 
@@ -184,7 +190,8 @@ static void wholes_done(struct applying *a, struct job *j, uint32_t of)
 	}
 }
 
-void tasks_done(struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o)
+void tasks_done(
+        struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o)
 {
 	const struct use *uses = step_uses(a->e, j, s);
 	bool good = o == WIRE__OUTCOME__SUCCEEDED;
@@ -294,7 +301,7 @@ void job_evaluate(struct applying *a, struct job *j)
 		s->whole_pending = 0;
 		for (uint32_t i = 0; i < s->n_deps; i++)
 			s->whole_pending += deps[i].mode == WIRE__AFTER__MODE__WHOLE &&
-					    whole_verdict(step_at(e, j, deps[i].step), deps[i].on) != V_RUN;
+			                    whole_verdict(step_at(e, j, deps[i].step), deps[i].on) != V_RUN;
 		if (s->reduce_of != NONE && fresh)
 			reduce_missing_new(e, j, s);
 		else if (s->reduce_of != NONE)
@@ -309,7 +316,7 @@ void job_evaluate(struct applying *a, struct job *j)
 			continue; /* what it waits for has not begun */
 		for (uint32_t i = 0; i < s->n_deps; i++)
 			skip |= deps[i].mode == WIRE__AFTER__MODE__WHOLE &&
-				whole_verdict(step_at(e, j, deps[i].step), deps[i].on) == V_SKIP;
+			        whole_verdict(step_at(e, j, deps[i].step), deps[i].on) == V_SKIP;
 		if (skip)
 			skip_blocked(a, j, s);
 		else

@@ -15,24 +15,26 @@ void time_text(uint64_t ns, char out[32])
 	uint64_t era = z / 146097, doe = z % 146097;
 	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-	unsigned day = (unsigned)(doy - (153 * mp + 2) / 5 + 1), month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+	unsigned day = (unsigned)(doy - (153 * mp + 2) / 5 + 1),
+	         month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
 	unsigned year = (unsigned)(yoe + era * 400 + (month <= 2));
 
-	(void)snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02uZ", year % 10000, month, day, (unsigned)(of_day / 3600),
-		       (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60));
+	(void)snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02uZ", year % 10000, month, day,
+	        (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60));
 }
 
 /* What can be said without looking at the state. False: refused. */
 static bool sensible(struct deciding *d, const Wire__JobSpec *spec, const char *key)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	size_t n = jobspec_size(spec);
 
 	if (n > SPEC_BYTES_MAX)
 		refuse(d, "submit", "too_large", "put long lists into a file and use 'lines'",
-		       "the job is described in %zu bytes; at most %u are possible", n, SPEC_BYTES_MAX);
+		        "the job is described in %zu bytes; at most %u are possible", n, SPEC_BYTES_MAX);
 	else if (strlen(key) > 256)
-		refuse(d, "submit", "invalid", "", "an idempotency key has at most 256 bytes, not %zu", strlen(key));
+		refuse(d, "submit", "invalid", "", "an idempotency key has at most 256 bytes, not %zu",
+		        strlen(key));
 	else if (spec_sane(spec, &err) < 0 || jobspec_check(spec, &err) < 0)
 		refuse(d, "submit", "invalid", err.hint, "%s", err.msg);
 	else
@@ -44,17 +46,18 @@ static bool has_room(struct deciding *d, const Wire__JobSpec *spec, const char *
 {
 	const struct engine *e = d->e;
 	struct layout l;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	job_layout(spec, key, &l);
 	if (e->jobs.n == e->jobs.max)
-		refuse(d, "submit", "full", "forget finished jobs, or keep less history", "the engine holds %u jobs, which is its limit",
-		       e->jobs.max);
+		refuse(d, "submit", "full", "forget finished jobs, or keep less history",
+		        "the engine holds %u jobs, which is its limit", e->jobs.max);
 	else if (!blocks_fits(&e->blocks, l.bytes))
 		refuse(d, "submit", "full", "submit it when other jobs are forgotten, or with fewer tasks",
-		       "no memory for the job's %llu bytes", (unsigned long long)l.bytes);
+		        "no memory for the job's %llu bytes", (unsigned long long)l.bytes);
 	else if (sched_job_ok(e->sched, spec->namespace_, (uint32_t)spec->n_steps, &err) < 0)
-		refuse(d, "submit", "full", err.hint[0] ? err.hint : "submit it when other jobs have finished", "%s", err.msg);
+		refuse(d, "submit", "full",
+		        err.hint[0] ? err.hint : "submit it when other jobs have finished", "%s", err.msg);
 	else
 		return true;
 	return false;
@@ -68,10 +71,11 @@ static bool could_fit(struct deciding *d, const Wire__JobSpec *spec)
 		const Wire__Step *st = spec->steps[k];
 
 		why[0] = '\0';
-		if (sched_could_fit(d->e->sched, spec->namespace_, (const Wire__Variant *const *)st->variants, st->n_variants, why,
-				    sizeof(why)))
+		if (sched_could_fit(d->e->sched, spec->namespace_, (const Wire__Variant *const *)st->variants,
+		            st->n_variants, why, sizeof(why)))
 			continue;
-		refuse(d, "submit", "too_large", "ask for less, or see 'osier nodes --resources'", "step '%s' can never run: %s", st->name, why);
+		refuse(d, "submit", "too_large", "ask for less, or see 'osier nodes --resources'",
+		        "step '%s' can never run: %s", st->name, why);
 		return false;
 	}
 	return true;
@@ -95,9 +99,10 @@ static uint64_t earliest_finish(const struct deciding *d, const Wire__JobSpec *s
 			if (waits && finish[i] > start)
 				start = finish[i];
 		}
-		end = sched_earliest_finish_ns(d->e->sched, start, true, spec->priority, deadline_ns, spec->namespace_, st->kind,
-					       (const Wire__Variant *const *)st->variants, st->n_variants,
-					       st->tasks * (st->verify && st->verify->replicas > 1 ? st->verify->replicas : 1));
+		end = sched_earliest_finish_ns(d->e->sched, start, true, spec->priority, deadline_ns,
+		        spec->namespace_, st->kind, (const Wire__Variant *const *)st->variants,
+		        st->n_variants,
+		        st->tasks * (st->verify && st->verify->replicas > 1 ? st->verify->replicas : 1));
 		known |= end != 0;
 		finish[k] = end > start ? end : start;
 		last = finish[k] > last ? finish[k] : last;
@@ -106,7 +111,8 @@ static uint64_t earliest_finish(const struct deciding *d, const Wire__JobSpec *s
 }
 
 /* Can the deadline be kept? False: refused, or *warning says that it cannot. */
-static bool admit(struct deciding *d, const Wire__JobSpec *spec, uint64_t deadline_ns, char *warning, size_t warning_bytes)
+static bool admit(struct deciding *d, const Wire__JobSpec *spec, uint64_t deadline_ns, char *warning,
+        size_t warning_bytes)
 {
 	char at[32], due[32];
 	uint64_t finish;
@@ -121,15 +127,17 @@ static bool admit(struct deciding *d, const Wire__JobSpec *spec, uint64_t deadli
 		if (finish <= deadline_ns)
 			return true;
 		time_text(finish, at);
-		(void)snprintf(warning, warning_bytes, "the deadline %s cannot be met: the earliest finish is %s, %llu.%03llu s from now",
-			       due, at, (unsigned long long)((finish - d->now) / 1000000000u),
-			       (unsigned long long)((finish - d->now) / 1000000u % 1000));
+		(void)snprintf(warning, warning_bytes,
+		        "the deadline %s cannot be met: the earliest finish is %s, %llu.%03llu s from now",
+		        due, at, (unsigned long long)((finish - d->now) / 1000000000u),
+		        (unsigned long long)((finish - d->now) / 1000000u % 1000));
 	} else {
 		return true;
 	}
 	if (spec->deadline_warn)
 		return true;
-	refuse(d, "submit", "deadline", "give it a later deadline, or 'deadline_warn' to take it all the same", "%s", warning);
+	refuse(d, "submit", "deadline",
+	        "give it a later deadline, or 'deadline_warn' to take it all the same", "%s", warning);
 	return false;
 }
 

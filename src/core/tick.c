@@ -36,7 +36,8 @@ static void ended(struct deciding *d, const struct lease *l, Wire__StopReason wh
 	en->lease_ended = m;
 }
 
-static void expired(struct deciding *d, const struct job *j, Wire__Expired__What what, uint32_t step, uint64_t first, uint64_t n)
+static void expired(struct deciding *d, const struct job *j, Wire__Expired__What what, uint32_t step,
+        uint64_t first, uint64_t n)
 {
 	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_EXPIRED);
 	Wire__Expired *m = entry_alloc(d, sizeof(*m));
@@ -54,7 +55,8 @@ static void expired(struct deciding *d, const struct job *j, Wire__Expired__What
 
 static void job_due(struct deciding *d, const struct job *j)
 {
-	if (j->timeout_ns && !j->timed_out && !j->cancelled && add_ns(j->timeout_from_ns, j->timeout_ns) <= d->now) {
+	if (j->timeout_ns && !j->timed_out && !j->cancelled &&
+	        add_ns(j->timeout_from_ns, j->timeout_ns) <= d->now) {
 		expired(d, j, WIRE__EXPIRED__WHAT__JOB_TIMEOUT, 0, 0, 0);
 		return;
 	}
@@ -98,7 +100,8 @@ static void timer_due(struct deciding *d, uint32_t item)
 }
 
 /* How many tasks from unit u on one lease may take. */
-static uint64_t slice(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most)
+static uint64_t slice(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most)
 {
 	struct bitmap ready = step_ready(e, j, s);
 	const uint8_t *st = unit_states(e, j, s);
@@ -203,7 +206,8 @@ static void queue_timeout(struct applying *a, struct job *j, struct step *s)
 	uint64_t grain = s->queue_timeout_ns / QUEUE_TIMER_GRAIN;
 
 	for (uint64_t u = bitmap_next(&ready, 0); u != UINT64_MAX; u = bitmap_next(&ready, u + 1)) {
-		uint64_t due = add_ns(j->submitted_ns + unit_stamps(a->e, j, s)[u] * 1000000ull, s->queue_timeout_ns);
+		uint64_t due = add_ns(
+		        j->submitted_ns + unit_stamps(a->e, j, s)[u] * 1000000ull, s->queue_timeout_ns);
 
 		if (!extras[u] && due <= a->now)
 			units_done(a, j, s, u, 1, C_READY, WIRE__OUTCOME__QUEUE_TIMEOUT);

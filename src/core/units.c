@@ -24,7 +24,8 @@ unsigned outcome_count(Wire__Outcome o)
 
 unsigned unit_place(const struct engine *e, const struct job *j, const struct step *s, uint64_t u)
 {
-	static const unsigned place[] = { [S_WAIT] = C_BLOCKED, [S_LEASED] = C_LEASED, [S_DELAYED] = C_DELAYED, [S_DONE] = C_N };
+	static const unsigned place[] = {
+	        [S_WAIT] = C_BLOCKED, [S_LEASED] = C_LEASED, [S_DELAYED] = C_DELAYED, [S_DONE] = C_N};
 	unsigned state = unit_states(e, j, s)[u] >> 4;
 	struct bitmap ready;
 
@@ -35,7 +36,8 @@ unsigned unit_place(const struct engine *e, const struct job *j, const struct st
 	return bitmap_test(&ready, u) ? C_READY : C_BLOCKED;
 }
 
-uint64_t unit_run(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most)
+uint64_t unit_run(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most)
 {
 	const uint8_t *st = unit_states(e, j, s) + u;
 	struct bitmap ready = step_ready(e, j, s);
@@ -100,7 +102,8 @@ static void marks_leave(struct engine *e, const struct job *j, struct step *s, u
 }
 
 /* Take the units out of where they are. */
-static void leave(struct engine *e, const struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from)
+static void leave(
+        struct engine *e, const struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from)
 {
 	struct bitmap ready = step_ready(e, j, s);
 
@@ -123,13 +126,13 @@ static void refresh(struct applying *a, struct job *j, struct step *s, uint64_t 
 		verify_refresh(a, j, s, (u + i) % s->tasks);
 }
 
-void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, unsigned to,
-		unsigned mark)
+void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from,
+        unsigned to, unsigned mark)
 {
-	static const uint8_t state[] = { [C_BLOCKED] = S_WAIT << 4,
-					 [C_READY] = S_WAIT << 4,
-					 [C_DELAYED] = S_DELAYED << 4,
-					 [C_LEASED] = S_LEASED << 4 };
+	static const uint8_t state[] = {[C_BLOCKED] = S_WAIT << 4,
+	        [C_READY] = S_WAIT << 4,
+	        [C_DELAYED] = S_DELAYED << 4,
+	        [C_LEASED] = S_LEASED << 4};
 	struct bitmap ready = step_ready(a->e, j, s);
 
 	CHECK(from <= C_LEASED && to <= C_LEASED && from != to && n > 0);
@@ -153,7 +156,8 @@ void units_move(struct applying *a, struct job *j, struct step *s, uint64_t u, u
 		step_offer(a->e, j, s);
 }
 
-void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from, Wire__Outcome o)
+void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, uint64_t n, unsigned from,
+        Wire__Outcome o)
 {
 	CHECK(from <= C_LEASED && n > 0);
 	leave(a->e, j, s, u, n, from);
@@ -178,7 +182,8 @@ static uint64_t unit_due(const struct engine *e, const struct job *j, const stru
 	return add_ns(j->submitted_ns + unit_stamps(e, j, s)[u] * 1000000ull, s->queue_timeout_ns);
 }
 
-uint64_t step_queue_due(const struct engine *e, const struct job *j, const struct step *s, uint64_t not_before_ns)
+uint64_t step_queue_due(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t not_before_ns)
 {
 	struct bitmap ready = step_ready(e, j, s);
 	uint64_t due = UINT64_MAX;
@@ -193,8 +198,8 @@ uint64_t step_queue_due(const struct engine *e, const struct job *j, const struc
 	return due != UINT64_MAX && due < not_before_ns ? not_before_ns : due;
 }
 
-uint64_t step_queue_expired(const struct engine *e, const struct job *j, const struct step *s, uint64_t now_ns,
-			    uint64_t *out_first)
+uint64_t step_queue_expired(const struct engine *e, const struct job *j, const struct step *s,
+        uint64_t now_ns, uint64_t *out_first)
 {
 	struct bitmap ready = step_ready(e, j, s);
 	uint64_t first = UINT64_MAX, last = 0;

@@ -12,12 +12,14 @@
 #include "core/state.h"
 #include "wire/entry.h"
 
-static struct vote *vote_of(const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t r)
+static struct vote *vote_of(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t r)
 {
 	return &step_votes(e, j, s)[r * s->tasks + task];
 }
 
-static uint8_t unit_byte(const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t r)
+static uint8_t unit_byte(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t r)
 {
 	return unit_states(e, j, s)[r * s->tasks + task];
 }
@@ -76,7 +78,7 @@ static void unask(const struct engine *e, const struct job *j, struct step *s, u
 static void commit(struct applying *a, struct job *j, struct step *s, uint64_t task, Wire__Outcome o)
 {
 	uint8_t *byte = task_states(a->e, j, s) + task;
-	static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY };
+	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
 	unsigned from = place[*byte >> 4];
 
 	CHECK(from != C_N && s->c[from] > 0);
@@ -114,12 +116,12 @@ static bool classify(struct applying *a, struct job *j, struct step *s, uint64_t
 			continue;
 		v->asked = (uint8_t)(q + 1);
 		s->comparing++;
-		effect(a, &(struct effect){ .kind = EFFECT_COMPARE,
-					    .job = { j->id },
-					    .step = (uint32_t)(s - step_at(a->e, j, 0)),
-					    .task = task,
-					    .a = q,
-					    .b = r });
+		effect(a, &(struct effect){.kind = EFFECT_COMPARE,
+		                  .job = {j->id},
+		                  .step = (uint32_t)(s - step_at(a->e, j, 0)),
+		                  .task = task,
+		                  .a = q,
+		                  .b = r});
 		return false;
 	}
 	v->class_ = (uint8_t)(r + 1);
@@ -128,30 +130,30 @@ static bool classify(struct applying *a, struct job *j, struct step *s, uint64_t
 
 /* What the replicas say so far. */
 struct tally {
-	uint32_t open;			     /* still to come, or to be compared */
-	uint32_t best, failures;	     /* size of the largest class of successes; failures */
-	bool ending;			     /* one was skipped or stopped: there is nothing to agree on */
-	Wire__Outcome failure, end;	     /* the first failure; how it ends */
-	uint8_t state;			     /* where the task as a whole is */
+	uint32_t open;              /* still to come, or to be compared */
+	uint32_t best, failures;    /* size of the largest class of successes; failures */
+	bool ending;                /* one was skipped or stopped: there is nothing to agree on */
+	Wire__Outcome failure, end; /* the first failure; how it ends */
+	uint8_t state;              /* where the task as a whole is */
 };
 
 static void tally_open(struct tally *t, unsigned place)
 {
-	static const uint8_t rank[] = { [S_WAIT] = 0, [S_DELAYED] = 1, [S_READY] = 2, [S_LEASED] = 3 };
+	static const uint8_t rank[] = {[S_WAIT] = 0, [S_DELAYED] = 1, [S_READY] = 2, [S_LEASED] = 3};
 	static const uint8_t state[] = {
-		[C_BLOCKED] = S_WAIT, [C_READY] = S_READY, [C_DELAYED] = S_DELAYED, [C_LEASED] = S_LEASED
-	};
+	        [C_BLOCKED] = S_WAIT, [C_READY] = S_READY, [C_DELAYED] = S_DELAYED, [C_LEASED] = S_LEASED};
 
 	t->open++;
 	if (rank[state[place]] > rank[t->state])
 		t->state = state[place];
 }
 
-static void tally(const struct engine *e, const struct job *j, const struct step *s, uint64_t task, struct tally *t)
+static void tally(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t task, struct tally *t)
 {
-	uint32_t size[VOTES_MAX + 1] = { 0 };
+	uint32_t size[VOTES_MAX + 1] = {0};
 
-	*t = (struct tally){ 0 };
+	*t = (struct tally){0};
 	for (uint32_t r = 0; r < s->replicas; r++) {
 		unsigned place = unit_place(e, j, s, r * s->tasks + task);
 		Wire__Outcome o = (Wire__Outcome)(unit_byte(e, j, s, task, r) & 15);
@@ -176,7 +178,7 @@ static void tally(const struct engine *e, const struct job *j, const struct step
 void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task)
 {
 	uint8_t *byte = task_states(a->e, j, s) + task;
-	static const unsigned place[] = { C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY };
+	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
 	bool asked = false;
 	struct tally t;
 
@@ -231,9 +233,10 @@ void decide_compared(struct deciding *d, const Wire__Compared *m)
 	Wire__Entry *en;
 
 	if (!s || !s->comparator || m->task >= s->tasks || m->a >= s->replicas || m->b >= s->replicas ||
-	    vote_of(d->e, j, s, m->task, m->b)->asked != m->a + 1) {
-		refuse(d, "compared", "stale", "", "nobody waits for the comparison of replicas %u and %u of task %llu of job %llu",
-		       m->a, m->b, (unsigned long long)m->task, (unsigned long long)m->job);
+	        vote_of(d->e, j, s, m->task, m->b)->asked != m->a + 1) {
+		refuse(d, "compared", "stale", "",
+		        "nobody waits for the comparison of replicas %u and %u of task %llu of job %llu",
+		        m->a, m->b, (unsigned long long)m->task, (unsigned long long)m->job);
 		return;
 	}
 	en = entry_new(d, WIRE__ENTRY__BODY_COMPARED);
@@ -243,12 +246,13 @@ void decide_compared(struct deciding *d, const Wire__Compared *m)
 
 /* ---- looking ---- */
 
-uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max)
+uint32_t engine_votes(
+        const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max)
 {
-	static const enum task_state state[] = { TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED };
+	static const enum task_state state[] = {TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED};
 	const struct job *j = job_find(e, id.v);
 	const struct step *s = j && step < j->n_steps ? step_at(e, j, step) : NULL;
-	uint32_t size[VOTES_MAX + 1] = { 0 };
+	uint32_t size[VOTES_MAX + 1] = {0};
 
 	if (!s || s->replicas == 1 || task >= s->tasks)
 		return 0;
@@ -258,20 +262,21 @@ uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t
 		const struct vote *v = vote_of(e, j, s, task, r);
 		unsigned place = unit_place(e, j, s, r * s->tasks + task);
 
-		out[r] = (struct vote_view){ .state = place == C_N ? TASK_DONE : state[place],
-					     .outcome = (Wire__Outcome)(unit_byte(e, j, s, task, r) & 15),
-					     .lease = { v->lease },
-					     .node = v->node,
-					     .class_ = v->class_ ? v->class_ - 1u : UINT32_MAX,
-					     .committed = v->class_ && size[v->class_] >= s->agree &&
-							  succeeded(task_states(e, j, s)[task]) };
+		out[r] = (struct vote_view){.state = place == C_N ? TASK_DONE : state[place],
+		        .outcome = (Wire__Outcome)(unit_byte(e, j, s, task, r) & 15),
+		        .lease = {v->lease},
+		        .node = v->node,
+		        .class_ = v->class_ ? v->class_ - 1u : UINT32_MAX,
+		        .committed = v->class_ && size[v->class_] >= s->agree &&
+		                     succeeded(task_states(e, j, s)[task])};
 		memcpy(out[r].digest, v->digest, sizeof(v->digest));
 	}
 	return s->replicas;
 }
 
 /* The next comparison of this step at or after (task, replica). */
-static bool compare_from(const struct engine *e, const struct job *j, uint32_t step, uint64_t task, uint32_t r, struct effect *out)
+static bool compare_from(const struct engine *e, const struct job *j, uint32_t step, uint64_t task,
+        uint32_t r, struct effect *out)
 {
 	const struct step *s = step_at(e, j, step);
 
@@ -283,12 +288,12 @@ static bool compare_from(const struct engine *e, const struct job *j, uint32_t s
 
 			if (!v->asked)
 				continue;
-			*out = (struct effect){ .kind = EFFECT_COMPARE,
-						.job = { j->id },
-						.step = step,
-						.task = task,
-						.a = v->asked - 1u,
-						.b = r };
+			*out = (struct effect){.kind = EFFECT_COMPARE,
+			        .job = {j->id},
+			        .step = step,
+			        .task = task,
+			        .a = v->asked - 1u,
+			        .b = r};
 			return true;
 		}
 	return false;

@@ -8,7 +8,7 @@
 
 const char *job_state_name(enum job_state s)
 {
-	static const char *const names[] = { "waiting", "running", "succeeded", "failed", "cancelled" };
+	static const char *const names[] = {"waiting", "running", "succeeded", "failed", "cancelled"};
 
 	return (unsigned)s < ARRAY_LEN(names) ? names[s] : "unknown";
 }
@@ -41,23 +41,23 @@ static void fill_job(const struct engine *e, const struct job *j, struct job_vie
 {
 	const uint8_t *b = job_bytes(e, j);
 
-	*out = (struct job_view){ .id = { j->id },
-				  .name = (const char *)b + j->name_at,
-				  .namespace_ = (const char *)b + j->namespace_at,
-				  .spec = b + j->spec_at,
-				  .spec_bytes = j->spec_bytes,
-				  .uid = j->uid,
-				  .gid = j->gid,
-				  .n_steps = j->n_steps,
-				  .priority = j->priority,
-				  .realtime = j->realtime != 0,
-				  .held = j->held != 0,
-				  .submitted_ns = j->submitted_ns,
-				  .started_ns = j->started_ns,
-				  .finished_ns = j->finished_ns,
-				  .deadline_ns = j->deadline_ns,
-				  .attempts = j->attempts,
-				  .cpu_us = j->cpu_us };
+	*out = (struct job_view){.id = {j->id},
+	        .name = (const char *)b + j->name_at,
+	        .namespace_ = (const char *)b + j->namespace_at,
+	        .spec = b + j->spec_at,
+	        .spec_bytes = j->spec_bytes,
+	        .uid = j->uid,
+	        .gid = j->gid,
+	        .n_steps = j->n_steps,
+	        .priority = j->priority,
+	        .realtime = j->realtime != 0,
+	        .held = j->held != 0,
+	        .submitted_ns = j->submitted_ns,
+	        .started_ns = j->started_ns,
+	        .finished_ns = j->finished_ns,
+	        .deadline_ns = j->deadline_ns,
+	        .attempts = j->attempts,
+	        .cpu_us = j->cpu_us};
 	for (uint32_t k = 0; k < j->n_steps; k++)
 		counts_add(j, step_at(e, j, k), &out->counts);
 	out->state = state_of(j, &out->counts);
@@ -88,10 +88,11 @@ bool engine_job_next(const struct engine *e, job_id after, struct job_view *out)
 
 job_id engine_job_last(const struct engine *e)
 {
-	return (job_id){ e->all_jobs.tail ? job_at(e, e->all_jobs.tail)->id : 0 };
+	return (job_id){e->all_jobs.tail ? job_at(e, e->all_jobs.tail)->id : 0};
 }
 
-static const struct step *find_step(const struct engine *e, job_id id, uint32_t step, const struct job **out_job)
+static const struct step *find_step(
+        const struct engine *e, job_id id, uint32_t step, const struct job **out_job)
 {
 	const struct job *j = job_find(e, id.v);
 
@@ -106,7 +107,7 @@ bool engine_step_counts(const struct engine *e, job_id id, uint32_t step, struct
 
 	if (!s)
 		return false;
-	*out = (struct step_counts){ 0 };
+	*out = (struct step_counts){0};
 	counts_add(j, s, out);
 	return true;
 }
@@ -119,13 +120,13 @@ bool engine_step(const struct engine *e, job_id id, uint32_t step, struct step_v
 
 	if (!s)
 		return false;
-	*out = (struct step_view){ .tasks = s->tasks,
-				   .replicas = s->replicas,
-				   .group = s->group ? s->group : UINT32_MAX,
-				   .queue_timeout_ns = s->queue_timeout_ns,
-				   .run_timeout_ns = s->run_timeout_ns,
-				   .grace_ns = s->grace_ns,
-				   .waits_for = UINT32_MAX };
+	*out = (struct step_view){.tasks = s->tasks,
+	        .replicas = s->replicas,
+	        .group = s->group ? s->group : UINT32_MAX,
+	        .queue_timeout_ns = s->queue_timeout_ns,
+	        .run_timeout_ns = s->run_timeout_ns,
+	        .grace_ns = s->grace_ns,
+	        .waits_for = UINT32_MAX};
 	counts_add(j, s, &out->counts);
 	deps = step_deps(e, j, s);
 	for (uint32_t i = s->n_deps; i-- > 0;)
@@ -135,12 +136,14 @@ bool engine_step(const struct engine *e, job_id id, uint32_t step, struct step_v
 }
 
 /* The live lease that has this unit. */
-static uint64_t lease_of(const struct engine *e, const struct job *j, uint32_t step, uint64_t task, uint32_t replica)
+static uint64_t lease_of(
+        const struct engine *e, const struct job *j, uint32_t step, uint64_t task, uint32_t replica)
 {
 	for (uint32_t i = j->leases.head; i; i = lease_at(e, i)->of_job.next) {
 		const struct lease *l = lease_at(e, i);
 
-		if (l->step == step && l->replica == replica && task >= l->cursor && task < l->first + l->count)
+		if (l->step == step && l->replica == replica && task >= l->cursor &&
+		        task < l->first + l->count)
 			return l->id;
 	}
 	return 0;
@@ -148,11 +151,11 @@ static uint64_t lease_of(const struct engine *e, const struct job *j, uint32_t s
 
 bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct task_view *out)
 {
-	static const enum task_state states[] = { [S_WAIT] = TASK_BLOCKED,
-						  [S_LEASED] = TASK_LEASED,
-						  [S_DELAYED] = TASK_DELAYED,
-						  [S_DONE] = TASK_DONE,
-						  [S_READY] = TASK_READY };
+	static const enum task_state states[] = {[S_WAIT] = TASK_BLOCKED,
+	        [S_LEASED] = TASK_LEASED,
+	        [S_DELAYED] = TASK_DELAYED,
+	        [S_DONE] = TASK_DONE,
+	        [S_READY] = TASK_READY};
 	const struct job *j;
 	const struct step *s = find_step(e, id, step, &j);
 	uint8_t byte;
@@ -160,7 +163,7 @@ bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task
 	if (!s || task >= s->tasks)
 		return false;
 	byte = task_states(e, j, s)[task];
-	*out = (struct task_view){ .state = states[byte >> 4] };
+	*out = (struct task_view){.state = states[byte >> 4]};
 	if (s->replicas == 1 && unit_place(e, j, s, task) == C_READY)
 		out->state = TASK_READY;
 	if (out->state == TASK_READY && job_gated(j))
@@ -185,20 +188,20 @@ bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task
 
 static void fill_lease(const struct engine *e, const struct lease *l, struct lease_view *out)
 {
-	*out = (struct lease_view){ .id = { l->id },
-				    .job = { job_at(e, l->job)->id },
-				    .step = l->step,
-				    .node = l->node,
-				    .variant = l->variant,
-				    .first = l->first,
-				    .count = l->count,
-				    .cursor = l->cursor,
-				    .replica = l->replica,
-				    .granted_ns = l->granted_ns,
-				    .n_devices = l->n_devices,
-				    .devices = l->devices,
-				    .stopping = l->stopping != 0,
-				    .reason = (Wire__StopReason)l->reason };
+	*out = (struct lease_view){.id = {l->id},
+	        .job = {job_at(e, l->job)->id},
+	        .step = l->step,
+	        .node = l->node,
+	        .variant = l->variant,
+	        .first = l->first,
+	        .count = l->count,
+	        .cursor = l->cursor,
+	        .replica = l->replica,
+	        .granted_ns = l->granted_ns,
+	        .n_devices = l->n_devices,
+	        .devices = l->devices,
+	        .stopping = l->stopping != 0,
+	        .reason = (Wire__StopReason)l->reason};
 }
 
 bool engine_lease(const struct engine *e, lease_id id, struct lease_view *out)
@@ -224,8 +227,8 @@ bool engine_lease_next(const struct engine *e, lease_id after, struct lease_view
 	return true;
 }
 
-bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint64_t task, bool *from_map, uint32_t *of,
-			  uint64_t *first, uint64_t *count)
+bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint64_t task, bool *from_map,
+        uint32_t *of, uint64_t *first, uint64_t *count)
 {
 	const struct job *j;
 	const struct step *s = find_step(e, id, step, &j);

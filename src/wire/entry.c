@@ -42,14 +42,16 @@ static void *allocate_noting(void *ctx, size_t n)
 	return p;
 }
 
-static int unpack(const ProtobufCMessageDescriptor *d, struct arena *a, const uint8_t *bytes, size_t n, void *out, struct err *e)
+static int unpack(const ProtobufCMessageDescriptor *d, struct arena *a, const uint8_t *bytes, size_t n,
+        void *out, struct err *e)
 {
-	struct noting t = { .arena = a };
-	ProtobufCAllocator alloc = { .alloc = allocate_noting, .free = release, .allocator_data = &t };
+	struct noting t = {.arena = a};
+	ProtobufCAllocator alloc = {.alloc = allocate_noting, .free = release, .allocator_data = &t};
 	ProtobufCMessage *m;
 
 	if (n > ENTRY_BYTES_MAX)
-		return err_set(e, ERR_CORRUPT, "%zu bytes are too many for a %s (at most %u)", n, d->short_name, ENTRY_BYTES_MAX);
+		return err_set(e, ERR_CORRUPT, "%zu bytes are too many for a %s (at most %u)", n,
+		        d->short_name, ENTRY_BYTES_MAX);
 	if (scan_message(d, bytes, n, ENTRY_MEMBERS_MAX, e) < 0)
 		return -1;
 	m = protobuf_c_message_unpack(d, &alloc, n, bytes);
@@ -91,7 +93,7 @@ static int outputs_check(const Wire__Results *r, struct err *e)
 			return bad_results(e, "too many outputs");
 	}
 	if (!column_ok(r->n_output_bytes, total) || !column_ok(r->n_output_truncated, total) ||
-	    (total == 0 && r->n_output_bytes + r->n_output_truncated > 0))
+	        (total == 0 && r->n_output_bytes + r->n_output_truncated > 0))
 		return bad_results(e, "columns of outputs that do not fit their number");
 	if (r->n_output_bytes == 1)
 		digests = r->output_bytes[0] ? total : 0;
@@ -110,9 +112,9 @@ int results_check(const Wire__Results *r, struct err *e)
 	if (n == 0 || n > ENTRY_BYTES_MAX || r->first > UINT64_MAX - n)
 		return bad_results(e, "a count that cannot be");
 	if (!column_ok(r->n_outcome, n) || !column_ok(r->n_code, n) || !column_ok(r->n_start_us, n) ||
-	    !column_ok(r->n_wall_us, n) || !column_ok(r->n_user_us, n) || !column_ok(r->n_system_us, n) ||
-	    !column_ok(r->n_memory_bytes, n) || !column_ok(r->n_read_bytes, n) || !column_ok(r->n_write_bytes, n) ||
-	    !column_ok(r->n_outputs, n))
+	        !column_ok(r->n_wall_us, n) || !column_ok(r->n_user_us, n) || !column_ok(r->n_system_us, n) ||
+	        !column_ok(r->n_memory_bytes, n) || !column_ok(r->n_read_bytes, n) ||
+	        !column_ok(r->n_write_bytes, n) || !column_ok(r->n_outputs, n))
 		return bad_results(e, "columns that do not fit their count");
 	for (size_t i = 0; i < r->n_outcome; i++)
 		if (r->outcome[i] < WIRE__OUTCOME__SUCCEEDED || r->outcome[i] > WIRE__OUTCOME__STOPPED)
@@ -188,24 +190,24 @@ const char *entry_kind_name(const Wire__Entry *en)
 {
 	/* The field's name in the schema is the kind's name. */
 	const ProtobufCFieldDescriptor *f =
-		protobuf_c_message_descriptor_get_field(&wire__entry__descriptor, (unsigned)en->body_case);
+	        protobuf_c_message_descriptor_get_field(&wire__entry__descriptor, (unsigned)en->body_case);
 
 	return f && en->body_case != WIRE__ENTRY__BODY__NOT_SET ? f->name : "unknown";
 }
 
 const char *outcome_name(Wire__Outcome o)
 {
-	static const char *const names[] = { "succeeded",     "failed",	       "signaled", "timed_out", "out_of_memory",
-					     "cannot_start",  "output_missing", "crashed",  "lost",	 "stopped",
-					     "queue_timeout", "disagreed",      "skipped" };
+	static const char *const names[] = {"succeeded", "failed", "signaled", "timed_out", "out_of_memory",
+	        "cannot_start", "output_missing", "crashed", "lost", "stopped", "queue_timeout", "disagreed",
+	        "skipped"};
 
 	return (unsigned)o < ARRAY_LEN(names) ? names[o] : "unknown";
 }
 
 const char *stop_reason_name(Wire__StopReason r)
 {
-	static const char *const names[] = { "done",	       "cancelled",   "preempted", "job_timeout",     "node_lost",
-					     "worker_crashed", "keeper_lost", "expired",   "could_not_start", "draining" };
+	static const char *const names[] = {"done", "cancelled", "preempted", "job_timeout", "node_lost",
+	        "worker_crashed", "keeper_lost", "expired", "could_not_start", "draining"};
 
 	return (unsigned)r < ARRAY_LEN(names) ? names[r] : "unknown";
 }

@@ -41,7 +41,8 @@ static bool is_number(ProtobufCType t)
 	return t != PROTOBUF_C_TYPE_STRING && t != PROTOBUF_C_TYPE_BYTES && t != PROTOBUF_C_TYPE_MESSAGE;
 }
 
-static int number(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct scan *s, struct err *e)
+static int number(
+        const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct scan *s, struct err *e)
 {
 	uint64_t v;
 
@@ -51,15 +52,16 @@ static int number(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescr
 		return 0;
 	if (v <= INT32_MAX && protobuf_c_enum_descriptor_get_value(f->descriptor, (int)v))
 		return 0;
-	return err_set(e, ERR_VERSION, "value %llu of '%s' in %s is not known to this osier", (unsigned long long)v, f->name,
-		       d->short_name);
+	return err_set(e, ERR_VERSION, "value %llu of '%s' in %s is not known to this osier",
+	        (unsigned long long)v, f->name, d->short_name);
 }
 
-static int message(const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e);
+static int message(
+        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e);
 
 /* The body of a length-delimited field. */
-static int delimited(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct scan in, unsigned depth,
-		     uint32_t *members, struct err *e)
+static int delimited(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct scan in,
+        unsigned depth, uint32_t *members, struct err *e)
 {
 	if (f->type == PROTOBUF_C_TYPE_MESSAGE)
 		return depth < DEPTH_MAX ? message(f->descriptor, in, depth + 1, members, e) : corrupt(d, e);
@@ -72,8 +74,8 @@ static int delimited(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDe
 	return 0;
 }
 
-static int field(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, unsigned wire, struct scan *s,
-		 unsigned depth, uint32_t *members, struct err *e)
+static int field(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, unsigned wire,
+        struct scan *s, unsigned depth, uint32_t *members, struct err *e)
 {
 	uint64_t len;
 	struct scan in;
@@ -84,12 +86,13 @@ static int field(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescri
 		return corrupt(d, e);
 	if (!varint(s, &len) || len > (uint64_t)(s->end - s->p))
 		return corrupt(d, e);
-	in = (struct scan){ s->p, s->p + len };
+	in = (struct scan){s->p, s->p + len};
 	s->p += len;
 	return delimited(d, f, in, depth, members, e);
 }
 
-static int message(const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e)
+static int message(
+        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e)
 {
 	uint64_t seen = 0, tag;
 	bool body = false;
@@ -103,8 +106,8 @@ static int message(const ProtobufCMessageDescriptor *d, struct scan s, unsigned 
 			return corrupt(d, e);
 		f = protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
 		if (!f)
-			return err_set(e, ERR_VERSION, "field %u of %s is not known to this osier", (unsigned)(tag >> 3),
-				       d->short_name);
+			return err_set(e, ERR_VERSION, "field %u of %s is not known to this osier",
+			        (unsigned)(tag >> 3), d->short_name);
 		bit = 1ull << (f - d->fields);
 		if (f->label != PROTOBUF_C_LABEL_REPEATED && (seen & bit))
 			return corrupt(d, e);
@@ -122,11 +125,12 @@ static int message(const ProtobufCMessageDescriptor *d, struct scan s, unsigned 
 	return 0;
 }
 
-int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max, struct err *e)
+int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
+        struct err *e)
 {
 	uint32_t members = members_max;
 
 	if (n == 0)
 		return 0;
-	return message(d, (struct scan){ bytes, bytes + n }, 0, &members, e);
+	return message(d, (struct scan){bytes, bytes + n}, 0, &members, e);
 }

@@ -18,6 +18,7 @@
 /* Check that bytes[0..n) are one message of the schema: known fields and enum values only, the right wire types, singular fields
  * at most once, at most one member of a oneof, no NUL inside strings, at most members_max values (packed numbers not counted).
  * ERR_CORRUPT, ERR_VERSION (unknown field or enum value) or ERR_FULL (too many values). */
-int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max, struct err *e);
+int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
+        struct err *e);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "base/prng.h"
 
-#define JOBS 40
+#define JOBS  40
 #define TASKS 40
 
 enum { BLOCKED, READY, DELAYED, LEASED, DONE };
@@ -23,7 +23,8 @@ struct mtask {
 struct mjob {
 	struct spec spec;
 	char name[16], names[SPEC_STEPS][4];
-	int live, cancelled, timed_out, failing, finished, held, early, stamps[SPEC_STEPS], handler[SPEC_STEPS];
+	int live, cancelled, timed_out, failing, finished, held, early, stamps[SPEC_STEPS],
+	        handler[SPEC_STEPS];
 	uint64_t submitted, queue_timeout[SPEC_STEPS];
 	struct mtask t[SPEC_STEPS][TASKS];
 };
@@ -150,7 +151,8 @@ static void m_settle(struct mjob *j, uint64_t now)
 				struct mtask *t = &j->t[k][i];
 				int v;
 
-				if (stopped(j, k) && (t->st == BLOCKED || t->st == READY || t->st == DELAYED)) {
+				if (stopped(j, k) &&
+				        (t->st == BLOCKED || t->st == READY || t->st == DELAYED)) {
 					m_done(j, t, WIRE__OUTCOME__STOPPED);
 					changed = 1;
 				}
@@ -244,7 +246,7 @@ static void m_ended(const Wire__LeaseEnded *m, uint64_t now)
 	while (t + n < j->t[k] + j->spec.step[k].tasks && t[n].st == LEASED && t[n].lease == m->lease)
 		n++;
 	if (m->reason == WIRE__STOP_REASON__NODE_LOST || m->reason == WIRE__STOP_REASON__KEEPER_LOST ||
-	    m->reason == WIRE__STOP_REASON__EXPIRED)
+	        m->reason == WIRE__STOP_REASON__EXPIRED)
 		o = WIRE__OUTCOME__LOST;
 	if (m->reason == WIRE__STOP_REASON__COULD_NOT_START)
 		o = WIRE__OUTCOME__CANNOT_START;
@@ -277,8 +279,8 @@ static void m_expired(const Wire__Expired *m, uint64_t now)
 
 			if (m->what == WIRE__EXPIRED__WHAT__NOT_BEFORE && t->st == READY)
 				m_ready(j, k, t, now);
-			if (m->what == WIRE__EXPIRED__WHAT__QUEUE_TIMEOUT && k == m->step && t->st == READY && t->tries == 0 &&
-			    j->submitted + t->ready_ms * MS + j->queue_timeout[k] <= now)
+			if (m->what == WIRE__EXPIRED__WHAT__QUEUE_TIMEOUT && k == m->step && t->st == READY &&
+			        t->tries == 0 && j->submitted + t->ready_ms * MS + j->queue_timeout[k] <= now)
 				m_done(j, t, WIRE__OUTCOME__QUEUE_TIMEOUT);
 		}
 }
@@ -290,7 +292,7 @@ static void m_retried(struct mjob *j)
 	for (size_t k = 0; k < j->spec.job.n_steps; k++)
 		for (uint64_t i = 0; i < j->spec.step[k].tasks; i++)
 			if (j->t[k][i].outcome != WIRE__OUTCOME__SUCCEEDED)
-				j->t[k][i] = (struct mtask){ 0 };
+				j->t[k][i] = (struct mtask){0};
 }
 
 static void m_adjusted(const Wire__JobAdjusted *m, uint64_t now)
@@ -332,7 +334,8 @@ static void m_submitted(const Wire__JobSubmitted *m, uint64_t now)
 		for (size_t of = 0; of < k; of++)
 			for (size_t a = 0; a < st->n_after; a++)
 				if (strcmp(st->after[a]->step, j->spec.step[of].name) == 0)
-					j->handler[k] |= j->handler[of] || st->after[a]->on != WIRE__AFTER__ON__SUCCESS;
+					j->handler[k] |= j->handler[of] ||
+					                 st->after[a]->on != WIRE__AFTER__ON__SUCCESS;
 		for (size_t of = 0; of < k && st->reduce; of++)
 			if (strcmp(st->reduce->of, j->spec.step[of].name) == 0)
 				j->handler[k] |= j->handler[of];
@@ -383,24 +386,27 @@ static void m_entry(const Wire__Entry *en)
 
 static void agree_job(uint64_t n)
 {
-	static const enum task_state want[] = { TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED, TASK_DONE };
+	static const enum task_state want[] = {
+	        TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED, TASK_DONE};
 	struct mjob *j = &jobs[n];
 	uint64_t done = 0, total = 0;
-	struct lease_view l = { 0 };
+	struct lease_view l = {0};
 	struct job_view v;
 	int leases = 0;
 
-	assert_true(engine_job(w.e, (job_id){ n }, &v));
+	assert_true(engine_job(w.e, (job_id){n}, &v));
 	for (size_t k = 0; k < j->spec.job.n_steps; k++)
 		for (uint64_t i = 0; i < j->spec.step[k].tasks; i++) {
 			const struct mtask *m = &j->t[k][i];
 			struct task_view t;
 			int st = m->st == READY && (j->held || j->early) ? BLOCKED : m->st;
 
-			assert_true(engine_task(w.e, (job_id){ n }, (uint32_t)k, i, &t));
-			if (t.state != want[st] || (st == DONE && (int)t.outcome != m->outcome) || t.lease.v != m->lease)
-				fail_msg("job %d step %d task %d: engine %d/%s, model %d/%s", (int)n, (int)k, (int)i, (int)t.state,
-					 outcome_name(t.outcome), st, outcome_name((Wire__Outcome)m->outcome));
+			assert_true(engine_task(w.e, (job_id){n}, (uint32_t)k, i, &t));
+			if (t.state != want[st] || (st == DONE && (int)t.outcome != m->outcome) ||
+			        t.lease.v != m->lease)
+				fail_msg("job %d step %d task %d: engine %d/%s, model %d/%s", (int)n, (int)k,
+				        (int)i, (int)t.state, outcome_name(t.outcome), st,
+				        outcome_name((Wire__Outcome)m->outcome));
 			done += st == DONE;
 			total++;
 		}
@@ -424,7 +430,7 @@ static size_t act(const struct command *c)
 		if (jobs[k].live)
 			agree_job(k);
 		else
-			assert_false(engine_job(w.e, (job_id){ k }, &v));
+			assert_false(engine_job(w.e, (job_id){k}, &v));
 	}
 	return n;
 }
@@ -439,7 +445,7 @@ static void random_after(struct spec *s, size_t k)
 		if (below(2))
 			continue;
 		spec_after(s, k, s->step[of].name, each ? WIRE__AFTER__MODE__EACH : WIRE__AFTER__MODE__WHOLE,
-			   (Wire__After__On)(below(2) ? 0 : below(3)));
+		        (Wire__After__On)(below(2) ? 0 : below(3)));
 		n--;
 	}
 }
@@ -491,13 +497,13 @@ static void submit(void)
 	if (n_jobs == JOBS)
 		return;
 	random_spec(&jobs[n_jobs + 1]);
-	act(&(struct command){ .kind = CMD_SUBMIT, .u.submit = { .spec = &jobs[n_jobs + 1].spec.job } });
+	act(&(struct command){.kind = CMD_SUBMIT, .u.submit = {.spec = &jobs[n_jobs + 1].spec.job}});
 	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_SUBMITTED);
 }
 
 static bool random_lease(struct lease_view *out)
 {
-	struct lease_view l = { 0 };
+	struct lease_view l = {0};
 	uint64_t n = 0;
 
 	while (engine_lease_next(w.e, l.id, &l))
@@ -508,8 +514,8 @@ static bool random_lease(struct lease_view *out)
 
 static void results(void)
 {
-	static const Wire__Outcome bad[] = { WIRE__OUTCOME__FAILED, WIRE__OUTCOME__TIMED_OUT, WIRE__OUTCOME__LOST,
-					     WIRE__OUTCOME__STOPPED, WIRE__OUTCOME__SIGNALED };
+	static const Wire__Outcome bad[] = {WIRE__OUTCOME__FAILED, WIRE__OUTCOME__TIMED_OUT,
+	        WIRE__OUTCOME__LOST, WIRE__OUTCOME__STOPPED, WIRE__OUTCOME__SIGNALED};
 	Wire__Results r = WIRE__RESULTS__INIT;
 	Wire__Outcome o[TASKS];
 	struct lease_view l;
@@ -526,7 +532,7 @@ static void results(void)
 	r.n_outcome = below(4) ? r.count : 0;
 	r.outcome = o;
 	if (left && below(6)) {
-		act(&(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+		act(&(struct command){.kind = CMD_RESULTS, .u.results = &r});
 		assert_int_equal(w.last[0]->body_case, WIRE__ENTRY__BODY_RESULTS);
 	}
 	/* Again, or from nowhere: refused, and nothing changes. */
@@ -536,17 +542,16 @@ static void results(void)
 	r.lease = below(2) ? l.id.v : l.id.v + 1000000;
 	if (r.lease == l.id.v && engine_lease(w.e, l.id, &l) && l.cursor == r.first)
 		return;
-	act(&(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	act(&(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	assert_int_equal(w.last[0]->body_case, WIRE__ENTRY__BODY_REFUSED);
 }
 
 static void lease_ends(void)
 {
-	static const Wire__StopReason why[] = { WIRE__STOP_REASON__DONE,	   WIRE__STOP_REASON__PREEMPTED,
-						WIRE__STOP_REASON__NODE_LOST,	   WIRE__STOP_REASON__WORKER_CRASHED,
-						WIRE__STOP_REASON__WORKER_CRASHED, WIRE__STOP_REASON__KEEPER_LOST,
-						WIRE__STOP_REASON__EXPIRED,	   WIRE__STOP_REASON__COULD_NOT_START,
-						WIRE__STOP_REASON__DRAINING };
+	static const Wire__StopReason why[] = {WIRE__STOP_REASON__DONE, WIRE__STOP_REASON__PREEMPTED,
+	        WIRE__STOP_REASON__NODE_LOST, WIRE__STOP_REASON__WORKER_CRASHED,
+	        WIRE__STOP_REASON__WORKER_CRASHED, WIRE__STOP_REASON__KEEPER_LOST, WIRE__STOP_REASON__EXPIRED,
+	        WIRE__STOP_REASON__COULD_NOT_START, WIRE__STOP_REASON__DRAINING};
 	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
 	struct lease_view l;
 
@@ -554,7 +559,7 @@ static void lease_ends(void)
 		return;
 	m.lease = l.id.v;
 	m.reason = l.cursor == l.first + l.count ? WIRE__STOP_REASON__DONE : why[below(ARRAY_LEN(why))];
-	act(&(struct command){ .kind = CMD_LEASE_ENDED, .u.ended = &m });
+	act(&(struct command){.kind = CMD_LEASE_ENDED, .u.ended = &m});
 }
 
 static void adjust(void)
@@ -568,12 +573,12 @@ static void adjust(void)
 	m.queue_timeout_ns = below(2) ? 0 : (1 + below(20)) * SEC;
 	m.run_timeout_ns = below(2) ? 0 : (1 + below(20)) * SEC;
 	m.held = below(4) == 0;
-	act(&(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	act(&(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 }
 
 static void job_command(enum command_kind kind)
 {
-	act(&(struct command){ .kind = kind, .u.job = { { 1 + below(n_jobs) }, NULL } });
+	act(&(struct command){.kind = kind, .u.job = {{1 + below(n_jobs)}, NULL}});
 }
 
 /* Ticks until nothing comes; entries of ticks alone must come to an end. */
@@ -581,7 +586,7 @@ static void ticks(void)
 {
 	int n = 0;
 
-	while (act(&(struct command){ .kind = CMD_TICK }))
+	while (act(&(struct command){.kind = CMD_TICK}))
 		assert_true(++n < 5000);
 	assert_true(engine_deadline_ns(w.e, w.now) > w.now);
 }
@@ -672,7 +677,7 @@ static void engine_agrees_with_the_model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(engine_agrees_with_the_model),
+	        cmocka_unit_test(engine_agrees_with_the_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static void heap_gives_items_in_order_after_any_moves(void **state)
 {
 	struct heap h;
 	struct prng r;
-	uint64_t due[201] = { 0 };
+	uint64_t due[201] = {0};
 	uint32_t in = 0;
 
 	(void)state;
@@ -84,7 +84,7 @@ static void heap_gives_items_in_order_after_any_moves(void **state)
 
 static void bitmap_agrees_with_an_array_of_bools(void **state)
 {
-	static const uint64_t sizes[] = { 1, 63, 64, 65, 4096, 4097, 9000 };
+	static const uint64_t sizes[] = {1, 63, 64, 65, 4096, 4097, 9000};
 	static uint8_t model[9000];
 
 	(void)state;
@@ -98,7 +98,8 @@ static void bitmap_agrees_with_an_array_of_bools(void **state)
 		memset(model, 0, sizeof(model));
 		prng_init(&r, n);
 		for (int i = 0; i < 400; i++) {
-			uint64_t first = prng_below(&r, n), most = n - first, from = prng_below(&r, n + 2), want, run = 0;
+			uint64_t first = prng_below(&r, n), most = n - first, from = prng_below(&r, n + 2),
+			         want, run = 0;
 			uint64_t count = 1 + prng_below(&r, prng_chance(&r, 1, 2) && most > 70 ? 70 : most);
 			int on = prng_chance(&r, 1, 2);
 
@@ -154,7 +155,7 @@ static void blocks_never_overlap_and_are_zeroed(void **state)
 	struct {
 		uint32_t block;
 		size_t n;
-	} live[64] = { 0 };
+	} live[64] = {0};
 
 	(void)state;
 	blocks_init(&b, fresh(), sizeof(mem));
@@ -204,11 +205,11 @@ static void blocks_say_full_and_serve_again_what_was_freed(void **state)
 
 static void sha2_gives_the_digests_of_the_standard(void **state)
 {
-	static const uint8_t abc[32] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
-					 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
-					 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad };
-	static const uint8_t two[8] = { 0x24, 0x8d, 0x6a, 0x61, 0xd2, 0x06, 0x38, 0xb8 };
-	static const uint8_t million[8] = { 0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92 };
+	static const uint8_t abc[32] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+	        0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10,
+	        0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+	static const uint8_t two[8] = {0x24, 0x8d, 0x6a, 0x61, 0xd2, 0x06, 0x38, 0xb8};
+	static const uint8_t million[8] = {0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92};
 	static const char text[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
 	struct sha2 s;
 	uint8_t out[32];
@@ -233,13 +234,13 @@ static void sha2_gives_the_digests_of_the_standard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pool_takes_freed_items_first_and_says_full),
-		cmocka_unit_test(heap_gives_items_in_order_after_any_moves),
-		cmocka_unit_test(bitmap_agrees_with_an_array_of_bools),
-		cmocka_unit_test(idmap_finds_every_item_of_a_key),
-		cmocka_unit_test(blocks_never_overlap_and_are_zeroed),
-		cmocka_unit_test(blocks_say_full_and_serve_again_what_was_freed),
-		cmocka_unit_test(sha2_gives_the_digests_of_the_standard),
+	        cmocka_unit_test(pool_takes_freed_items_first_and_says_full),
+	        cmocka_unit_test(heap_gives_items_in_order_after_any_moves),
+	        cmocka_unit_test(bitmap_agrees_with_an_array_of_bools),
+	        cmocka_unit_test(idmap_finds_every_item_of_a_key),
+	        cmocka_unit_test(blocks_never_overlap_and_are_zeroed),
+	        cmocka_unit_test(blocks_say_full_and_serve_again_what_was_freed),
+	        cmocka_unit_test(sha2_gives_the_digests_of_the_standard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

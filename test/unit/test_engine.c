@@ -151,11 +151,11 @@ static void full_engine_refuses_and_takes_again_after_forgetting(void **state)
 	{
 		struct job_view v;
 
-		assert_true(engine_job_next(w.e, (job_id){ 2 }, &v));
+		assert_true(engine_job_next(w.e, (job_id){2}, &v));
 		assert_int_equal(v.id.v, 3);
-		assert_true(engine_job_next(w.e, (job_id){ 3 }, &v));
+		assert_true(engine_job_next(w.e, (job_id){3}, &v));
 		assert_int_equal(v.id.v, 4);
-		assert_false(engine_job_next(w.e, (job_id){ 4 }, &v));
+		assert_false(engine_job_next(w.e, (job_id){4}, &v));
 	}
 	end(&w);
 }
@@ -209,7 +209,7 @@ static void deadline_that_cannot_be_met_is_refused_or_warned_of(void **state)
 	r.count = 1;
 	r.n_wall_us = 1;
 	r.wall_us = &wall;
-	world_do(&w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	world_ended(&w, l.id.v, WIRE__STOP_REASON__DONE);
 	s.job.class_ = WIRE__JOB_SPEC__CLASS__REALTIME;
 	s.job.deadline_after_ns = 10 * SEC;
@@ -217,7 +217,8 @@ static void deadline_that_cannot_be_met_is_refused_or_warned_of(void **state)
 	world_refused(&w, "deadline", "the earliest finish is 2023-11-14T22:1");
 	s.job.deadline_warn = 1;
 	world_submit_as(&w, &s, NULL, 1000);
-	assert_true(strstr(world_one(&w, WIRE__ENTRY__BODY_JOB_SUBMITTED)->job_submitted->warning, "cannot be met"));
+	assert_true(strstr(
+	        world_one(&w, WIRE__ENTRY__BODY_JOB_SUBMITTED)->job_submitted->warning, "cannot be met"));
 	assert_int_equal(world_job(&w, 2).deadline_ns, w.now + 10 * SEC);
 	s.job.deadline_warn = 0;
 	s.job.deadline_after_ns = 1000 * SEC;
@@ -241,7 +242,7 @@ static void job_waits_until_it_is_released_or_its_time_has_come(void **state)
 	assert_int_equal(world_task(&w, 1, 0, 0).state, TASK_BLOCKED);
 	assert_int_equal(world_job(&w, 1).counts.blocked, 1);
 	m.set = WIRE__JOB_ADJUSTED__FIELD__HELD;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_ADJUSTED);
 	world_finish(&w);
 	assert_int_equal(world_job(&w, 1).state, JOB_SUCCEEDED);
@@ -342,17 +343,17 @@ static void reduction_runs_as_a_tree_in_order(void **state)
 	world_results(&w, l.id.v, 3, 2, WIRE__OUTCOME__SUCCEEDED, 0);
 	assert_int_equal(world_task(&w, j, 1, 2).state, TASK_READY);
 	assert_int_equal(world_task(&w, j, 1, 3).state, TASK_BLOCKED);
-	assert_true(engine_reduce_inputs(w.e, (job_id){ j }, 1, 3, &from_map, &of, &first, &count));
+	assert_true(engine_reduce_inputs(w.e, (job_id){j}, 1, 3, &from_map, &of, &first, &count));
 	assert_false(from_map);
 	assert_int_equal(of, 1);
 	assert_int_equal(first, 0);
 	assert_int_equal(count, 2);
-	assert_true(engine_reduce_inputs(w.e, (job_id){ j }, 1, 2, &from_map, &of, &first, &count));
+	assert_true(engine_reduce_inputs(w.e, (job_id){j}, 1, 2, &from_map, &of, &first, &count));
 	assert_true(from_map);
 	assert_int_equal(of, 0);
 	assert_int_equal(first, 4);
 	assert_int_equal(count, 1);
-	assert_false(engine_reduce_inputs(w.e, (job_id){ j }, 0, 0, &from_map, &of, &first, &count));
+	assert_false(engine_reduce_inputs(w.e, (job_id){j}, 0, 0, &from_map, &of, &first, &count));
 	world_ended(&w, l.id.v, WIRE__STOP_REASON__DONE);
 	world_finish(&w);
 	assert_int_equal(world_job(&w, j).counts.succeeded, 11);
@@ -440,23 +441,25 @@ static void cancelled_job_stops_what_runs_and_starts_nothing(void **state)
 	l = world_lease(&w);
 	assert_int_equal(l.count, 1);
 	by.uid = 1001;
-	world_do(&w, &(struct command){ .kind = CMD_CANCEL, .by = &by, .u.job = { { 1 }, NULL } });
+	world_do(&w, &(struct command){.kind = CMD_CANCEL, .by = &by, .u.job = {{1}, NULL}});
 	world_refused(&w, "denied", "belongs to uid 1000");
 	world_job_command(&w, CMD_CANCEL, 7);
 	world_refused(&w, "not_found", "no job 7");
 	by.uid = 1000;
-	world_do(&w, &(struct command){ .kind = CMD_CANCEL, .by = &by, .u.job = { { 1 }, NULL } });
+	world_do(&w, &(struct command){.kind = CMD_CANCEL, .by = &by, .u.job = {{1}, NULL}});
 	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_CANCELLED);
 	assert_int_equal(world_job(&w, 1).counts.stopped, 3);
 	assert_int_equal(world_job(&w, 1).state, JOB_RUNNING);
 	world_job_command(&w, CMD_CANCEL, 1);
 	world_refused(&w, "state", "was cancelled already");
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason, WIRE__STOP_REASON__CANCELLED);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason,
+	        WIRE__STOP_REASON__CANCELLED);
 	assert_int_equal(w.effects[0].kind, EFFECT_STOP);
 	assert_int_equal(w.effects[0].lease.v, l.id.v);
 	world_ended(&w, l.id.v, WIRE__STOP_REASON__DONE);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason, WIRE__STOP_REASON__CANCELLED);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason,
+	        WIRE__STOP_REASON__CANCELLED);
 	assert_int_equal(world_job(&w, 1).state, JOB_CANCELLED);
 	assert_int_equal(world_job(&w, 1).counts.stopped, 4);
 	world_job_command(&w, CMD_CANCEL, 1);
@@ -512,26 +515,26 @@ static void adjustments_that_make_no_sense_are_refused(void **state)
 	spec_init(&s, "x");
 	spec_step(&s, "a", 1);
 	m.job = world_submit(&w, &s);
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	world_refused(&w, "invalid", "nothing");
 	m.set = 1024;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	world_refused(&w, "invalid", "nothing");
 	m.set = WIRE__JOB_ADJUSTED__FIELD__PRIORITY;
 	m.priority = 101;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	world_refused(&w, "invalid", "101");
 	m.set = WIRE__JOB_ADJUSTED__FIELD__DEADLINE;
 	m.deadline_ns = 5;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	world_refused(&w, "deadline", "passed");
 	m.set = WIRE__JOB_ADJUSTED__FIELD__PRIORITY;
 	m.priority = 99;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_ADJUSTED);
 	assert_int_equal(world_job(&w, 1).priority, 99);
 	world_finish(&w);
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	world_refused(&w, "state", "has finished");
 	end(&w);
 }
@@ -548,14 +551,14 @@ static void weights_are_for_root_and_nodes_have_numbers(void **state)
 	m.name = "team";
 	m.weight = 3;
 	by.uid = 1000;
-	world_do(&w, &(struct command){ .kind = CMD_NAMESPACE_SET, .by = &by, .u.namespace_set = &m });
+	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .by = &by, .u.namespace_set = &m});
 	world_refused(&w, "denied", "only root");
 	for (int i = 0; i < 2; i++) {
-		world_do(&w, &(struct command){ .kind = CMD_NAMESPACE_SET, .u.namespace_set = &m });
+		world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m});
 		(void)world_one(&w, WIRE__ENTRY__BODY_NAMESPACE_SET);
 	}
 	n.name = "x";
-	world_do(&w, &(struct command){ .kind = CMD_NODE_SET, .u.node_set = &n });
+	world_do(&w, &(struct command){.kind = CMD_NODE_SET, .u.node_set = &n});
 	world_refused(&w, "full", "not 0");
 	end(&w);
 }
@@ -580,9 +583,11 @@ static void job_that_takes_too_long_is_stopped(void **state)
 	assert_true(engine_deadline_ns(w.e, w.now) == T0 + 10 * SEC);
 	w.now += 10 * SEC;
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_EXPIRED)->expired->what, WIRE__EXPIRED__WHAT__JOB_TIMEOUT);
+	assert_int_equal(
+	        world_one(&w, WIRE__ENTRY__BODY_EXPIRED)->expired->what, WIRE__EXPIRED__WHAT__JOB_TIMEOUT);
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason, WIRE__STOP_REASON__JOB_TIMEOUT);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason,
+	        WIRE__STOP_REASON__JOB_TIMEOUT);
 	world_ended(&w, l.id.v, WIRE__STOP_REASON__JOB_TIMEOUT);
 	assert_int_equal(world_job(&w, j).state, JOB_FAILED);
 	assert_int_equal(world_job(&w, j).counts.stopped, 4);
@@ -635,7 +640,7 @@ static void queue_timeout_can_be_given_to_a_job_that_waits(void **state)
 	w.now += 100 * SEC;
 	m.set = WIRE__JOB_ADJUSTED__FIELD__QUEUE_TIMEOUT;
 	m.queue_timeout_ns = 7 * SEC;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
 	assert_int_equal(world_settle(&w), 0); /* it counts from the adjustment */
 	assert_true(engine_deadline_ns(w.e, w.now) == w.now + 7 * SEC);
 	w.now += 7 * SEC;
@@ -674,26 +679,26 @@ static void million_tasks_cost_little(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(job_runs_from_submit_to_success),
-		cmocka_unit_test(specification_that_makes_no_sense_is_refused),
-		cmocka_unit_test(job_that_can_never_run_is_refused),
-		cmocka_unit_test(full_engine_refuses_and_takes_again_after_forgetting),
-		cmocka_unit_test(same_key_of_the_same_principal_is_the_same_job),
-		cmocka_unit_test(deadline_that_cannot_be_met_is_refused_or_warned_of),
-		cmocka_unit_test(job_waits_until_it_is_released_or_its_time_has_come),
-		cmocka_unit_test(tasks_follow_each_other_one_by_one),
-		cmocka_unit_test(conditions_choose_what_runs),
-		cmocka_unit_test(reduction_runs_as_a_tree_in_order),
-		cmocka_unit_test(reduction_of_a_failed_input_is_skipped_to_the_root),
-		cmocka_unit_test(first_failure_stops_the_rest_but_not_its_handlers),
-		cmocka_unit_test(cancelled_job_stops_what_runs_and_starts_nothing),
-		cmocka_unit_test(retried_job_runs_only_what_did_not_succeed),
-		cmocka_unit_test(adjustments_that_make_no_sense_are_refused),
-		cmocka_unit_test(weights_are_for_root_and_nodes_have_numbers),
-		cmocka_unit_test(job_that_takes_too_long_is_stopped),
-		cmocka_unit_test(task_that_waits_too_long_fails_unless_it_ran_before),
-		cmocka_unit_test(queue_timeout_can_be_given_to_a_job_that_waits),
-		cmocka_unit_test(million_tasks_cost_little),
+	        cmocka_unit_test(job_runs_from_submit_to_success),
+	        cmocka_unit_test(specification_that_makes_no_sense_is_refused),
+	        cmocka_unit_test(job_that_can_never_run_is_refused),
+	        cmocka_unit_test(full_engine_refuses_and_takes_again_after_forgetting),
+	        cmocka_unit_test(same_key_of_the_same_principal_is_the_same_job),
+	        cmocka_unit_test(deadline_that_cannot_be_met_is_refused_or_warned_of),
+	        cmocka_unit_test(job_waits_until_it_is_released_or_its_time_has_come),
+	        cmocka_unit_test(tasks_follow_each_other_one_by_one),
+	        cmocka_unit_test(conditions_choose_what_runs),
+	        cmocka_unit_test(reduction_runs_as_a_tree_in_order),
+	        cmocka_unit_test(reduction_of_a_failed_input_is_skipped_to_the_root),
+	        cmocka_unit_test(first_failure_stops_the_rest_but_not_its_handlers),
+	        cmocka_unit_test(cancelled_job_stops_what_runs_and_starts_nothing),
+	        cmocka_unit_test(retried_job_runs_only_what_did_not_succeed),
+	        cmocka_unit_test(adjustments_that_make_no_sense_are_refused),
+	        cmocka_unit_test(weights_are_for_root_and_nodes_have_numbers),
+	        cmocka_unit_test(job_that_takes_too_long_is_stopped),
+	        cmocka_unit_test(task_that_waits_too_long_fails_unless_it_ran_before),
+	        cmocka_unit_test(queue_timeout_can_be_given_to_a_job_that_waits),
+	        cmocka_unit_test(million_tasks_cost_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static size_t encode_results(Wire__Results *r)
 static void what_was_encoded_is_decoded(void **state)
 {
 	Wire__Results r = WIRE__RESULTS__INIT;
-	uint64_t wall[3] = { 7, 8, 900000 };
+	uint64_t wall[3] = {7, 8, 900000};
 	Wire__Outcome one = WIRE__OUTCOME__FAILED;
 	const Wire__Entry *en;
 	struct err e;
@@ -63,7 +63,7 @@ static void what_was_encoded_is_decoded(void **state)
 static void refused(size_t n, enum err_code code)
 {
 	const Wire__Entry *en = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	assert_int_equal(decode(bytes, n, sizeof(room), &en, &e), -1);
 	assert_int_equal(e.code, code);
@@ -73,9 +73,9 @@ static void refused(size_t n, enum err_code code)
 
 static void results_with_columns_of_the_wrong_length_are_refused(void **state)
 {
-	uint64_t two[2] = { 1, 2 };
+	uint64_t two[2] = {1, 2};
 	uint32_t outs = 2;
-	uint8_t sha[64] = { 1 };
+	uint8_t sha[64] = {1};
 	Wire__Results ok = WIRE__RESULTS__INIT, r;
 
 	(void)state;
@@ -131,7 +131,7 @@ static void kinds_and_fields_of_newer_versions_are_told(void **state)
 	memcpy(bytes, "\x08\x01\xfa\x06\x00", 5); /* time 1, field 111 */
 	refused(5, ERR_VERSION);
 	memcpy(bytes, "\x12\x04\xf8\x06\x01\x00", 6); /* boot { field 111 } */
-	refused(5, ERR_CORRUPT);		      /* cut */
+	refused(5, ERR_CORRUPT);                      /* cut */
 	memcpy(bytes, "\x12\x03\xf8\x06\x01", 5);
 	refused(5, ERR_VERSION);
 }
@@ -142,20 +142,17 @@ static void malformed_bytes_are_refused(void **state)
 		const char *bytes;
 		size_t n;
 	} bad[] = {
-		{ "", 0 },
-		{ "\x08", 1 },
-		{ "\x08\x01", 2 },			/* no body */
-		{ "\x08\x01\x08\x02\x12\x00", 6 },	/* time twice */
-		{ "\x12\x00\x12\x00", 4 },		/* boot twice */
-		{ "\x12\x00\x32\x00", 4 },		/* two bodies */
-		{ "\x0d\x00\x00\x00\x00", 5 },		/* time as fixed32 */
-		{ "\x13\x14", 2 },			/* group */
-		{ "\x12\x7f\x00", 3 },			/* longer than there is */
-		{ "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11 },
-		{ "\x12\x04\x12\x02\x61\x00", 6 },	/* version "a\0" */
-		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12 },
-		{ "\x00\x00", 2 },			/* field 0 */
-		{ "\x2a\x00", 2 },			/* job_submitted without a spec */
+	        {"", 0}, {"\x08", 1}, {"\x08\x01", 2}, /* no body */
+	        {"\x08\x01\x08\x02\x12\x00", 6},       /* time twice */
+	        {"\x12\x00\x12\x00", 4},               /* boot twice */
+	        {"\x12\x00\x32\x00", 4},               /* two bodies */
+	        {"\x0d\x00\x00\x00\x00", 5},           /* time as fixed32 */
+	        {"\x13\x14", 2},                       /* group */
+	        {"\x12\x7f\x00", 3},                   /* longer than there is */
+	        {"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
+	        {"\x12\x04\x12\x02\x61\x00", 6},                                           /* version "a\0" */
+	        {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12}, {"\x00\x00", 2}, /* field 0 */
+	        {"\x2a\x00", 2}, /* job_submitted without a spec */
 	};
 
 	(void)state;
@@ -168,7 +165,7 @@ static void malformed_bytes_are_refused(void **state)
 static void small_arena_is_told_as_full(void **state)
 {
 	const Wire__Entry *en;
-	uint64_t wall[1000] = { 0 };
+	uint64_t wall[1000] = {0};
 	Wire__Results r = WIRE__RESULTS__INIT;
 	struct err e;
 
@@ -259,15 +256,15 @@ static void every_outcome_and_reason_has_a_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_encoded_is_decoded),
-		cmocka_unit_test(results_with_columns_of_the_wrong_length_are_refused),
-		cmocka_unit_test(outcomes_that_no_attempt_has_are_refused),
-		cmocka_unit_test(kinds_and_fields_of_newer_versions_are_told),
-		cmocka_unit_test(malformed_bytes_are_refused),
-		cmocka_unit_test(small_arena_is_told_as_full),
-		cmocka_unit_test(too_many_values_are_refused_before_memory_is_taken),
-		cmocka_unit_test(any_damage_is_decoded_or_refused_but_never_crashes),
-		cmocka_unit_test(every_outcome_and_reason_has_a_name),
+	        cmocka_unit_test(what_was_encoded_is_decoded),
+	        cmocka_unit_test(results_with_columns_of_the_wrong_length_are_refused),
+	        cmocka_unit_test(outcomes_that_no_attempt_has_are_refused),
+	        cmocka_unit_test(kinds_and_fields_of_newer_versions_are_told),
+	        cmocka_unit_test(malformed_bytes_are_refused),
+	        cmocka_unit_test(small_arena_is_told_as_full),
+	        cmocka_unit_test(too_many_values_are_refused_before_memory_is_taken),
+	        cmocka_unit_test(any_damage_is_decoded_or_refused_but_never_crashes),
+	        cmocka_unit_test(every_outcome_and_reason_has_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

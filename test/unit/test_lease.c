@@ -56,7 +56,7 @@ static void results_of_the_wrong_shape_are_refused(void **state)
 	static struct world w;
 	struct spec s;
 	Wire__Results r = WIRE__RESULTS__INIT;
-	uint64_t wall[2] = { 1, 2 };
+	uint64_t wall[2] = {1, 2};
 	Wire__Outcome o = WIRE__OUTCOME__SKIPPED;
 
 	(void)state;
@@ -65,26 +65,25 @@ static void results_of_the_wrong_shape_are_refused(void **state)
 	spec_step(&s, "a", 3);
 	(void)world_submit(&w, &s);
 	r.lease = world_grant(&w, 1, 0, 0, 0, 3).id.v;
-	world_do(&w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	world_refused(&w, "invalid", "count");
 	r.count = 3;
 	r.n_wall_us = 2;
 	r.wall_us = wall;
-	world_do(&w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	world_refused(&w, "invalid", "columns");
 	r.n_wall_us = 0;
 	r.n_outcome = 1;
 	r.outcome = &o;
-	world_do(&w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	world_refused(&w, "invalid", "outcome");
 	end(&w);
 }
 
 static void lost_tasks_run_again_and_nobody_counts_it(void **state)
 {
-	static const Wire__StopReason why[] = { WIRE__STOP_REASON__KEEPER_LOST, WIRE__STOP_REASON__NODE_LOST,
-						WIRE__STOP_REASON__PREEMPTED, WIRE__STOP_REASON__EXPIRED,
-						WIRE__STOP_REASON__DRAINING };
+	static const Wire__StopReason why[] = {WIRE__STOP_REASON__KEEPER_LOST, WIRE__STOP_REASON__NODE_LOST,
+	        WIRE__STOP_REASON__PREEMPTED, WIRE__STOP_REASON__EXPIRED, WIRE__STOP_REASON__DRAINING};
 	static struct world w;
 	struct spec s;
 	struct lease_view l;
@@ -151,14 +150,15 @@ static void poison_task_is_found_by_halves_and_fails_by_name(void **state)
 		if (poison >= l.cursor && poison < l.first + l.count) {
 			/* It had handed in half of what came before. */
 			if (poison > l.cursor)
-				world_results(&w, l.id.v, l.cursor, (poison - l.cursor + 1) / 2, WIRE__OUTCOME__SUCCEEDED, 0);
+				world_results(&w, l.id.v, l.cursor, (poison - l.cursor + 1) / 2,
+				        WIRE__OUTCOME__SUCCEEDED, 0);
 			world_ended(&w, l.id.v, WIRE__STOP_REASON__WORKER_CRASHED);
 			crashes++;
 		} else {
 			world_run(&w, &l, WIRE__OUTCOME__SUCCEEDED);
 		}
 		world_settle(&w);
-		if (!engine_lease_next(w.e, (lease_id){ 0 }, &l))
+		if (!engine_lease_next(w.e, (lease_id){0}, &l))
 			break;
 	}
 	assert_int_equal(world_job(&w, job).state, JOB_FAILED);
@@ -202,7 +202,7 @@ static void retries_wait_longer_each_time(void **state)
 	static struct world w;
 	struct spec s;
 	struct lease_view l;
-	static const uint64_t want[] = { 2, 4, 5, 5 };
+	static const uint64_t want[] = {2, 4, 5, 5};
 
 	(void)state;
 	start(&w, 1);
@@ -221,7 +221,8 @@ static void retries_wait_longer_each_time(void **state)
 		assert_true(engine_deadline_ns(w.e, w.now) == w.now + want[i] * SEC);
 		w.now += want[i] * SEC;
 		world_tick(&w);
-		assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_EXPIRED)->expired->what, WIRE__EXPIRED__WHAT__RETRY_DUE);
+		assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_EXPIRED)->expired->what,
+		        WIRE__EXPIRED__WHAT__RETRY_DUE);
 	}
 	l = world_lease(&w);
 	world_run(&w, &l, WIRE__OUTCOME__FAILED);
@@ -265,7 +266,7 @@ static void only_named_exit_codes_are_worth_a_retry(void **state)
 	static struct world w;
 	struct spec s;
 	struct lease_view l;
-	int32_t codes[2] = { 75, 137 };
+	int32_t codes[2] = {75, 137};
 
 	(void)state;
 	start(&w, 1);
@@ -331,13 +332,15 @@ static void overdue_lease_is_stopped_and_ends_when_its_holder_says_so(void **sta
 	assert_true(w.last[0]->lease_granted->deadline_ns > w.now + 15 * SEC);
 	w.now = w.last[0]->lease_granted->deadline_ns;
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason, WIRE__STOP_REASON__EXPIRED);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason,
+	        WIRE__STOP_REASON__EXPIRED);
 	assert_int_equal(world_tick(&w), 0);
 	w.now += 36000 * SEC;
 	assert_int_equal(world_settle(&w), 0); /* it may still run */
 	assert_int_equal(world_task(&w, 1, 0, 0).state, TASK_LEASED);
 	world_ended(&w, l.id.v, WIRE__STOP_REASON__DONE);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason, WIRE__STOP_REASON__EXPIRED);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason,
+	        WIRE__STOP_REASON__EXPIRED);
 	assert_int_equal(world_task(&w, 1, 0, 0).state, TASK_READY);
 	world_results(&w, l.id.v, 0, 1, WIRE__OUTCOME__SUCCEEDED, 0);
 	world_refused(&w, "stale", "has ended");
@@ -361,10 +364,11 @@ static void run_timeout_can_be_changed_while_it_runs(void **state)
 	assert_true(engine_deadline_ns(w.e, w.now) == UINT64_MAX);
 	m.set = WIRE__JOB_ADJUSTED__FIELD__RUN_TIMEOUT;
 	m.run_timeout_ns = 10 * SEC;
-	world_do(&w, &(struct command){ .kind = CMD_ADJUST, .u.adjust = &m });
-	assert_true(engine_step(w.e, (job_id){ 1 }, 0, &v));
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
+	assert_true(engine_step(w.e, (job_id){1}, 0, &v));
 	assert_true(v.run_timeout_ns == 10 * SEC);
-	assert_true(engine_deadline_ns(w.e, w.now) > w.now + 10 * SEC && engine_deadline_ns(w.e, w.now) < w.now + 100 * SEC);
+	assert_true(engine_deadline_ns(w.e, w.now) > w.now + 10 * SEC &&
+	            engine_deadline_ns(w.e, w.now) < w.now + 100 * SEC);
 	end(&w);
 }
 
@@ -385,7 +389,8 @@ static void realtime_job_preempts_batch_which_runs_again(void **state)
 	s.job.class_ = WIRE__JOB_SPEC__CLASS__REALTIME;
 	(void)world_submit(&w, &s);
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason, WIRE__STOP_REASON__PREEMPTED);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING)->lease_stopping->reason,
+	        WIRE__STOP_REASON__PREEMPTED);
 	assert_int_equal(w.effects[0].kind, EFFECT_STOP);
 	assert_int_equal(w.effects[0].reason, WIRE__STOP_REASON__PREEMPTED);
 	assert_int_equal(world_settle(&w), 0);
@@ -416,7 +421,8 @@ static void lost_node_gives_its_leases_back_and_drained_takes_no_more(void **sta
 	assert_int_equal(world_settle(&w), 0); /* what runs goes on */
 	world_node(&w, 1, 1, WIRE__NODE_SET__STATE__LOST);
 	world_tick(&w);
-	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason, WIRE__STOP_REASON__NODE_LOST);
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_LEASE_ENDED)->lease_ended->reason,
+	        WIRE__STOP_REASON__NODE_LOST);
 	assert_int_equal(world_settle(&w), 0);
 	world_results(&w, l.id.v, 0, 1, WIRE__OUTCOME__SUCCEEDED, 0);
 	world_refused(&w, "stale", "has ended");
@@ -475,14 +481,14 @@ static void small_entry_arena_is_said_to_be_full(void **state)
 	_Alignas(16) uint8_t mem[64];
 	struct arena a;
 	const Wire__Entry *v[4];
-	struct entry_list list = { &a, v, 0, 4, 0 };
+	struct entry_list list = {&a, v, 0, 4, 0};
 
 	(void)state;
 	start(&w, 1);
 	spec_init(&s, "x");
 	spec_step(&s, "a", 1);
 	arena_init(&a, mem, sizeof(mem));
-	engine_decide(w.e, w.now, &(struct command){ .kind = CMD_SUBMIT, .u.submit = { .spec = &s.job } }, &list);
+	engine_decide(w.e, w.now, &(struct command){.kind = CMD_SUBMIT, .u.submit = {.spec = &s.job}}, &list);
 	assert_true(list.full);
 	(void)world_submit(&w, &s);
 	end(&w);
@@ -492,7 +498,7 @@ static void snapshot_that_is_cut_or_newer_is_refused(void **state)
 {
 	static struct world w;
 	static uint8_t bytes[1 << 20];
-	struct saved save = { .bytes = bytes, .max = sizeof(bytes) };
+	struct saved save = {.bytes = bytes, .max = sizeof(bytes)};
 	struct spec s;
 	struct err err;
 	struct engine_limits lim = engine_limits_default(16u << 20);
@@ -537,24 +543,24 @@ static void snapshot_that_is_cut_or_newer_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(late_doubled_and_foreign_results_are_refused_and_recorded),
-		cmocka_unit_test(results_of_the_wrong_shape_are_refused),
-		cmocka_unit_test(lost_tasks_run_again_and_nobody_counts_it),
-		cmocka_unit_test(task_that_must_not_run_twice_is_lost_with_its_node),
-		cmocka_unit_test(poison_task_is_found_by_halves_and_fails_by_name),
-		cmocka_unit_test(crashed_slice_is_leased_again_in_halves),
-		cmocka_unit_test(retries_wait_longer_each_time),
-		cmocka_unit_test(jitter_spreads_retries_around_the_back_off),
-		cmocka_unit_test(only_named_exit_codes_are_worth_a_retry),
-		cmocka_unit_test(retries_without_room_to_wait_run_at_once),
-		cmocka_unit_test(overdue_lease_is_stopped_and_ends_when_its_holder_says_so),
-		cmocka_unit_test(run_timeout_can_be_changed_while_it_runs),
-		cmocka_unit_test(realtime_job_preempts_batch_which_runs_again),
-		cmocka_unit_test(lost_node_gives_its_leases_back_and_drained_takes_no_more),
-		cmocka_unit_test(lease_that_could_not_start_fails_its_tasks),
-		cmocka_unit_test(no_more_leases_than_the_limit),
-		cmocka_unit_test(small_entry_arena_is_said_to_be_full),
-		cmocka_unit_test(snapshot_that_is_cut_or_newer_is_refused),
+	        cmocka_unit_test(late_doubled_and_foreign_results_are_refused_and_recorded),
+	        cmocka_unit_test(results_of_the_wrong_shape_are_refused),
+	        cmocka_unit_test(lost_tasks_run_again_and_nobody_counts_it),
+	        cmocka_unit_test(task_that_must_not_run_twice_is_lost_with_its_node),
+	        cmocka_unit_test(poison_task_is_found_by_halves_and_fails_by_name),
+	        cmocka_unit_test(crashed_slice_is_leased_again_in_halves),
+	        cmocka_unit_test(retries_wait_longer_each_time),
+	        cmocka_unit_test(jitter_spreads_retries_around_the_back_off),
+	        cmocka_unit_test(only_named_exit_codes_are_worth_a_retry),
+	        cmocka_unit_test(retries_without_room_to_wait_run_at_once),
+	        cmocka_unit_test(overdue_lease_is_stopped_and_ends_when_its_holder_says_so),
+	        cmocka_unit_test(run_timeout_can_be_changed_while_it_runs),
+	        cmocka_unit_test(realtime_job_preempts_batch_which_runs_again),
+	        cmocka_unit_test(lost_node_gives_its_leases_back_and_drained_takes_no_more),
+	        cmocka_unit_test(lease_that_could_not_start_fails_its_tasks),
+	        cmocka_unit_test(no_more_leases_than_the_limit),
+	        cmocka_unit_test(small_entry_arena_is_said_to_be_full),
+	        cmocka_unit_test(snapshot_that_is_cut_or_newer_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,8 @@
 
 #include "base/prng.h"
 
-static void start(struct world *w, struct spec *s, uint64_t tasks, uint32_t replicas, uint32_t agree, int comparator)
+static void start(
+        struct world *w, struct spec *s, uint64_t tasks, uint32_t replicas, uint32_t agree, int comparator)
 {
 	world_init(w);
 	world_boot(w);
@@ -27,8 +28,8 @@ static void end(struct world *w)
 static void vote(struct world *w, const struct lease_view *l, uint8_t digest, uint8_t err_digest)
 {
 	struct lease_view now;
-	uint8_t sha[64] = { digest };
-	uint64_t bytes[2] = { digest != 0, err_digest != 0 };
+	uint8_t sha[64] = {digest};
+	uint64_t bytes[2] = {digest != 0, err_digest != 0};
 	uint32_t outputs = err_digest ? 2 : digest != 0;
 	Wire__Results r = WIRE__RESULTS__INIT;
 
@@ -43,7 +44,7 @@ static void vote(struct world *w, const struct lease_view *l, uint8_t digest, ui
 	r.output_bytes = bytes;
 	r.output_sha256.data = sha;
 	r.output_sha256.len = 32 * (size_t)(bytes[0] + bytes[1]);
-	world_do(w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+	world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 	(void)world_one(w, WIRE__ENTRY__BODY_RESULTS);
 }
 
@@ -94,7 +95,7 @@ static void task_is_committed_when_enough_agree_and_the_rest_is_stopped(void **s
 	assert_int_equal(world_job(&w, 1).state, JOB_RUNNING);
 	ended(&w, &c);
 	assert_int_equal(world_job(&w, 1).state, JOB_SUCCEEDED);
-	assert_int_equal(engine_votes(w.e, (job_id){ 1 }, 0, 0, v, 3), 3);
+	assert_int_equal(engine_votes(w.e, (job_id){1}, 0, 0, v, 3), 3);
 	assert_int_equal(v[0].class_, 0);
 	assert_int_equal(v[1].class_, 0);
 	assert_true(v[0].committed && v[1].committed && !v[2].committed);
@@ -137,7 +138,7 @@ static void disagreement_is_told_as_soon_as_it_is_certain_and_names_who(void **s
 	vote(&w, &l[0], 7, 0);
 	vote(&w, &l[1], 8, 0);
 	assert_int_equal(world_task(&w, 1, 0, 0).outcome, WIRE__OUTCOME__DISAGREED);
-	assert_int_equal(engine_votes(w.e, (job_id){ 1 }, 0, 0, v, 3), 3);
+	assert_int_equal(engine_votes(w.e, (job_id){1}, 0, 0, v, 3), 3);
 	assert_int_equal(v[0].class_, 0);
 	assert_int_equal(v[1].class_, 1);
 	assert_int_equal(v[0].digest[0], 7);
@@ -171,8 +172,8 @@ static void outputs_are_compared_all_but_stderr(void **state)
 	static struct world w;
 	struct spec s;
 	struct lease_view l[2];
-	uint8_t sha[96] = { 1 };
-	uint64_t bytes[3] = { 5, 0, 9 };
+	uint8_t sha[96] = {1};
+	uint64_t bytes[3] = {5, 0, 9};
 	uint32_t n = 3;
 	Wire__Results r = WIRE__RESULTS__INIT;
 
@@ -196,7 +197,7 @@ static void outputs_are_compared_all_but_stderr(void **state)
 			r.output_sha256.len = 64 + 32u * i;
 			if (task == 1 && i == 1)
 				sha[64] = 6; /* the declared output differs */
-			world_do(&w, &(struct command){ .kind = CMD_RESULTS, .u.results = &r });
+			world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
 			(void)world_one(&w, WIRE__ENTRY__BODY_RESULTS);
 		}
 	}
@@ -215,7 +216,7 @@ static size_t compared(struct world *w, const struct effect *f, int equal)
 	m.a = f->a;
 	m.b = f->b;
 	m.equal = equal;
-	return world_do(w, &(struct command){ .kind = CMD_COMPARED, .u.compared = &m });
+	return world_do(w, &(struct command){.kind = CMD_COMPARED, .u.compared = &m});
 }
 
 static void comparator_is_asked_where_bytes_differ(void **state)
@@ -301,8 +302,8 @@ static void random_votes_keep_the_invariants(void **state)
 		prng_init(&p, seed);
 		start(&w, &s, 5, 4, 1 + (uint32_t)prng_below(&p, 4), seed % 2 == 0);
 		for (int i = 0; i < 300; i++) {
-			l = (struct lease_view){ 0 };
-			(void)engine_lease_next(w.e, (lease_id){ prng_below(&p, w.granted + 1) }, &l);
+			l = (struct lease_view){0};
+			(void)engine_lease_next(w.e, (lease_id){prng_below(&p, w.granted + 1)}, &l);
 			if (prng_chance(&p, 1, 3))
 				(void)world_tick(&w);
 			else if (prng_chance(&p, 1, 4) && engine_compare_next(w.e, NULL, &f))
@@ -310,9 +311,12 @@ static void random_votes_keep_the_invariants(void **state)
 			else if (l.id.v && l.cursor < l.first + l.count && prng_chance(&p, 3, 4))
 				vote(&w, &l, (uint8_t)prng_below(&p, 4), 0);
 			else if (l.id.v && prng_chance(&p, 1, 5))
-				world_results(&w, l.id.v, l.cursor, l.cursor < l.first + l.count, WIRE__OUTCOME__FAILED, 1);
+				world_results(&w, l.id.v, l.cursor, l.cursor < l.first + l.count,
+				        WIRE__OUTCOME__FAILED, 1);
 			else if (l.id.v)
-				world_ended(&w, l.id.v, prng_chance(&p, 1, 2) ? WIRE__STOP_REASON__WORKER_CRASHED : WIRE__STOP_REASON__DONE);
+				world_ended(&w, l.id.v,
+				        prng_chance(&p, 1, 2) ? WIRE__STOP_REASON__WORKER_CRASHED
+				                              : WIRE__STOP_REASON__DONE);
 			if (prng_chance(&p, 1, 200))
 				world_job_command(&w, CMD_CANCEL, 1);
 			if (prng_chance(&p, 1, 20))
@@ -333,15 +337,15 @@ static void random_votes_keep_the_invariants(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(replicas_of_a_task_are_never_in_one_lease),
-		cmocka_unit_test(task_is_committed_when_enough_agree_and_the_rest_is_stopped),
-		cmocka_unit_test(replicas_not_begun_are_not_needed_any_more),
-		cmocka_unit_test(disagreement_is_told_as_soon_as_it_is_certain_and_names_who),
-		cmocka_unit_test(failures_that_agree_are_a_failure),
-		cmocka_unit_test(outputs_are_compared_all_but_stderr),
-		cmocka_unit_test(comparator_is_asked_where_bytes_differ),
-		cmocka_unit_test(verified_tasks_pass_on_to_what_waits_for_them),
-		cmocka_unit_test(random_votes_keep_the_invariants),
+	        cmocka_unit_test(replicas_of_a_task_are_never_in_one_lease),
+	        cmocka_unit_test(task_is_committed_when_enough_agree_and_the_rest_is_stopped),
+	        cmocka_unit_test(replicas_not_begun_are_not_needed_any_more),
+	        cmocka_unit_test(disagreement_is_told_as_soon_as_it_is_certain_and_names_who),
+	        cmocka_unit_test(failures_that_agree_are_a_failure),
+	        cmocka_unit_test(outputs_are_compared_all_but_stderr),
+	        cmocka_unit_test(comparator_is_asked_where_bytes_differ),
+	        cmocka_unit_test(verified_tasks_pass_on_to_what_waits_for_them),
+	        cmocka_unit_test(random_votes_keep_the_invariants),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
