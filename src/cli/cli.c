@@ -139,7 +139,7 @@ int cli_connect_look(struct cli *c, struct err *e)
 		        e, "run a job with 'osier run FILE', or name another folder with --state DIR");
 	}
 	term_catch_interrupts();
-	if (nodeproc_start(c->state_dir, NODE_LOOKING, &c->node, e) < 0)
+	if (nodeproc_start(c->state_dir, NODE_LOOKING, NULL, &c->node, e) < 0)
 		return -1;
 	return client_open(nodeproc_socket(c->node), &c->client, e);
 }

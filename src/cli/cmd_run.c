@@ -32,7 +32,7 @@ static int connect_or_start(struct cli *c, struct err *e)
 	if (e->code != ERR_CLOSED || state_folder_make(c->state_dir, e) < 0)
 		return -1;
 	term_catch_interrupts();
-	if (nodeproc_start(c->state_dir, NODE_PRIVATE, &c->node, e) < 0) {
+	if (nodeproc_start(c->state_dir, NODE_PRIVATE, NULL, &c->node, e) < 0) {
 		/* Another command was faster: its node will do. */
 		struct err second;
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@
 
 static const struct option_def up_options[] = {
         {'f', "foreground", NULL, "stay in the foreground (systemd, containers)", COMPLETE_NOTHING, NULL},
+        {0, "engine-user", "NAME", "as root: run the engine as this user; no task runs as root then",
+                COMPLETE_NOTHING, NULL},
         {0, "install-service", NULL,
                 "install a systemd service that runs this osier, and say how to start it", COMPLETE_NOTHING,
                 NULL},
@@ -67,12 +70,13 @@ static _Noreturn void announce(int fd, const char *dir, pid_t keeper)
 }
 
 /* Become the keeper. A grandchild, which nobody has to reap, waits for it to be ready. */
-static int foreground(struct cli *c)
+static int foreground(struct cli *c, const char *engine_user)
 {
 	struct text keeper = {0}, self = {0};
 	struct err e = {0};
 	char number[16];
-	const char *argv[9];
+	const char *argv[12];
+	size_t k = 7;
 	pid_t me = getpid(), pid;
 	int ready[2];
 
@@ -102,8 +106,8 @@ static int foreground(struct cli *c)
 	argv[4] = c->state_dir;
 	argv[5] = "--ready-fd";
 	argv[6] = number;
-	argv[7] = geteuid() == 0 ? "--allow-root" : NULL;
-	argv[8] = NULL;
+	k += keeper_user_args(engine_user, argv + k);
+	argv[k] = NULL;
 	/* announce() tells systemd when the API listens; the keeper would, too early, when it has an engine. */
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)execv(argv[0], (char *const *)(uintptr_t)argv);
@@ -148,7 +152,7 @@ static const char unit[] =
         "[Service]\n"
         "Type=notify\n"
         "NotifyAccess=all\n"
-        "ExecStart=%s up --foreground --state %s\n"
+        "ExecStart=%s up --foreground --state %s%s\n"
         "%s"
         "Delegate=yes\n"
         "KillMode=mixed\n"
@@ -183,7 +187,7 @@ static int install_service(struct cli *c)
 		(void)err_sys(&e, "cannot write '%.150s'", text_str(&path));
 		return cli_fail(c, &e);
 	}
-	(void)fprintf(f, unit, text_str(&self), dir,
+	(void)fprintf(f, unit, text_str(&self), dir, root && getpwnam("osier") ? " --engine-user osier" : "",
 	        strcmp(dir, "/var/lib/osier") == 0 ? "StateDirectory=osier\n" : "",
 	        root ? "multi-user.target" : "default.target");
 	(void)fclose(f);
@@ -196,11 +200,35 @@ static int install_service(struct cli *c)
 	return EXIT_OK;
 }
 
+/* --engine-user NAME as the keeper wants it: "UID:GID". */
+static int engine_user(const char *name, char out[32], struct err *e)
+{
+	const struct passwd *p;
+
+	if (!name)
+		return 0;
+	if (geteuid() != 0)
+		return err_set(e, ERR_DENIED, "only root can run the engine as another user");
+	p = getpwnam(name);
+	if (!p) {
+		(void)err_set(e, ERR_NOTFOUND, "there is no user '%.80s'", name);
+		return err_hint(e, "make it: useradd --system --no-create-home %.60s", name);
+	}
+	if (p->pw_uid == 0)
+		return err_set(e, ERR_INVALID,
+		        "'%.80s' is root; without --engine-user the engine is that already", name);
+	(void)snprintf(out, 32, "%u:%u", (unsigned)p->pw_uid, (unsigned)p->pw_gid);
+	return 0;
+}
+
 static int run_up(struct cli *c)
 {
 	struct nodeproc *n = NULL;
 	struct err e = {0};
+	char user[32] = "";
 
+	if (engine_user(args_value(&c->args, "engine-user"), user, &e) < 0)
+		return cli_fail(c, &e);
 	if (state_folder(args_value(&c->args, "state"), &c->state_dir, &e) < 0)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "install-service"))
@@ -210,9 +238,9 @@ static int run_up(struct cli *c)
 	if (state_folder_make(c->state_dir, &e) < 0)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "foreground") || getenv("NOTIFY_SOCKET"))
-		return foreground(c);
+		return foreground(c, *user ? user : NULL);
 	term_catch_interrupts();
-	if (nodeproc_start(c->state_dir, NODE_DETACHED, &n, &e) < 0)
+	if (nodeproc_start(c->state_dir, NODE_DETACHED, *user ? user : NULL, &n, &e) < 0)
 		return cli_fail(c, &e);
 	nodeproc_forget(n);
 	return say_up(c, false);

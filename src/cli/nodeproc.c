@@ -169,7 +169,7 @@ int keeper_path(struct text *out, struct err *e)
 /* ---- starting ---- */
 
 struct launch {
-	const char *dir;
+	const char *dir, *engine_user;
 	enum node_kind kind;
 	struct text program, self;
 	int ready[2];
@@ -292,6 +292,20 @@ static int launch_prepare(struct launch *l, struct nodeproc *n, struct err *e)
 	return ready_pipe(l->ready, e);
 }
 
+size_t keeper_user_args(const char *engine_user, const char **argv)
+{
+	if (engine_user) {
+		argv[0] = "--engine-user";
+		argv[1] = engine_user;
+		return 2;
+	}
+	/* An engine that is root itself could run anything as root; one of another user must not be able to. */
+	if (geteuid() != 0)
+		return 0;
+	argv[0] = "--allow-root";
+	return 1;
+}
+
 static void launch_argv(
         const struct launch *l, const struct nodeproc *n, const char *fd, const char *argv[16])
 {
@@ -316,14 +330,16 @@ static void launch_argv(
 		argv[k++] = "--grace"; /* whoever wants grace cancels; this is for when the command is gone */
 		argv[k++] = "0";
 	}
-	if (l->kind != NODE_LOOKING && geteuid() == 0)
-		argv[k++] = "--allow-root"; /* root's own jobs run as root; others' as who submitted them */
+	if (l->kind != NODE_LOOKING)
+		k += keeper_user_args(l->engine_user, argv + k);
 	argv[k] = NULL;
 }
 
-int nodeproc_start(const char *dir, enum node_kind kind, struct nodeproc **out, struct err *e)
+int nodeproc_start(
+        const char *dir, enum node_kind kind, const char *engine_user, struct nodeproc **out, struct err *e)
 {
-	struct launch l = {.dir = dir, .kind = kind, .ready = {-1, -1}, .log = -1};
+	struct launch l = {
+	        .dir = dir, .engine_user = engine_user, .kind = kind, .ready = {-1, -1}, .log = -1};
 	struct nodeproc *n = cli_alloc(sizeof(*n));
 	const char *argv[16];
 	char fd[16];

@@ -34,8 +34,12 @@ enum node_kind {
 	NODE_DETACHED, /* outlives it: osier up; its output goes to DIR/node.log */
 	NODE_LOOKING,  /* an engine alone: reads, starts nothing */
 };
-/* Start it and wait until it listens. `*out` owns the process of a PRIVATE or LOOKING one. */
-int nodeproc_start(const char *dir, enum node_kind kind, struct nodeproc **out, struct err *e);
+/* Start it and wait until it listens. `*out` owns the process. engine_user: "UID:GID" that a root keeper runs its engine
+ * as, or NULL. */
+int nodeproc_start(
+        const char *dir, enum node_kind kind, const char *engine_user, struct nodeproc **out, struct err *e);
+/* Put what a keeper is told of users to argv (borrows engine_user); returns how many words, at most 2. */
+size_t keeper_user_args(const char *engine_user, const char **argv);
 const char *nodeproc_socket(const struct nodeproc *n);
 /* Has it ended by itself? */
 bool nodeproc_ended(struct nodeproc *n);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "engine/api.h"
@@ -109,6 +110,18 @@ static void prepare(const struct arguments *a)
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
+/* Whose tasks may run here: everybody's when the keeper is root (it made our socket), else only our own user's. */
+static unsigned socket_mode(const struct arguments *a)
+{
+	struct ucred keeper = { .uid = geteuid() };
+	socklen_t n = sizeof(keeper);
+
+	if (a->look)
+		return 0600;
+	(void)getsockopt(KEEPER_FD, SOL_SOCKET, SO_PEERCRED, &keeper, &n);
+	return keeper.uid == 0 ? 0666 : 0600;
+}
+
 static int serve(const struct arguments *a, struct node *n)
 {
 	char path[4096];
@@ -117,7 +130,7 @@ static int serve(const struct arguments *a, struct node *n)
 	int rc;
 
 	(void)snprintf(path, sizeof(path), "%s/api.sock", node_state_dir(n));
-	if (api_open(n, a->socket ? a->socket : path, geteuid() == 0 && !a->look ? 0666 : 0600, &api, &e) < 0)
+	if (api_open(n, a->socket ? a->socket : path, socket_mode(a), &api, &e) < 0)
 		return give_up(a->ready_fd, &e);
 	say(a->ready_fd, "ready", NULL);
 	if (a->ready_fd >= 0)

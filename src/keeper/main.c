@@ -490,8 +490,9 @@ int main(int argc, char **argv)
 	if (o.die_with_parent || k->control_fd >= 0)
 		(void)setsid(); /* a terminal's Ctrl-C is for our starter alone */
 	if (begin(k, o.dir, o.cgroups, &e) < 0) {
-		sys_say("%s%s%s", e.msg, e.hint[0] ? "; " : "", e.hint);
-		if (k->engine.ready_fd >= 0)
+		if (k->engine.ready_fd < 0) /* else whoever waits there tells the user */
+			sys_say("%s%s%s", e.msg, e.hint[0] ? "; " : "", e.hint);
+		else
 			(void)dprintf(k->engine.ready_fd, "error %s\n%s%s%s", e.msg, e.hint[0] ? "hint " : "", e.hint,
 				e.hint[0] ? "\n" : "");
 		return e.code == ERR_EXISTS ? 3 : 1;

@@ -181,6 +181,21 @@ foreground() {
 }
 fact "up --foreground stays, and ends on TERM" foreground
 
+other_user() {
+	[ "$(id -u)" = 0 ] || return 0
+	chmod 711 "$TMP"
+	exits 0 osier up --engine-user nobody --state "$TMP/shared" || return 1
+	[ "$(stat -c %U "$TMP/shared/journal.db")" = nobody ] || return 1
+	printf 'name: who\ncommand: id -un\n' >"$TMP/who.yaml"
+	exits 1 osier run "$TMP/who.yaml" --state "$TMP/shared" && complains "root" || return 1
+	cp "$(command -v osier)" "$TMP/osier" 2>/dev/null
+	exits 0 setpriv --reuid daemon --regid daemon --clear-groups "$TMP/osier" run "$TMP/who.yaml" --state "$TMP/shared" || return 1
+	[ "$(cat out)" = daemon ] || return 1
+	exits 5 setpriv --reuid daemon --regid daemon --clear-groups "$TMP/osier" down --state "$TMP/shared" || return 1
+	exits 0 osier down --state "$TMP/shared"
+}
+fact "a root keeper with an engine of another user runs tasks as who submitted them, none as root" other_user
+
 notifies() {
 	python3 - "$TMP/notify" "$OSIER_STATE" <<'EOF'
 import os, socket, subprocess, sys, signal
