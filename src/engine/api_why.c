@@ -161,8 +161,9 @@ static void why_delayed(const struct asked *a, struct why *w)
 	w->reason = "delayed";
 	w->start_ns = a->task.due_ns;
 	in_text(a->now, a->task.due_ns, in, sizeof(in));
-	why_say(w, "it failed %u time%s and is tried again %s", a->task.attempts,
-	        a->task.attempts == 1 ? "" : "s", in);
+	why_say(w, "it failed %u time%s", a->task.attempts, a->task.attempts == 1 ? "" : "s");
+	say_last(a, w);
+	why_say(w, "; it is tried again %s", in);
 	if (s->retry && s->retry->max)
 		why_say(w, " (up to %u retries)", s->retry->max);
 }
