@@ -165,8 +165,11 @@ static ssize_t receive(struct keeper_link *l, int *out_fd)
 		struct cmsghdr align;
 		char room[CMSG_SPACE(4 * sizeof(int))];
 	} control;
-	struct iovec v = { l->in, sizeof(l->in) };
-	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room) };
+	struct iovec v = {l->in, sizeof(l->in)};
+	struct msghdr h = {.msg_iov = &v,
+	        .msg_iovlen = 1,
+	        .msg_control = control.room,
+	        .msg_controllen = sizeof(control.room)};
 	ssize_t n = recvmsg(l->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*out_fd = -1;
@@ -175,7 +178,8 @@ static ssize_t receive(struct keeper_link *l, int *out_fd)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
 		size_t fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		for (size_t i = 0; c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && i < fds; i++) {
+		for (size_t i = 0; c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && i < fds;
+		        i++) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
@@ -200,7 +204,9 @@ static void take_packet(struct keeper_link *l, size_t n, int fd)
 	int rc = 0;
 
 	while (!l->lost && (rc = keeper_msg_next(l->in, n, &at, &m, &e)) > 0) {
-		int give = m.flags & KEEPER_WORKER && (m.kind == KEEPER_STARTED || m.kind == KEEPER_SLOT) ? fd : -1;
+		int give = m.flags & KEEPER_WORKER && (m.kind == KEEPER_STARTED || m.kind == KEEPER_SLOT)
+		                   ? fd
+		                   : -1;
 
 		if (m.kind < KEEPER_READY) {
 			lose(l, ERR_CORRUPT, "the keeper sent what only an engine says");
@@ -236,7 +242,9 @@ void keeper_link_ready(struct keeper_link *l)
 		}
 		if (fd >= 0)
 			(void)close(fd);
-		lose(l, ERR_CLOSED, n < 0 && errno == EMSGSIZE ? "the keeper sent too large a packet" : "the keeper is gone");
+		lose(l, ERR_CLOSED,
+		        n < 0 && errno == EMSGSIZE ? "the keeper sent too large a packet"
+		                                   : "the keeper is gone");
 	}
 	if (!l->lost)
 		keeper_link_flush(l);

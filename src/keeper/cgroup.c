@@ -41,7 +41,8 @@ static int group_open(const struct cgroup_tree *t, int c, const char *name, cons
 	return open(path, flags | O_CLOEXEC);
 }
 
-static int put(const struct cgroup_tree *t, int c, const char *name, const char *file, const char *fmt, uint64_t v)
+static int put(
+        const struct cgroup_tree *t, int c, const char *name, const char *file, const char *fmt, uint64_t v)
 {
 	char path[800], text[64];
 
@@ -69,14 +70,16 @@ static int limit_cpu(const struct cgroup_tree *t, const struct cgroup *g, const 
 		if (put(t, CG_CPU, g->name, "cpu.shares", "%" PRIu64, shares) < 0)
 			return -1;
 		if (!max)
-			return put(t, CG_CPU, g->name, "cpu.cfs_quota_us", "-1", 0) < 0 && errno != ENOENT ? -1 : 0;
+			return put(t, CG_CPU, g->name, "cpu.cfs_quota_us", "-1", 0) < 0 && errno != ENOENT
+			               ? -1
+			               : 0;
 		return put(t, CG_CPU, g->name, "cpu.cfs_quota_us", "%" PRIu64, quota);
 	}
 	milli = milli / 10 < 1 ? 1 : milli / 10 > 10000 ? 10000 : milli / 10;
 	if (put(t, CG_CPU, g->name, "cpu.weight", "%" PRIu64, milli) < 0)
 		return -1;
 	return max ? put(t, CG_CPU, g->name, "cpu.max", "%" PRIu64 " 100000", quota)
-		   : put(t, CG_CPU, g->name, "cpu.max", "max 100000", 0);
+	           : put(t, CG_CPU, g->name, "cpu.max", "max 100000", 0);
 }
 
 static int limit_memory(const struct cgroup_tree *t, const struct cgroup *g, uint64_t bytes)
@@ -93,12 +96,13 @@ static int limit_memory(const struct cgroup_tree *t, const struct cgroup *g, uin
 	}
 	(void)put(t, CG_MEMORY, g->name, "memory.swap.max", bytes ? "0" : "max", 0);
 	return bytes ? put(t, CG_MEMORY, g->name, "memory.max", "%" PRIu64, bytes)
-		     : put(t, CG_MEMORY, g->name, "memory.max", "max", 0);
+	             : put(t, CG_MEMORY, g->name, "memory.max", "max", 0);
 }
 
 static int limit_pids(const struct cgroup_tree *t, const struct cgroup *g, uint32_t max)
 {
-	return max ? put(t, CG_PIDS, g->name, "pids.max", "%" PRIu64, max) : put(t, CG_PIDS, g->name, "pids.max", "max", 0);
+	return max ? put(t, CG_PIDS, g->name, "pids.max", "%" PRIu64, max)
+	           : put(t, CG_PIDS, g->name, "pids.max", "max", 0);
 }
 
 static void open_files(const struct cgroup_tree *t, struct cgroup *g)
@@ -112,7 +116,8 @@ static void open_files(const struct cgroup_tree *t, struct cgroup *g)
 		g->peak_resets = g->peak_fd >= 0;
 	} else {
 		g->dir_fd = group_open(t, -1, g->name, "", O_PATH | O_DIRECTORY);
-		g->peak_fd = group_open(t, CG_MEMORY, g->name, "memory.peak", O_RDWR); /* writable since Linux 6.12 */
+		g->peak_fd = group_open(
+		        t, CG_MEMORY, g->name, "memory.peak", O_RDWR); /* writable since Linux 6.12 */
 		g->peak_resets = g->peak_fd >= 0 && pwrite(g->peak_fd, "0", 1, 0) == 1;
 		if (g->peak_fd < 0)
 			g->peak_fd = group_open(t, CG_MEMORY, g->name, "memory.peak", O_RDONLY);
@@ -157,15 +162,17 @@ static int make_folders(const struct cgroup_tree *t, const char *name)
 static bool limits_equal(const struct cgroup_limits *a, const struct cgroup_limits *b)
 {
 	return a->cpu_milli == b->cpu_milli && a->cpu_max_milli == b->cpu_max_milli &&
-		a->memory_bytes == b->memory_bytes && a->pids_max == b->pids_max;
+	       a->memory_bytes == b->memory_bytes && a->pids_max == b->pids_max;
 }
 
-static int set_limits(const struct cgroup_tree *t, struct cgroup *g, const struct cgroup_limits *l, struct err *e)
+static int set_limits(
+        const struct cgroup_tree *t, struct cgroup *g, const struct cgroup_limits *l, struct err *e)
 {
 	if (limit_cpu(t, g, l) < 0)
 		return err_sys(e, "cannot set the CPU limit %u of cgroup '%s'", l->cpu_max_milli, g->name);
 	if (limit_memory(t, g, l->memory_bytes) < 0)
-		return err_sys(e, "cannot set the memory limit %" PRIu64 " of cgroup '%s'", l->memory_bytes, g->name);
+		return err_sys(e, "cannot set the memory limit %" PRIu64 " of cgroup '%s'", l->memory_bytes,
+		        g->name);
 	if (limit_pids(t, g, l->pids_max) < 0)
 		return err_sys(e, "cannot set the process limit %u of cgroup '%s'", l->pids_max, g->name);
 	g->limits = *l;
@@ -173,7 +180,8 @@ static int set_limits(const struct cgroup_tree *t, struct cgroup *g, const struc
 	return 0;
 }
 
-int cgroup_make(struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const struct cgroup_limits *l, struct err *e)
+int cgroup_make(
+        struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const struct cgroup_limits *l, struct err *e)
 {
 	if (t->version == 0)
 		return 0;
@@ -184,7 +192,8 @@ int cgroup_make(struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const st
 	if (g->made) {
 		if (set_limits(t, g, l, e) == 0)
 			return 0;
-		cgroup_drop(t, g); /* what stays charged to it can be above a lower limit: a fresh one has nothing */
+		cgroup_drop(t,
+		        g); /* what stays charged to it can be above a lower limit: a fresh one has nothing */
 	}
 	cgroup_clear(g);
 	(void)snprintf(g->name, sizeof(g->name), "slot-%u.%u", slot, ++t->generation);

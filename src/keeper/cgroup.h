@@ -22,11 +22,12 @@ enum { CG_CPU, CG_MEMORY, CG_PIDS, CG_N };
 #define CGROUP_OLD_MAX 64
 
 struct cgroup_tree {
-	int version;		 /* 1, 2, or 0: there is none that we may use */
-	char base[CG_N][512];	 /* folder osier-HASH per controller ("" not available); v2: all the same or "" */
-	char notice[256];	 /* what is missing and why, "" nothing */
-	char folder[512];	 /* the one base that every group has a folder in */
-	char own[512];		 /* v2: where the keeper was before it moved */
+	int version; /* 1, 2, or 0: there is none that we may use */
+	char base[CG_N]
+	         [512];   /* folder osier-HASH per controller ("" not available); v2: all the same or "" */
+	char notice[256]; /* what is missing and why, "" nothing */
+	char folder[512]; /* the one base that every group has a folder in */
+	char own[512];    /* v2: where the keeper was before it moved */
 	uint32_t generation;
 	char old[CGROUP_OLD_MAX][32]; /* names of groups that could not be removed yet */
 	unsigned n_old;
@@ -42,11 +43,11 @@ struct cgroup {
 	bool made;
 	char name[32];
 	struct cgroup_limits limits;
-	bool frozen_pids;    /* pids.max is 0 while it is being killed */
-	bool used_up;	     /* v2, cgroup.kill was written: Linux kills what is born into it later, too (seen with 6.18) */
-	int enter_fd[CG_N];  /* v1: tasks files; the child writes "0" to each */
-	int dir_fd;	     /* v2: for clone3(CLONE_INTO_CGROUP) */
-	int count_fd;	     /* pids.current, else v2 cgroup.events, else -1 */
+	bool frozen_pids; /* pids.max is 0 while it is being killed */
+	bool used_up; /* v2, cgroup.kill was written: Linux kills what is born into it later, too (seen with 6.18) */
+	int enter_fd[CG_N]; /* v1: tasks files; the child writes "0" to each */
+	int dir_fd;         /* v2: for clone3(CLONE_INTO_CGROUP) */
+	int count_fd;       /* pids.current, else v2 cgroup.events, else -1 */
 	int peak_fd, use_fd, oom_fd;
 	bool peak_resets;
 	uint64_t peak_before; /* where the peak cannot be reset */
@@ -63,7 +64,8 @@ unsigned cgroup_tree_sweep(struct cgroup_tree *t);
 
 void cgroup_clear(struct cgroup *g); /* before first use */
 /* Make the slot's group if it is not there, and set the limits if they changed. */
-int cgroup_make(struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const struct cgroup_limits *l, struct err *e);
+int cgroup_make(
+        struct cgroup_tree *t, struct cgroup *g, uint32_t slot, const struct cgroup_limits *l, struct err *e);
 /* Before a task starts: forget the peak. */
 void cgroup_begin(struct cgroup *g);
 /* The calling process joins the group (v1). Async-signal-safe; for the child. 0 or errno. */

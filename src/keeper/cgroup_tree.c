@@ -12,7 +12,7 @@
 
 #include "keeper/sys.h"
 
-static const char *const controller_names[CG_N] = { "cpu", "memory", "pids" };
+static const char *const controller_names[CG_N] = {"cpu", "memory", "pids"};
 
 /* Whether word is one of the comma-separated words of list[0..n). */
 static bool has_word(const char *list, size_t n, const char *word)
@@ -33,7 +33,8 @@ static bool has_word(const char *list, size_t n, const char *word)
 /* The path of this process in the hierarchy with `controller` (NULL: v2), from /proc/self/cgroup. */
 static bool own_path(const char *text, const char *controller, char *out, size_t max)
 {
-	for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+	for (const char *line = text; line && *line;
+	        line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
 		const char *a = strchr(line, ':'), *b = a ? strchr(a + 1, ':') : NULL;
 		size_t len;
 
@@ -80,7 +81,7 @@ static bool own_folder(const char *controller, char *out, size_t max, char top[2
 	bool found;
 
 	if (sys_read_file(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) < 0 ||
-		!own_path(text, controller, path, sizeof(path)))
+	        !own_path(text, controller, path, sizeof(path)))
 		return false;
 	f = fopen("/proc/self/mountinfo", "re");
 	if (!f)
@@ -148,7 +149,7 @@ static bool open_v1(struct cgroup_tree *t, const char *hash)
 
 	for (int c = 0; c < CG_N; c++) {
 		if (own_folder(controller_names[c], own, sizeof(own), top) &&
-			make_base(t->base[c], sizeof(t->base[c]), own, hash, "tasks"))
+		        make_base(t->base[c], sizeof(t->base[c]), own, hash, "tasks"))
 			found++;
 		else
 			t->base[c][0] = '\0';
@@ -166,7 +167,8 @@ static void subtree_enable(const char *folder, const char *controllers, bool got
 	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
 	for (int c = 0; c < CG_N; c++) {
 		(void)snprintf(word, sizeof(word), "+%s", controller_names[c]);
-		got[c] = strstr(controllers, controller_names[c]) && sys_write_file(AT_FDCWD, path, word) == 0;
+		got[c] =
+		        strstr(controllers, controller_names[c]) && sys_write_file(AT_FDCWD, path, word) == 0;
 	}
 }
 
@@ -185,7 +187,7 @@ static bool try_v2(struct cgroup_tree *t, const char *own, const char *hash, boo
 	bool got[CG_N];
 
 	if (!controllers_of(own, controllers, sizeof(controllers)) ||
-		!make_base(base, sizeof(base), own, hash, "cgroup.procs"))
+	        !make_base(base, sizeof(base), own, hash, "cgroup.procs"))
 		return false;
 	(void)snprintf(path, sizeof(path), "%s/keeper", base);
 	(void)mkdir(path, 0755);
@@ -233,15 +235,17 @@ void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow)
 		goto out;
 	t->version = 0;
 	(void)snprintf(t->notice, sizeof(t->notice),
-		allow & 6 ? "no permission for cgroups: limits on memory and processes hold for each process alone, CPU shares not at all"
-			  : "cgroups are switched off: limits on memory and processes hold for each process alone, CPU shares not at all");
+	        allow & 6 ? "no permission for cgroups: limits on memory and processes hold for each process "
+	                    "alone, CPU shares not at all"
+	                  : "cgroups are switched off: limits on memory and processes hold for each process "
+	                    "alone, CPU shares not at all");
 	return;
 out:
 	for (int c = 0; c < CG_N; c++)
 		if (!t->base[c][0])
 			(void)snprintf(t->notice + strlen(t->notice), sizeof(t->notice) - strlen(t->notice),
-				"%sno cgroup controller '%s' here: its limits do not hold", t->notice[0] ? "\n" : "",
-				controller_names[c]);
+			        "%sno cgroup controller '%s' here: its limits do not hold",
+			        t->notice[0] ? "\n" : "", controller_names[c]);
 }
 
 void cgroup_tree_close(struct cgroup_tree *t)

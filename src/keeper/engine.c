@@ -21,11 +21,11 @@
 #include "base/check.h"
 #include "keeper/sys.h"
 
-#define QUICK_NS      1000000000u  /* dying sooner than this after its start is dying at once */
-#define BACKOFF_NS    100000000u   /* after the third quick death; doubles */
+#define QUICK_NS       1000000000u /* dying sooner than this after its start is dying at once */
+#define BACKOFF_NS     100000000u  /* after the third quick death; doubles */
 #define BACKOFF_MAX_NS 10000000000u
-#define NEVER_WELL    3		   /* starts without a HELLO: it will not get better */
-#define SOCKET_BYTES  (1u << 20)
+#define NEVER_WELL     3 /* starts without a HELLO: it will not get better */
+#define SOCKET_BYTES   (1u << 20)
 #define PACKETS_A_TURN 64
 
 static uint8_t in[KEEPER_PACKET_MAX] __attribute__((aligned(8)));
@@ -35,7 +35,7 @@ static uint8_t out[KEEPER_PACKET_MAX] __attribute__((aligned(8)));
 static void notify(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	size_t n = path ? strlen(path) : 0;
 	int fd;
 
@@ -48,7 +48,7 @@ static void notify(const char *text)
 	if (fd < 0)
 		return;
 	(void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	(void)close(fd);
 }
 
@@ -77,7 +77,9 @@ int engine_start(struct keeper *k, struct err *e)
 	en->again_ns = 0;
 	en->starts++;
 	en->hello = en->write_polled = false;
-	return poll_add(k, en->fd, EPOLLIN, POLL_ENGINE, 0) < 0 ? err_sys(e, "cannot watch the engine's socket") : 0;
+	return poll_add(k, en->fd, EPOLLIN, POLL_ENGINE, 0) < 0
+	               ? err_sys(e, "cannot watch the engine's socket")
+	               : 0;
 }
 
 /* ---- out ---- */
@@ -101,8 +103,8 @@ static int send_now(const struct engine_end *en, const uint8_t *p, size_t n, int
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec v = { (void *)(uintptr_t)p, n };
-	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1 };
+	struct iovec v = {(void *)(uintptr_t)p, n};
+	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
 	ssize_t w;
 
 	if (fd >= 0) {
@@ -163,7 +165,7 @@ static void push_buf(struct engine_end *en)
 void engine_flush(struct keeper *k)
 {
 	struct engine_end *en = &k->engine;
-	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = (uint64_t)POLL_ENGINE << 32 };
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)POLL_ENGINE << 32};
 
 	if (en->fd < 0)
 		return;
@@ -233,7 +235,7 @@ bool engine_backed_up(const struct keeper *k)
 static void hello(struct keeper *k)
 {
 	const struct cgroup_tree *t = &k->cgroups;
-	struct keeper_msg m = { .kind = KEEPER_READY };
+	struct keeper_msg m = {.kind = KEEPER_READY};
 	struct keeper_ready *r = &m.u.ready;
 	char notice[600];
 
@@ -243,17 +245,19 @@ static void hello(struct keeper *k)
 			slot_tell(k, k->slots[i]);
 	result_tell_all(k);
 	r->version = KEEPER_PROTOCOL;
-	r->enforced = (t->version == 1 ? KEEPER_CAN_CGROUP_V1 : 0u) | (t->version == 2 ? KEEPER_CAN_CGROUP_V2 : 0u) |
-		(t->base[CG_CPU][0] ? KEEPER_CAN_CPU : 0u) | (t->base[CG_MEMORY][0] ? KEEPER_CAN_MEMORY : 0u) |
-		(t->base[CG_PIDS][0] ? KEEPER_CAN_PIDS : 0u) | (t->version ? KEEPER_CAN_KILL_ALL : 0u) |
-		(k->root ? KEEPER_CAN_USERS : 0u) | (k->root && k->allow_root ? KEEPER_CAN_ROOT : 0u);
+	r->enforced = (t->version == 1 ? KEEPER_CAN_CGROUP_V1 : 0u) |
+	              (t->version == 2 ? KEEPER_CAN_CGROUP_V2 : 0u) |
+	              (t->base[CG_CPU][0] ? KEEPER_CAN_CPU : 0u) |
+	              (t->base[CG_MEMORY][0] ? KEEPER_CAN_MEMORY : 0u) |
+	              (t->base[CG_PIDS][0] ? KEEPER_CAN_PIDS : 0u) | (t->version ? KEEPER_CAN_KILL_ALL : 0u) |
+	              (k->root ? KEEPER_CAN_USERS : 0u) | (k->root && k->allow_root ? KEEPER_CAN_ROOT : 0u);
 	r->pid = (uint32_t)getpid();
 	r->uid = k->uid;
 	r->engines = k->engine.starts;
 	r->started_ns = k->started_real_ns;
 	(void)snprintf(notice, sizeof(notice), "%s%s%s", t->notice, t->notice[0] && !k->root ? "\n" : "",
-		k->root ? "" : "the keeper is not root: every task runs as its user");
-	r->notice = (struct keeper_text){ notice, (uint32_t)strlen(notice) };
+	        k->root ? "" : "the keeper is not root: every task runs as its user");
+	r->notice = (struct keeper_text){notice, (uint32_t)strlen(notice)};
 	engine_send(k, &m, -1);
 	if (!k->engine.notified)
 		notify("READY=1\n");
@@ -411,9 +415,11 @@ void engine_reaped(struct keeper *k, int status)
 			wait = BACKOFF_MAX_NS;
 	}
 	if (code >= 0)
-		sys_say("the engine ended with exit code %d; starting it again%s", code, wait ? " in a moment" : "");
+		sys_say("the engine ended with exit code %d; starting it again%s", code,
+		        wait ? " in a moment" : "");
 	else
-		sys_say("the engine was killed by signal %d; starting it again%s", WTERMSIG(status), wait ? " in a moment" : "");
+		sys_say("the engine was killed by signal %d; starting it again%s", WTERMSIG(status),
+		        wait ? " in a moment" : "");
 	en->again_ns = now + wait;
 }
 

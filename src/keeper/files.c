@@ -20,8 +20,8 @@
 
 #include "keeper/sys.h"
 
-#define COPY_HERE_BYTES (4u << 20)   /* more is copied by the child, so that the keeper does not stand still */
-#define LINK_BYTES	(256u << 10) /* less is cheaper to copy than to be careful about */
+#define COPY_HERE_BYTES (4u << 20) /* more is copied by the child, so that the keeper does not stand still */
+#define LINK_BYTES      (256u << 10) /* less is cheaper to copy than to be careful about */
 
 int scratch_make(struct keeper *k, struct slot *s, const struct keeper_start *m, struct err *e)
 {
@@ -37,7 +37,8 @@ int scratch_make(struct keeper *k, struct slot *s, const struct keeper_start *m,
 	if (c->fd < 0)
 		return err_sys(e, "cannot open the scratch folder '%s/scratch/%s'", k->state_dir, c->name);
 	if (k->root && fchown(c->fd, m->uid, m->gid) < 0) {
-		(void)err_sys(e, "cannot give the scratch folder '%s/scratch/%s' away", k->state_dir, c->name);
+		(void)err_sys(
+		        e, "cannot give the scratch folder '%s/scratch/%s' away", k->state_dir, c->name);
 		sys_close(&c->fd);
 		(void)unlinkat(k->scratch_fd, c->name, AT_REMOVEDIR);
 		return -1;
@@ -49,7 +50,8 @@ int scratch_make(struct keeper *k, struct slot *s, const struct keeper_start *m,
 }
 
 /* Open the folder that `path` (checked by the parser) lies in, making it when `make`. *out_base: the last part. */
-static int open_parent(const struct keeper *k, const struct slot *s, const char *path, bool make, const char **out_base)
+static int open_parent(
+        const struct keeper *k, const struct slot *s, const char *path, bool make, const char **out_base)
 {
 	char part[KEEPER_PATH_MAX + 1];
 	const char *slash = strrchr(path, '/');
@@ -111,8 +113,8 @@ static int copy_fd(int from, int to)
 }
 
 /* Whether the blob may be a second name in the scratch folder: the task must not be able to change it. */
-static bool may_link(const struct keeper *k, const struct slot *s, const struct keeper_start *m, const struct keeper_file *f,
-	const struct stat *st)
+static bool may_link(const struct keeper *k, const struct slot *s, const struct keeper_start *m,
+        const struct keeper_file *f, const struct stat *st)
 {
 	struct keeper_file o;
 	size_t at = 0;
@@ -157,7 +159,8 @@ out:
 
 static int open_blob(const struct keeper *k, const char *name, struct stat *st)
 {
-	int fd = k->blobs_fd < 0 ? -1 : sys_open_beneath(k->blobs_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	int fd = k->blobs_fd < 0 ? -1
+	                         : sys_open_beneath(k->blobs_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
 	if (k->blobs_fd < 0)
 		errno = ENOENT;
@@ -177,7 +180,8 @@ static void find_blobs(struct keeper *k)
 		k->blobs_fd = openat(k->state_fd, "blobs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-int files_inputs(struct keeper *k, struct slot *s, const struct keeper_start *m, bool *out_later, struct err *e)
+int files_inputs(
+        struct keeper *k, struct slot *s, const struct keeper_start *m, bool *out_later, struct err *e)
 {
 	uint64_t copy_bytes = 0;
 	struct keeper_file f;
@@ -205,7 +209,7 @@ int files_inputs(struct keeper *k, struct slot *s, const struct keeper_start *m,
 		return 0;
 	}
 	{
-		struct spawn_fail fail = { 0 };
+		struct spawn_fail fail = {0};
 
 		if (files_inputs_child(k, s, m, &fail) == 0)
 			return 0;
@@ -220,7 +224,7 @@ int files_inputs_child(struct keeper *k, struct slot *s, const struct keeper_sta
 	size_t at = 0;
 
 	while (keeper_file_next(&m->inputs, &at, &one)) {
-		struct stat st = { 0 };
+		struct stat st = {0};
 		bool plain = !(one.flags & KEEPER_FILE_INLINE);
 		int fd = plain ? open_blob(k, one.data.p, &st) : -1, rc = -1;
 
@@ -275,7 +279,8 @@ static int give_away(const struct keeper *k, int fd)
 }
 
 /* One declared output to the spool. 0, or -1 with errno (ENOENT: not there; others: it is not what it should be). */
-static int move_output(struct keeper *k, struct slot *s, const char *path, const char *name, uint64_t *out_bytes)
+static int move_output(
+        struct keeper *k, struct slot *s, const char *path, const char *name, uint64_t *out_bytes)
 {
 	const char *base;
 	struct stat before, st;
@@ -298,7 +303,8 @@ static int move_output(struct keeper *k, struct slot *s, const char *path, const
 	}
 	/* Whether it is still the file that was looked at: another process of that user may have been quick. */
 	fd = openat(k->spool_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != before.st_ino || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != before.st_ino || !S_ISREG(st.st_mode) ||
+	        st.st_nlink != 1)
 		sys = EINVAL;
 	else if (give_away(k, fd) < 0)
 		sys = errno;
@@ -313,7 +319,8 @@ static int move_output(struct keeper *k, struct slot *s, const char *path, const
 	return 0;
 }
 
-int files_outputs(struct keeper *k, struct slot *s, const struct keeper_start *m, uint64_t *sizes, struct err *e)
+int files_outputs(
+        struct keeper *k, struct slot *s, const struct keeper_start *m, uint64_t *sizes, struct err *e)
 {
 	struct keeper_file f;
 	size_t at = 0;
@@ -334,7 +341,8 @@ int files_outputs(struct keeper *k, struct slot *s, const struct keeper_start *m
 		if (errno == EISDIR)
 			return err_set(e, ERR_NOTFOUND, "output '%s' is a folder, not a file", f.path.p);
 		if (errno == EMLINK)
-			return err_set(e, ERR_NOTFOUND, "output '%s' has other names (hard links) or another owner", f.path.p);
+			return err_set(e, ERR_NOTFOUND,
+			        "output '%s' has other names (hard links) or another owner", f.path.p);
 		if (errno == EINVAL || errno == ELOOP)
 			return err_set(e, ERR_NOTFOUND, "output '%s' is not a plain file", f.path.p);
 		return err_sys(e, "cannot take output '%s'", f.path.p);

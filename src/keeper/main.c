@@ -25,30 +25,32 @@
 
 #include "keeper/sys.h"
 
-#define EVENTS_MAX     64
+#define EVENTS_MAX        64
 #define LEAVE_PATIENCE_NS 10000000000u /* with the engine, before it is killed */
-#define GRACE_DEFAULT_NS 5000000000u
+#define GRACE_DEFAULT_NS  5000000000u
 
 static struct keeper the_keeper;
 
 static const char usage[] =
-	"usage: osier-keeper --state DIR [options] (--engine OSIER | -- ENGINE [ARGUMENT...])\n"
-	"Owns the running processes of tasks and keeps the engine running (its socket is the engine's fd 3).\n"
-	"  --state DIR            the state folder\n"
-	"  --engine OSIER         the engine is `OSIER engine --state DIR`\n"
-	"  --ready-fd FD          tell readiness, or why not, on this pipe; handed on to the first engine\n"
-	"  --engine-user UID:GID  run the engine as this user (numbers)\n"
-	"  --engine-fd FD         an engine runs already; FD is the socket to it\n"
-	"  --allow-root           tasks may run as root\n"
-	"  --cgroup 0|1|2         use no cgroups, only v1, only v2 (default: what is there)\n"
-	"  --control FD           leave when the other end of this pipe is closed\n"
-	"  --die-with-parent      leave when the parent process dies\n"
-	"  --grace SECONDS        between TERM and KILL when leaving (default 5)\n"
-	"The engine's exit code 0 ends the keeper; 78 too (it cannot run here); after any other it is started again.\n";
+        "usage: osier-keeper --state DIR [options] (--engine OSIER | -- ENGINE [ARGUMENT...])\n"
+        "Owns the running processes of tasks and keeps the engine running (its socket is the engine's fd "
+        "3).\n"
+        "  --state DIR            the state folder\n"
+        "  --engine OSIER         the engine is `OSIER engine --state DIR`\n"
+        "  --ready-fd FD          tell readiness, or why not, on this pipe; handed on to the first engine\n"
+        "  --engine-user UID:GID  run the engine as this user (numbers)\n"
+        "  --engine-fd FD         an engine runs already; FD is the socket to it\n"
+        "  --allow-root           tasks may run as root\n"
+        "  --cgroup 0|1|2         use no cgroups, only v1, only v2 (default: what is there)\n"
+        "  --control FD           leave when the other end of this pipe is closed\n"
+        "  --die-with-parent      leave when the parent process dies\n"
+        "  --grace SECONDS        between TERM and KILL when leaving (default 5)\n"
+        "The engine's exit code 0 ends the keeper; 78 too (it cannot run here); after any other it is "
+        "started again.\n";
 
 int poll_add(struct keeper *k, int fd, uint32_t events, enum poll_kind kind, uint32_t low)
 {
-	struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)kind << 32 | low };
+	struct epoll_event ev = {.events = events, .data.u64 = (uint64_t)kind << 32 | low};
 
 	return epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
@@ -129,10 +131,11 @@ static void kill_groups_of_the_dead(struct keeper *k)
 	if (k->cgroups.version)
 		return;
 	for (struct slot *s = k->active; s; s = s->next_active) {
-		siginfo_t info = { 0 };
+		siginfo_t info = {0};
 
-		if (s->state == SLOT_RUNNING && waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-			info.si_pid == s->pid)
+		if (s->state == SLOT_RUNNING &&
+		        waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		        info.si_pid == s->pid)
 			(void)kill(-s->pid, SIGKILL);
 	}
 }
@@ -202,7 +205,8 @@ static int wait_events(const struct keeper *k, struct epoll_event *ev)
 	t.tv_nsec = (long)(left % NS_PER_S);
 	n = (int)syscall(SYS_epoll_pwait2, k->epoll_fd, ev, EVENTS_MAX, &t, NULL, 0);
 	if (n < 0 && errno == ENOSYS)
-		n = epoll_wait(k->epoll_fd, ev, EVENTS_MAX, (int)((left > NS_PER_S ? NS_PER_S : left) / 1000000 + 1));
+		n = epoll_wait(k->epoll_fd, ev, EVENTS_MAX,
+		        (int)((left > NS_PER_S ? NS_PER_S : left) / 1000000 + 1));
 	return n;
 }
 
@@ -249,7 +253,8 @@ static int take_lock(struct keeper *k, struct err *e)
 		if (errno != EWOULDBLOCK)
 			return err_sys(e, "cannot lock '%s/keeper.lock'", k->state_dir);
 		(void)!pread(k->lock_fd, text, sizeof(text) - 1, 0);
-		(void)err_set(e, ERR_EXISTS, "another keeper (pid %ld) holds '%s'", strtol(text, NULL, 10), k->state_dir);
+		(void)err_set(e, ERR_EXISTS, "another keeper (pid %ld) holds '%s'", strtol(text, NULL, 10),
+		        k->state_dir);
 		return err_hint(e, "stop it with `osier down`, or use another folder with --state");
 	}
 	(void)snprintf(text, sizeof(text), "%d\n", getpid());
@@ -282,7 +287,8 @@ static int open_state(struct keeper *k, const char *dir, struct err *e)
 	if (!realpath(dir, real))
 		return err_sys(e, "cannot find the state folder '%s'", dir);
 	if (strlen(real) >= sizeof(k->state_dir))
-		return err_set(e, ERR_INVALID, "the state folder's path is longer than %zu bytes", sizeof(k->state_dir) - 1);
+		return err_set(e, ERR_INVALID, "the state folder's path is longer than %zu bytes",
+		        sizeof(k->state_dir) - 1);
 	(void)snprintf(k->state_dir, sizeof(k->state_dir), "%s", real);
 	(void)snprintf(k->hash, sizeof(k->hash), "%016" PRIx64, fnv(real));
 	k->state_fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -295,9 +301,9 @@ static int open_state(struct keeper *k, const char *dir, struct err *e)
 	if (k->root && k->engine.other_user)
 		(void)fchown(k->state_fd, k->engine.uid, k->engine.gid);
 	return open_folder(k, "scratch", 0711, false, &k->scratch_fd, e) < 0 ||
-			open_folder(k, "spool", 0700, true, &k->spool_fd, e) < 0
-		? -1
-		: 0;
+	                       open_folder(k, "spool", 0700, true, &k->spool_fd, e) < 0
+	               ? -1
+	               : 0;
 }
 
 /* Descriptors 0-3 are taken, so that none of ours is ever one that a child needs; everything we were given closes on exec. */
@@ -353,7 +359,8 @@ static int begin(struct keeper *k, const char *dir, unsigned cgroups, struct err
 	}
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return err_sys(e, "cannot become the parent of orphans");
-	k->fails = mmap(NULL, KEEPER_SLOTS_MAX * sizeof(*k->fails), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	k->fails = mmap(NULL, KEEPER_SLOTS_MAX * sizeof(*k->fails), PROT_READ | PROT_WRITE,
+	        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (k->fails == MAP_FAILED)
 		return err_sys(e, "cannot map memory");
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
@@ -441,11 +448,10 @@ static int one_option(struct keeper *k, struct options *o, int c, const char *ar
 
 static int options(struct keeper *k, int argc, char **argv, struct options *o)
 {
-	static const struct option longs[] = { { "state", 1, NULL, 's' }, { "engine", 1, NULL, 'e' },
-		{ "ready-fd", 1, NULL, 'y' }, { "engine-user", 1, NULL, 'u' },
-		{ "engine-fd", 1, NULL, 'f' }, { "allow-root", 0, NULL, 'r' }, { "cgroup", 1, NULL, 'c' },
-		{ "control", 1, NULL, 'p' }, { "die-with-parent", 0, NULL, 'd' }, { "grace", 1, NULL, 'g' },
-		{ NULL, 0, NULL, 0 } };
+	static const struct option longs[] = {{"state", 1, NULL, 's'}, {"engine", 1, NULL, 'e'},
+	        {"ready-fd", 1, NULL, 'y'}, {"engine-user", 1, NULL, 'u'}, {"engine-fd", 1, NULL, 'f'},
+	        {"allow-root", 0, NULL, 'r'}, {"cgroup", 1, NULL, 'c'}, {"control", 1, NULL, 'p'},
+	        {"die-with-parent", 0, NULL, 'd'}, {"grace", 1, NULL, 'g'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1)
@@ -454,7 +460,7 @@ static int options(struct keeper *k, int argc, char **argv, struct options *o)
 	k->engine.argv = optind < argc ? argv + optind : NULL;
 	if (o->engine && !k->engine.argv) {
 		static char engine[] = "engine", state[] = "--state";
-		static char *made[] = { NULL, engine, state, NULL, NULL };
+		static char *made[] = {NULL, engine, state, NULL, NULL};
 
 		made[0] = (char *)(uintptr_t)o->engine;
 		made[3] = (char *)(uintptr_t)o->dir;
@@ -467,7 +473,7 @@ static int options(struct keeper *k, int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
 	struct keeper *k = &the_keeper;
-	struct options o = { .cgroups = 6 };
+	struct options o = {.cgroups = 6};
 	struct err e;
 
 	k->uid = k->engine.uid = geteuid();
@@ -493,8 +499,8 @@ int main(int argc, char **argv)
 		if (k->engine.ready_fd < 0) /* else whoever waits there tells the user */
 			sys_say("%s%s%s", e.msg, e.hint[0] ? "; " : "", e.hint);
 		else
-			(void)dprintf(k->engine.ready_fd, "error %s\n%s%s%s", e.msg, e.hint[0] ? "hint " : "", e.hint,
-				e.hint[0] ? "\n" : "");
+			(void)dprintf(k->engine.ready_fd, "error %s\n%s%s%s", e.msg, e.hint[0] ? "hint " : "",
+			        e.hint, e.hint[0] ? "\n" : "");
 		return e.code == ERR_EXISTS ? 3 : 1;
 	}
 	loop(k);

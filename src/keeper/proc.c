@@ -3,7 +3,7 @@
  * proc - finding processes of tasks by /proc, where there is no cgroup to ask; see keeper.h.
  *
  * The keeper is a subreaper: whoever loses its parent becomes its child. A child that is no slot's own process belongs to the
- * slot of its session, or of the mark OSIER_TASK in its environment. One that hid both is killed when any task ends: it cannot be
+ * slot of its session, or of the mark OSIER_KEPT in its environment. One that hid both is killed when any task ends: it cannot be
  * told whose it is, and nothing of a task may live on.
  */
 #include "keeper/keeper.h"
@@ -142,7 +142,8 @@ void proc_kill_leftovers(struct keeper *k)
 			long pid = strtol(en->d_name, NULL, 10);
 			uint64_t lease, index;
 
-			if (pid <= 1 || pid == getpid() || pid == getppid() || !marked(k, pid, &lease, &index))
+			if (pid <= 1 || pid == getpid() || pid == getppid() ||
+			        !marked(k, pid, &lease, &index))
 				continue;
 			again = kill((pid_t)pid, SIGKILL) == 0 || again;
 		}

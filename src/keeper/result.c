@@ -11,15 +11,18 @@ static uint8_t build[KEEPER_PACKET_MAX];
 
 void result_make(struct keeper *k, struct slot *s, struct keeper_exited *x)
 {
-	struct keeper_msg m = { .kind = KEEPER_EXITED, .slot = s->id, .lease = s->lease, .index = s->index,
-		.flags = s->worker ? KEEPER_WORKER : 0 };
+	struct keeper_msg m = {.kind = KEEPER_EXITED,
+	        .slot = s->id,
+	        .lease = s->lease,
+	        .index = s->index,
+	        .flags = s->worker ? KEEPER_WORKER : 0};
 	struct held *h;
 	size_t n = 0;
 	struct err e;
 
 	for (int i = 0; i < 2; i++) {
 		const struct stream *st = &s->out[i];
-		struct keeper_text text = { (const char *)st->mem, st->spooled ? 0 : st->n };
+		struct keeper_text text = {(const char *)st->mem, st->spooled ? 0 : st->n};
 
 		*(i ? &x->err : &x->out) = text;
 		*(i ? &x->err_bytes : &x->out_bytes) = st->kept;
@@ -28,7 +31,8 @@ void result_make(struct keeper *k, struct slot *s, struct keeper_exited *x)
 			m.flags |= i ? KEEPER_ERR_SPOOLED : KEEPER_OUT_SPOOLED;
 	}
 	m.u.exited = *x;
-	CHECK(keeper_msg_build(build, sizeof(build), &n, &m, &e) == 0); /* 2 x 64 KiB and small things: fits */
+	CHECK(keeper_msg_build(build, sizeof(build), &n, &m, &e) ==
+	        0); /* 2 x 64 KiB and small things: fits */
 	h = malloc(sizeof(*h) + n);
 	if (!h) {
 		/* The engine would wait for ever. A restart makes the task run again. */
@@ -54,9 +58,9 @@ void result_make(struct keeper *k, struct slot *s, struct keeper_exited *x)
 
 void result_refuse(struct keeper *k, uint32_t slot, uint64_t lease, uint64_t index, const char *why)
 {
-	struct keeper_msg m = { .kind = KEEPER_REFUSED, .slot = slot, .lease = lease, .index = index };
+	struct keeper_msg m = {.kind = KEEPER_REFUSED, .slot = slot, .lease = lease, .index = index};
 
-	m.u.refused = (struct keeper_text){ why, (uint32_t)strlen(why) };
+	m.u.refused = (struct keeper_text){why, (uint32_t)strlen(why)};
 	engine_send(k, &m, -1);
 }
 

@@ -125,7 +125,7 @@ void slot_start_msg(struct keeper *k, const struct keeper_msg *m, const uint8_t 
 
 static void stopped(struct keeper *k, uint64_t lease, uint64_t dropped)
 {
-	struct keeper_msg m = { .kind = KEEPER_STOPPED, .lease = lease };
+	struct keeper_msg m = {.kind = KEEPER_STOPPED, .lease = lease};
 
 	m.u.stopped.dropped = dropped;
 	engine_send(k, &m, -1);
@@ -177,8 +177,9 @@ void slot_adjust(struct keeper *k, uint64_t lease, uint64_t timeout_ns)
 			s->timeout_ns = timeout_ns;
 		for (struct queued *q = s->head; q; q = q->next)
 			if (q->lease == lease) /* the fixed part follows the head, see keeper_msg.h */
-				memcpy(q->msg + sizeof(struct keeper_head) + offsetof(struct keeper_start, timeout_ns),
-					&timeout_ns, sizeof(timeout_ns));
+				memcpy(q->msg + sizeof(struct keeper_head) +
+				                offsetof(struct keeper_start, timeout_ns),
+				        &timeout_ns, sizeof(timeout_ns));
 	}
 }
 
@@ -203,7 +204,7 @@ void slot_follow(struct keeper *k, uint64_t lease, bool on)
 
 void slot_adopt(struct keeper *k, uint32_t id, uint64_t lease)
 {
-	static const char *const suffix[2] = { ".out", ".err" };
+	static const char *const suffix[2] = {".out", ".err"};
 	struct slot *s = slot_get(k, id, false);
 	char from[64], to[64];
 
@@ -220,14 +221,15 @@ void slot_adopt(struct keeper *k, uint32_t id, uint64_t lease)
 void slot_tell(struct keeper *k, struct slot *s)
 {
 	const struct queued *first = s->state == SLOT_IDLE ? s->head : NULL;
-	struct keeper_msg m = { .kind = KEEPER_SLOT, .slot = s->id };
+	struct keeper_msg m = {.kind = KEEPER_SLOT, .slot = s->id};
 
 	if (s->state == SLOT_IDLE && !first)
 		return;
 	m.lease = first ? first->lease : s->lease;
 	m.index = first ? first->index : s->index;
 	if (s->state != SLOT_IDLE) {
-		m.flags = KEEPER_RUNNING | (s->worker ? KEEPER_WORKER : 0) | (s->out[0].spooled ? KEEPER_FOLLOWED : 0);
+		m.flags = KEEPER_RUNNING | (s->worker ? KEEPER_WORKER : 0) |
+		          (s->out[0].spooled ? KEEPER_FOLLOWED : 0);
 		m.u.slot.pid = (uint32_t)s->pid;
 		m.u.slot.started_ns = s->started_real_ns;
 	}

@@ -26,7 +26,7 @@
 #include "keeper/sys.h"
 
 #define CHILD_STACK_BYTES (128u << 10)
-#define GROUPS_MAX	  64
+#define GROUPS_MAX        64
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -73,14 +73,14 @@ static void child_files(const struct child *c)
 	if (c->worker >= 0 && dup2(c->worker, 3) < 0)
 		fail(c, STAGE_FD, errno, NULL);
 	/* All of ours close on exec as well; this is for what we may have been given without knowing. */
-	if (syscall(SYS_close_range, c->worker >= 0 ? 4u : 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0 && errno != ENOSYS &&
-		errno != EINVAL)
+	if (syscall(SYS_close_range, c->worker >= 0 ? 4u : 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0 &&
+	        errno != ENOSYS && errno != EINVAL)
 		fail(c, STAGE_FD, errno, NULL);
 }
 
 static void limit(const struct child *c, int what, uint64_t soft, uint64_t hard)
 {
-	struct rlimit old, r = { soft, hard };
+	struct rlimit old, r = {soft, hard};
 
 	if (syscall(SYS_prlimit64, 0, what, NULL, &old) == 0) {
 		if (r.rlim_max > old.rlim_max) /* root without CAP_SYS_RESOURCE may not raise it either */
@@ -123,8 +123,8 @@ static void child_user(const struct child *c)
 
 	if (c->k->root && (m->uid != c->k->uid || m->gid != c->k->gid)) {
 		if (syscall(SYS_setgroups, c->n_groups, c->groups) < 0 ||
-			syscall(SYS_setresgid, m->gid, m->gid, m->gid) < 0 ||
-			syscall(SYS_setresuid, m->uid, m->uid, m->uid) < 0)
+		        syscall(SYS_setresgid, m->gid, m->gid, m->gid) < 0 ||
+		        syscall(SYS_setresuid, m->uid, m->uid, m->uid) < 0)
 			fail(c, STAGE_USER, errno, NULL);
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -173,7 +173,7 @@ static void child_main(void *arg)
 		fail(c, STAGE_CGROUP, sys, NULL);
 	(void)setsid();
 	if (c->late_inputs) {
-		struct spawn_fail f = { 0 };
+		struct spawn_fail f = {0};
 
 		die_with_keeper(c);
 		(void)close(c->k->lock_fd); /* of our own table: a successor need not wait for the copies */
@@ -203,16 +203,16 @@ static long clone3_on(struct clone_args *a, void (*fn)(void *), void *arg)
 	register void *r9 __asm__("r9") = arg;
 
 	__asm__ volatile("syscall\n\t"
-			 "testq %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xorl %%ebp, %%ebp\n\t"
-			 "movq %%r9, %%rdi\n\t"
-			 "call *%%r8\n\t"
-			 "hlt\n\t"
-			 "1:\n\t"
-			 : "+r"(rax)
-			 : "r"(rdi), "r"(rsi), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory", "cc");
+	                 "testq %%rax, %%rax\n\t"
+	                 "jnz 1f\n\t"
+	                 "xorl %%ebp, %%ebp\n\t"
+	                 "movq %%r9, %%rdi\n\t"
+	                 "call *%%r8\n\t"
+	                 "hlt\n\t"
+	                 "1:\n\t"
+	                 : "+r"(rax)
+	                 : "r"(rdi), "r"(rsi), "r"(r8), "r"(r9)
+	                 : "rcx", "r11", "memory", "cc");
 	return rax;
 #elif defined(__aarch64__)
 	register long x8 __asm__("x8") = SYS_clone3;
@@ -222,15 +222,15 @@ static long clone3_on(struct clone_args *a, void (*fn)(void *), void *arg)
 	register void *x3 __asm__("x3") = arg;
 
 	__asm__ volatile("svc #0\n\t"
-			 "cbnz x0, 1f\n\t"
-			 "mov x29, xzr\n\t"
-			 "mov x0, x3\n\t"
-			 "blr x2\n\t"
-			 "brk #1\n\t"
-			 "1:\n\t"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
-			 : "x30", "memory", "cc");
+	                 "cbnz x0, 1f\n\t"
+	                 "mov x29, xzr\n\t"
+	                 "mov x0, x3\n\t"
+	                 "blr x2\n\t"
+	                 "brk #1\n\t"
+	                 "1:\n\t"
+	                 : "+r"(x0)
+	                 : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
+	                 : "x30", "memory", "cc");
 	return x0;
 #else
 	(void)a;
@@ -243,7 +243,7 @@ static long clone3_on(struct clone_args *a, void (*fn)(void *), void *arg)
 
 static pid_t clone_child(const struct keeper *k, struct child *c, bool own_memory)
 {
-	struct clone_args a = { .flags = CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
+	struct clone_args a = {.flags = CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
 	long pid;
 
 	if (k->cgroups.version == 2 && c->s->group.dir_fd >= 0) {
@@ -290,7 +290,8 @@ static void strings(const struct keeper *k, const struct slot *s, struct child *
 	argv_mem[n] = NULL;
 	n = 0;
 	(void)snprintf(mark, sizeof(mark), "OSIER_KEPT=%s.%" PRIu64 ".%" PRIu64, k->hash, s->lease, s->index);
-	(void)snprintf(state, sizeof(state), "OSIER_STATE=%s", k->state_dir); /* its length was checked at the start */
+	(void)snprintf(state, sizeof(state), "OSIER_STATE=%s",
+	        k->state_dir); /* its length was checked at the start */
 	(void)snprintf(folder, sizeof(folder), "OSIER_SCRATCH=%s/scratch/%s", k->state_dir, s->scratch.name);
 	(void)snprintf(tmp, sizeof(tmp), "TMPDIR=%s/scratch/%s", k->state_dir, s->scratch.name);
 	envp_mem[n++] = mark;
@@ -312,9 +313,11 @@ static void strings(const struct keeper *k, const struct slot *s, struct child *
 	c->envp = envp_mem;
 }
 
-pid_t spawn_task(struct keeper *k, struct slot *s, const struct keeper_start *m, int stdin_fd, int worker_fd, struct err *e)
+pid_t spawn_task(struct keeper *k, struct slot *s, const struct keeper_start *m, int stdin_fd, int worker_fd,
+        struct err *e)
 {
-	static struct child c; /* not on the stack: nothing of ours may be where the child's frames could be */
+	static struct child
+	        c; /* not on the stack: nothing of ours may be where the child's frames could be */
 	bool changes_user = k->root && (m->uid != k->uid || m->gid != k->gid), later;
 	pid_t pid;
 
@@ -360,14 +363,15 @@ pid_t spawn_engine(struct keeper *k, int fd, struct err *e)
 		gid_t groups[GROUPS_MAX];
 		size_t n = users_groups(en->uid, en->gid, false, groups, GROUPS_MAX);
 
-		if (syscall(SYS_setgroups, n, groups) < 0 || syscall(SYS_setresgid, en->gid, en->gid, en->gid) < 0 ||
-			syscall(SYS_setresuid, en->uid, en->uid, en->uid) < 0) {
+		if (syscall(SYS_setgroups, n, groups) < 0 ||
+		        syscall(SYS_setresgid, en->gid, en->gid, en->gid) < 0 ||
+		        syscall(SYS_setresuid, en->uid, en->uid, en->uid) < 0) {
 			sys_say("cannot become user %u for the engine: %s", en->uid, strerror(errno));
 			_exit(ENGINE_CANNOT_CODE);
 		}
 	}
 	if (en->osier && en->ready_fd >= 0) {
-		char *argv[] = { en->argv[0], en->argv[1], en->argv[2], en->argv[3], ready, four, NULL };
+		char *argv[] = {en->argv[0], en->argv[1], en->argv[2], en->argv[3], ready, four, NULL};
 
 		(void)execvp(argv[0], argv);
 	} else {
@@ -388,13 +392,17 @@ void spawn_fail_text(const struct spawn_fail *f, const struct keeper_start *m, c
 		if (f->sys == ENOENT && !strchr(f->name, '/'))
 			(void)snprintf(out, max, "no such program '%s' in PATH", f->name);
 		else if (f->sys == ENOENT && f->name[0] == '/' && access(f->name, F_OK) == 0)
-			(void)snprintf(out, max, "'%s' is there, but the interpreter it names in its first line is not", f->name);
+			(void)snprintf(out, max,
+			        "'%s' is there, but the interpreter it names in its first line is not",
+			        f->name);
 		else if (f->sys == ENOENT)
 			(void)snprintf(out, max, "no such file '%s'", f->name);
 		else if (f->sys == EACCES)
 			(void)snprintf(out, max, "'%s' may not be executed by user %u", f->name, m->uid);
 		else if (f->sys == ENOEXEC)
-			(void)snprintf(out, max, "'%s' is not a program (a script needs a first line like #!/bin/sh)", f->name);
+			(void)snprintf(out, max,
+			        "'%s' is not a program (a script needs a first line like #!/bin/sh)",
+			        f->name);
 		else if (f->sys == E2BIG)
 			(void)snprintf(out, max, "arguments and environment of '%s' are too long", f->name);
 		else

@@ -96,9 +96,9 @@ uint64_t sys_read_key(int fd, const char *key, uint64_t otherwise)
 int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode)
 {
 	struct open_how how = {
-		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
-		.mode = mode,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+	        .mode = mode,
+	        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	int fd, tries = 0;
 

@@ -53,9 +53,9 @@ static void leave(struct keeper *k, struct slot *s, bool never_ran)
 /* A task that never ran. */
 static void cannot_start(struct keeper *k, struct slot *s, int sys, const char *note)
 {
-	struct keeper_exited x = { .end = KEEPER_END_CANNOT_START, .code = sys };
+	struct keeper_exited x = {.end = KEEPER_END_CANNOT_START, .code = sys};
 
-	x.note = (struct keeper_text){ note, (uint32_t)strlen(note) };
+	x.note = (struct keeper_text){note, (uint32_t)strlen(note)};
 	x.memory_limit_bytes = s->memory_limit;
 	result_make(k, s, &x);
 	leave(k, s, false);
@@ -64,10 +64,12 @@ static void cannot_start(struct keeper *k, struct slot *s, int sys, const char *
 static int check_user(const struct keeper *k, const struct keeper_start *m, struct err *e)
 {
 	if (!k->root && m->uid != k->uid)
-		return err_set(e, ERR_DENIED, "cannot run as user %u: the keeper runs as user %u and may not change that",
-			m->uid, k->uid);
+		return err_set(e, ERR_DENIED,
+		        "cannot run as user %u: the keeper runs as user %u and may not change that", m->uid,
+		        k->uid);
 	if (k->root && !k->allow_root && (m->uid == 0 || m->gid == 0))
-		return err_set(e, ERR_DENIED, "cannot run as root: the keeper was not started with --allow-root");
+		return err_set(
+		        e, ERR_DENIED, "cannot run as root: the keeper was not started with --allow-root");
 	return 0;
 }
 
@@ -85,19 +87,21 @@ static int worker_pair(struct slot *s, const struct keeper_start *m, int *out_ch
 	return 0;
 }
 
-static int prepare(struct keeper *k, struct slot *s, const struct keeper_start *m, int *in, int *worker, struct err *e)
+static int prepare(
+        struct keeper *k, struct slot *s, const struct keeper_start *m, int *in, int *worker, struct err *e)
 {
-	struct cgroup_limits l = { m->cpu_milli, m->cpu_max_milli, m->memory_bytes, m->pids_max };
+	struct cgroup_limits l = {m->cpu_milli, m->cpu_max_milli, m->memory_bytes, m->pids_max};
 
 	if (check_user(k, m, e) < 0 || scratch_make(k, s, m, e) < 0 ||
-		cgroup_make(&k->cgroups, &s->group, s->id, &l, e) < 0)
+	        cgroup_make(&k->cgroups, &s->group, s->id, &l, e) < 0)
 		return -1;
 	if (s->out[0].r >= 0 && s->pipe_lease != s->lease) { /* another's: nobody may write into our pipe */
 		stream_end(k, &s->out[0], false);
 		stream_end(k, &s->out[1], false);
 	}
 	s->pipe_lease = s->lease;
-	if (stream_begin(&s->out[0], m->output_bytes_max, e) < 0 || stream_begin(&s->out[1], m->output_bytes_max, e) < 0)
+	if (stream_begin(&s->out[0], m->output_bytes_max, e) < 0 ||
+	        stream_begin(&s->out[1], m->output_bytes_max, e) < 0)
 		return -1;
 	if (s->follow || s->worker) {
 		stream_follow(k, s, 0);
@@ -110,8 +114,11 @@ static int prepare(struct keeper *k, struct slot *s, const struct keeper_start *
 
 static void tell_started(struct keeper *k, const struct slot *s)
 {
-	struct keeper_msg m = { .kind = KEEPER_STARTED, .slot = s->id, .lease = s->lease, .index = s->index,
-		.flags = s->worker ? KEEPER_WORKER : 0 };
+	struct keeper_msg m = {.kind = KEEPER_STARTED,
+	        .slot = s->id,
+	        .lease = s->lease,
+	        .index = s->index,
+	        .flags = s->worker ? KEEPER_WORKER : 0};
 
 	m.u.started.pid = (uint32_t)s->pid;
 	m.u.started.started_ns = s->started_real_ns;
@@ -246,7 +253,8 @@ void task_clear(struct keeper *k, struct slot *s, uint64_t now)
 	}
 	if (now - s->clear_since_ns < CLEAR_GIVE_UP_NS)
 		return;
-	sys_say("slot %u: processes of lease %" PRIu64 " cannot be killed; going on without them", s->id, s->lease);
+	sys_say("slot %u: processes of lease %" PRIu64 " cannot be killed; going on without them", s->id,
+	        s->lease);
 	cgroup_drop(&k->cgroups, &s->group);
 	finish(k, s);
 }
@@ -268,20 +276,24 @@ static void how_it_ended(struct keeper *k, struct slot *s, struct keeper_exited 
 		x->end = s->why == WHY_TIMEOUT ? KEEPER_END_TIMEOUT : KEEPER_END_STOPPED;
 		x->code = by_signal ? -code : code;
 		if (s->why == WHY_TIMEOUT)
-			(void)snprintf(note, max, "stopped after %" PRIu64 ".%03" PRIu64 " s, the limit of one attempt",
-				s->timeout_ns / NS_PER_S, s->timeout_ns / 1000000 % 1000);
+			(void)snprintf(note, max,
+			        "stopped after %" PRIu64 ".%03" PRIu64 " s, the limit of one attempt",
+			        s->timeout_ns / NS_PER_S, s->timeout_ns / 1000000 % 1000);
 		return;
 	}
 	if (s->status == 0 && s->memory_limit && x->memory_bytes > s->memory_limit - s->memory_limit / 16)
-		(void)cgroup_oom(&s->group); /* it got over the loss of a child; not to be held against the next task */
+		(void)cgroup_oom(
+		        &s->group); /* it got over the loss of a child; not to be held against the next task */
 	if (s->status != 0 && s->group.made && cgroup_oom(&s->group)) {
 		x->end = KEEPER_END_MEMORY;
 		(void)snprintf(note, max, "%s at %" PRIu64 " MiB, peak %" PRIu64 " MiB",
-			by_signal ? "killed" : "a process of it was killed", s->memory_limit >> 20, x->memory_bytes >> 20);
+		        by_signal ? "killed" : "a process of it was killed", s->memory_limit >> 20,
+		        x->memory_bytes >> 20);
 	}
 }
 
-static void take_outputs(struct keeper *k, struct slot *s, struct keeper_exited *x, uint64_t *sizes, char *note, size_t max)
+static void take_outputs(
+        struct keeper *k, struct slot *s, struct keeper_exited *x, uint64_t *sizes, char *note, size_t max)
 {
 	const struct keeper_start *m = current(s);
 	struct err e;
@@ -301,7 +313,7 @@ static void take_outputs(struct keeper *k, struct slot *s, struct keeper_exited 
 static void finish(struct keeper *k, struct slot *s)
 {
 	static uint64_t sizes[KEEPER_FILES_MAX];
-	struct keeper_exited x = { .started_ns = s->started_real_ns };
+	struct keeper_exited x = {.started_ns = s->started_real_ns};
 	char note[300] = "";
 
 	for (int i = 0; i < 2; i++) {
@@ -322,9 +334,10 @@ static void finish(struct keeper *k, struct slot *s)
 	how_it_ended(k, s, &x, note, sizeof(note));
 	take_outputs(k, s, &x, sizes, note, sizeof(note));
 	if (s->out[0].sys || s->out[1].sys)
-		(void)snprintf(note + strlen(note), sizeof(note) - strlen(note), "%soutput was lost: cannot write to the spool: %s",
-			note[0] ? "; " : "", strerror(s->out[0].sys ? s->out[0].sys : s->out[1].sys));
-	x.note = (struct keeper_text){ note, (uint32_t)strlen(note) };
+		(void)snprintf(note + strlen(note), sizeof(note) - strlen(note),
+		        "%soutput was lost: cannot write to the spool: %s", note[0] ? "; " : "",
+		        strerror(s->out[0].sys ? s->out[0].sys : s->out[1].sys));
+	x.note = (struct keeper_text){note, (uint32_t)strlen(note)};
 	if (s->why != WHY_RELEASE)
 		result_make(k, s, &x);
 	else

@@ -83,7 +83,8 @@ void scratch_drop(struct keeper *k, struct slot *s)
 		return;
 	(void)snprintf(gone, sizeof(gone), ".gone-%" PRIu64, k->trash++);
 	if (renameat(k->scratch_fd, c->name, k->scratch_fd, gone) < 0)
-		sys_say("cannot move the scratch folder '%s/scratch/%s' away: %s", k->state_dir, c->name, strerror(errno));
+		sys_say("cannot move the scratch folder '%s/scratch/%s' away: %s", k->state_dir, c->name,
+		        strerror(errno));
 	k->trash_waits = true;
 }
 
@@ -178,7 +179,8 @@ void files_clean(struct keeper *k)
 	while (d && (en = readdir(d))) {
 		if (dots(en->d_name) || strncmp(en->d_name, ".gone-", 6) == 0)
 			continue;
-		(void)snprintf(gone, sizeof(gone), ".gone-%" PRIu64 "-%" PRIu64, k->started_real_ns, k->trash++);
+		(void)snprintf(
+		        gone, sizeof(gone), ".gone-%" PRIu64 "-%" PRIu64, k->started_real_ns, k->trash++);
 		(void)renameat(k->scratch_fd, en->d_name, k->scratch_fd, gone);
 	}
 	if (d)

@@ -23,7 +23,8 @@ static bool name_of(uint32_t uid, char out[64])
 	while (f && !found && fgets(line, sizeof(line), f)) {
 		char *name_end = strchr(line, ':'), *uid_text = name_end ? strchr(name_end + 1, ':') : NULL;
 
-		if (!uid_text || uid_text[1] < '0' || uid_text[1] > '9' || strtoul(uid_text + 1, NULL, 10) != uid)
+		if (!uid_text || uid_text[1] < '0' || uid_text[1] > '9' ||
+		        strtoul(uid_text + 1, NULL, 10) != uid)
 			continue;
 		*name_end = '\0';
 		found = (size_t)snprintf(out, 64, "%s", line) < 64;
@@ -68,7 +69,8 @@ size_t users_groups(uint32_t uid, uint32_t gid, bool root_too, gid_t *out, size_
 	last[n_last++] = gid;
 	f = name_of(uid, name) ? fopen("/etc/group", "re") : NULL;
 	while (f && n_last < max && fgets(line, sizeof(line), f)) {
-		char *a = strchr(line, ':'), *b = a ? strchr(a + 1, ':') : NULL, *c = b ? strchr(b + 1, ':') : NULL;
+		char *a = strchr(line, ':'), *b = a ? strchr(a + 1, ':') : NULL,
+		     *c = b ? strchr(b + 1, ':') : NULL;
 		gid_t g = b ? (gid_t)strtoul(b + 1, NULL, 10) : 0;
 
 		if (!c || g == gid || (g == 0 && !root_too) || !member(c + 1, name))
@@ -103,7 +105,8 @@ uint64_t users_processes(uint32_t uid)
 		if (en->d_name[0] < '1' || en->d_name[0] > '9')
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%s/status", en->d_name);
-		if (stat(path, &st) < 0 || st.st_uid != uid || sys_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		if (stat(path, &st) < 0 || st.st_uid != uid ||
+		        sys_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
 			continue;
 		threads = strstr(text, "\nThreads:");
 		last += threads ? strtoul(threads + 9, NULL, 10) : 1;

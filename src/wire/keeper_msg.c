@@ -181,13 +181,14 @@ static void put_text(uint8_t *p, size_t *at, struct keeper_text t)
 	*at += 5 + (size_t)t.n;
 }
 
-int keeper_file_add(struct keeper_files *f, uint8_t *mem, size_t max, const struct keeper_file *in, struct err *e)
+int keeper_file_add(
+        struct keeper_files *f, uint8_t *mem, size_t max, const struct keeper_file *in, struct err *e)
 {
 	size_t at = f->bytes;
 
 	if (!file_ok(in))
 		return err_set(e, ERR_INVALID, "'%.*s' is not a path inside the scratch folder",
-			(int)(in->path.n > 150 ? 150 : in->path.n), in->path.p);
+		        (int)(in->path.n > 150 ? 150 : in->path.n), in->path.p);
 	if (f->n >= KEEPER_FILES_MAX)
 		return err_set(e, ERR_FULL, "more than %u files", KEEPER_FILES_MAX);
 	if (max < at || 14 + (size_t)in->path.n + in->data.n > max - at || max > KEEPER_PACKET_MAX)
@@ -215,7 +216,7 @@ struct parts { /* what follows the fixed part */
 
 static struct parts parts_of(const struct keeper_msg *m)
 {
-	struct parts p = { 0 };
+	struct parts p = {0};
 
 	if (m->kind == KEEPER_START) {
 		p.list[p.n_list++] = m->u.start.argv;
@@ -274,21 +275,25 @@ static void parts_put(uint8_t *out, size_t at, const struct parts *p)
 
 int keeper_msg_build(uint8_t *out, size_t max, size_t *n, const struct keeper_msg *m, struct err *e)
 {
-	struct keeper_head h = { .kind = (uint16_t)m->kind, .flags = (uint16_t)m->flags, .slot = m->slot,
-		.lease = m->lease, .index = m->index };
+	struct keeper_head h = {.kind = (uint16_t)m->kind,
+	        .flags = (uint16_t)m->flags,
+	        .slot = m->slot,
+	        .lease = m->lease,
+	        .index = m->index};
 	size_t fixed = fixed_bytes(m->kind), at = (*n + 7) & ~(size_t)7, bytes;
 	struct parts p = parts_of(m);
 
 	CHECK(max <= KEEPER_PACKET_MAX && *n <= max);
 	if (m->flags & ~FLAGS_KNOWN || m->slot >= KEEPER_SLOTS_MAX)
 		return err_set(e, ERR_INVALID, "slot %u or flags %#x cannot be sent", m->slot, m->flags);
-	if (m->kind == KEEPER_EXITED && (m->u.exited.n_outputs > KEEPER_FILES_MAX ||
-		m->u.exited.out.n > KEEPER_INLINE_MAX || m->u.exited.err.n > KEEPER_INLINE_MAX))
+	if (m->kind == KEEPER_EXITED &&
+	        (m->u.exited.n_outputs > KEEPER_FILES_MAX || m->u.exited.out.n > KEEPER_INLINE_MAX ||
+	                m->u.exited.err.n > KEEPER_INLINE_MAX))
 		return err_set(e, ERR_INVALID, "a result with too many outputs or too long ones");
 	bytes = sizeof(h) + fixed + parts_bytes(&p);
 	if (at > max || bytes > max - at)
-		return err_set(e, ERR_FULL, "a '%s' of %zu bytes does not fit into %zu", keeper_kind_name(m->kind), bytes,
-			at > max ? 0 : max - at);
+		return err_set(e, ERR_FULL, "a '%s' of %zu bytes does not fit into %zu",
+		        keeper_kind_name(m->kind), bytes, at > max ? 0 : max - at);
 	memset(out + *n, 0, at - *n);
 	h.bytes = (uint32_t)bytes;
 	memcpy(out + at, &h, sizeof(h));
@@ -354,10 +359,11 @@ static bool files_ok(struct cursor *c, struct keeper_files *f)
 
 static bool start_ok(struct cursor *c, struct keeper_start *s)
 {
-	if (!list_ok(c, &s->argv) || !list_ok(c, &s->env) || !files_ok(c, &s->inputs) || !files_ok(c, &s->outputs))
+	if (!list_ok(c, &s->argv) || !list_ok(c, &s->env) || !files_ok(c, &s->inputs) ||
+	        !files_ok(c, &s->outputs))
 		return false;
 	if (!text_ok(c, &s->workdir, KEEPER_PATH_MAX, false) ||
-		!text_ok(c, &s->stdin_, KEEPER_PACKET_MAX, s->stdin_kind == KEEPER_STDIN_TEXT))
+	        !text_ok(c, &s->stdin_, KEEPER_PACKET_MAX, s->stdin_kind == KEEPER_STDIN_TEXT))
 		return false;
 	if (s->argv.n == 0 || s->umask > 0777 || s->stdin_kind > KEEPER_STDIN_BLOB || s->zero)
 		return false;
@@ -370,8 +376,9 @@ static bool exited_ok(struct cursor *c, struct keeper_exited *x)
 {
 	if (x->end > KEEPER_END_STOPPED || x->n_outputs > KEEPER_FILES_MAX)
 		return false;
-	if (!text_ok(c, &x->note, KEEPER_PACKET_MAX, false) || !text_ok(c, &x->out, KEEPER_INLINE_MAX, true) ||
-		!text_ok(c, &x->err, KEEPER_INLINE_MAX, true))
+	if (!text_ok(c, &x->note, KEEPER_PACKET_MAX, false) ||
+	        !text_ok(c, &x->out, KEEPER_INLINE_MAX, true) ||
+	        !text_ok(c, &x->err, KEEPER_INLINE_MAX, true))
 		return false;
 	if (c->n - c->at < (size_t)x->n_outputs * 8)
 		return false;
@@ -433,23 +440,25 @@ int keeper_msg_next(const uint8_t *packet, size_t n, size_t *at, struct keeper_m
 		return err_set(e, ERR_CORRUPT, "a packet of %zu bytes ends inside a message", n);
 	memcpy(&h, packet + i, sizeof(h));
 	if (h.bytes < sizeof(h) || h.bytes > n - i || h.zero)
-		return err_set(e, ERR_CORRUPT, "a message says it has %u bytes, the packet has %zu", h.bytes, n - i);
+		return err_set(
+		        e, ERR_CORRUPT, "a message says it has %u bytes, the packet has %zu", h.bytes, n - i);
 	if (!kind_known(h.kind))
 		return err_set(e, ERR_CORRUPT, "a message of unknown kind %u", h.kind);
 	if (h.flags & ~FLAGS_KNOWN || h.slot >= KEEPER_SLOTS_MAX)
 		return err_set(e, ERR_CORRUPT, "a '%s' with slot %u, flags %#x",
-			keeper_kind_name((enum keeper_kind)h.kind), h.slot, h.flags);
+		        keeper_kind_name((enum keeper_kind)h.kind), h.slot, h.flags);
 	m->kind = (enum keeper_kind)h.kind;
 	m->flags = h.flags;
 	m->slot = h.slot;
 	m->lease = h.lease;
 	m->index = h.index;
-	c = (struct cursor){ packet + i, h.bytes, sizeof(h) };
+	c = (struct cursor){packet + i, h.bytes, sizeof(h)};
 	if (!body_ok(&c, m) || c.at != c.n)
 		return err_set(e, ERR_CORRUPT, "a malformed '%s'", keeper_kind_name(m->kind));
 	if ((m->kind == KEEPER_HELLO && m->u.hello.version != KEEPER_PROTOCOL) ||
-		(m->kind == KEEPER_READY && m->u.ready.version != KEEPER_PROTOCOL))
-		return err_set(e, ERR_VERSION, "the other end speaks another protocol version than %u", KEEPER_PROTOCOL);
+	        (m->kind == KEEPER_READY && m->u.ready.version != KEEPER_PROTOCOL))
+		return err_set(e, ERR_VERSION, "the other end speaks another protocol version than %u",
+		        KEEPER_PROTOCOL);
 	*at = i + h.bytes;
 	return 1;
 }

@@ -42,16 +42,17 @@
 
 #include "base/err.h"
 
-#define KEEPER_PROTOCOL	    1u
-#define KEEPER_PACKET_MAX   (192u * 1024u) /* a START's argv and environment must fit; larger is refused by name */
-#define KEEPER_INLINE_MAX   (64u * 1024u)  /* of stdout or of stderr in an EXITED; more is in the spool */
-#define KEEPER_SLOTS_MAX    1024u	   /* slots are 0 .. KEEPER_SLOTS_MAX - 1 */
-#define KEEPER_QUEUE_MAX    256u	   /* STARTs waiting in one slot */
-#define KEEPER_STRINGS_MAX  8192u	   /* argv and environment strings of a START, each */
-#define KEEPER_FILES_MAX    2048u	   /* inputs, and outputs, of a START, each */
-#define KEEPER_PATH_MAX	    1024u	   /* bytes of a path of an input or output, of a blob's name, of workdir */
-#define KEEPER_INDEX_WORKER UINT64_MAX	   /* the index of a worker's START, by habit: it is no task */
-#define KEEPER_MISSING	    UINT64_MAX	   /* in EXITED.output_bytes: an optional output that was not there */
+#define KEEPER_PROTOCOL 1u
+#define KEEPER_PACKET_MAX                                                                                    \
+	(192u * 1024u) /* a START's argv and environment must fit; larger is refused by name */
+#define KEEPER_INLINE_MAX   (64u * 1024u) /* of stdout or of stderr in an EXITED; more is in the spool */
+#define KEEPER_SLOTS_MAX    1024u         /* slots are 0 .. KEEPER_SLOTS_MAX - 1 */
+#define KEEPER_QUEUE_MAX    256u          /* STARTs waiting in one slot */
+#define KEEPER_STRINGS_MAX  8192u         /* argv and environment strings of a START, each */
+#define KEEPER_FILES_MAX    2048u         /* inputs, and outputs, of a START, each */
+#define KEEPER_PATH_MAX     1024u /* bytes of a path of an input or output, of a blob's name, of workdir */
+#define KEEPER_INDEX_WORKER UINT64_MAX /* the index of a worker's START, by habit: it is no task */
+#define KEEPER_MISSING      UINT64_MAX /* in EXITED.output_bytes: an optional output that was not there */
 
 enum keeper_kind {
 	KEEPER_HELLO = 1,
@@ -73,11 +74,11 @@ enum keeper_kind {
 
 /* head.flags; unknown bits are refused */
 enum keeper_flag {
-	KEEPER_WORKER = 1,	/* START, SLOT, STARTED, EXITED: it is a worker, with a socket on its fd 3 */
-	KEEPER_FOLLOWED = 2,	/* START, SLOT, FOLLOW: output goes to the spool as it comes */
+	KEEPER_WORKER = 1,      /* START, SLOT, STARTED, EXITED: it is a worker, with a socket on its fd 3 */
+	KEEPER_FOLLOWED = 2,    /* START, SLOT, FOLLOW: output goes to the spool as it comes */
 	KEEPER_OUT_SPOOLED = 4, /* EXITED: stdout is in the spool, not inline */
 	KEEPER_ERR_SPOOLED = 8, /* EXITED: stderr likewise */
-	KEEPER_RUNNING = 16,	/* SLOT: a task runs in it now */
+	KEEPER_RUNNING = 16,    /* SLOT: a task runs in it now */
 };
 
 struct keeper_head {
@@ -108,13 +109,15 @@ struct keeper_files {
 
 enum keeper_file_flag {
 	KEEPER_FILE_EXECUTABLE = 1, /* input */
-	KEEPER_FILE_INLINE = 2,	    /* input: data is the file's bytes; otherwise data names the file below blobs/ */
-	KEEPER_FILE_OPTIONAL = 4,   /* output: may be missing */
+	KEEPER_FILE_INLINE =
+	        2, /* input: data is the file's bytes; otherwise data names the file below blobs/ */
+	KEEPER_FILE_OPTIONAL = 4, /* output: may be missing */
 };
 
 struct keeper_file {
 	uint32_t flags;
-	struct keeper_text path; /* in the scratch folder: relative, no empty part, no '.' or '..' (checked by the parser) */
+	struct keeper_text
+	        path; /* in the scratch folder: relative, no empty part, no '.' or '..' (checked by the parser) */
 	struct keeper_text data; /* may hold any byte when INLINE; otherwise as path */
 };
 
@@ -127,22 +130,24 @@ struct keeper_hello {
 
 struct keeper_start {
 	uint32_t uid, gid;
-	uint32_t cpu_milli;	   /* the share of the CPU when it is scarce; 0: 1000 */
-	uint32_t cpu_max_milli;	   /* at most so much CPU; 0 no limit */
-	uint64_t memory_bytes;	   /* the limit; 0 none */
-	uint64_t file_bytes_max;   /* RLIMIT_FSIZE; 0 none */
-	uint64_t timeout_ns;	   /* from the start of the process; 0 none */
-	uint64_t grace_ns;	   /* between TERM and KILL on timeout */
-	uint64_t output_bytes_max; /* of each of stdout and stderr; the rest is dropped and counted; 0: nothing is kept */
-	uint32_t pids_max;	   /* processes and threads; 0 no limit */
-	uint32_t files_max;	   /* RLIMIT_NOFILE; 0: 1024 */
-	uint32_t umask;		   /* 0 .. 0777 */
-	uint32_t stdin_kind;	   /* enum keeper_stdin */
+	uint32_t cpu_milli;      /* the share of the CPU when it is scarce; 0: 1000 */
+	uint32_t cpu_max_milli;  /* at most so much CPU; 0 no limit */
+	uint64_t memory_bytes;   /* the limit; 0 none */
+	uint64_t file_bytes_max; /* RLIMIT_FSIZE; 0 none */
+	uint64_t timeout_ns;     /* from the start of the process; 0 none */
+	uint64_t grace_ns;       /* between TERM and KILL on timeout */
+	uint64_t
+	        output_bytes_max; /* of each of stdout and stderr; the rest is dropped and counted; 0: nothing is kept */
+	uint32_t pids_max;            /* processes and threads; 0 no limit */
+	uint32_t files_max;           /* RLIMIT_NOFILE; 0: 1024 */
+	uint32_t umask;               /* 0 .. 0777 */
+	uint32_t stdin_kind;          /* enum keeper_stdin */
 	uint32_t worker_buffer_bytes; /* SO_SNDBUF of both ends of a worker's socket; 0: 1 MiB */
 	uint32_t zero;
 	/* after the fixed part */
-	struct keeper_list argv;     /* at least one; argv[0] without '/' is looked up in the PATH of env */
-	struct keeper_list env;	     /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_KEPT, OSIER_SCRATCH, TMPDIR unless it
+	struct keeper_list argv; /* at least one; argv[0] without '/' is looked up in the PATH of env */
+	struct keeper_list
+	        env; /* "KEY=VALUE", all of it: the keeper adds only OSIER_STATE, OSIER_KEPT, OSIER_SCRATCH, TMPDIR unless it
 				      * is there (the scratch folder too), and for a worker OSIER_WORKER_FD=3 */
 	struct keeper_text workdir;  /* absolute; "" the scratch folder */
 	struct keeper_text stdin_;   /* TEXT: the bytes; BLOB: the name below blobs/ */
@@ -168,31 +173,33 @@ struct keeper_shutdown {
 enum keeper_enforced {
 	KEEPER_CAN_CGROUP_V1 = 1,
 	KEEPER_CAN_CGROUP_V2 = 2,
-	KEEPER_CAN_CPU = 4,	  /* weight and quota */
-	KEEPER_CAN_MEMORY = 8,	  /* the limit holds for all processes of a task together, and OOM is told */
-	KEEPER_CAN_PIDS = 16,	  /* likewise */
+	KEEPER_CAN_CPU = 4,       /* weight and quota */
+	KEEPER_CAN_MEMORY = 8,    /* the limit holds for all processes of a task together, and OOM is told */
+	KEEPER_CAN_PIDS = 16,     /* likewise */
 	KEEPER_CAN_KILL_ALL = 32, /* no process of a task can escape a kill */
-	KEEPER_CAN_USERS = 64,	  /* tasks run as the uid that is asked for; otherwise only as the keeper's own */
-	KEEPER_CAN_ROOT = 128,	  /* ... even uid 0 */
+	KEEPER_CAN_USERS =
+	        64, /* tasks run as the uid that is asked for; otherwise only as the keeper's own */
+	KEEPER_CAN_ROOT = 128, /* ... even uid 0 */
 };
 
 struct keeper_ready {
 	uint32_t version;
-	uint32_t enforced;     /* enum keeper_enforced */
-	uint32_t pid;	       /* of the keeper */
-	uint32_t uid;	       /* the keeper's */
-	uint32_t engines;      /* how many engines it has started, this one included */
+	uint32_t enforced; /* enum keeper_enforced */
+	uint32_t pid;      /* of the keeper */
+	uint32_t uid;      /* the keeper's */
+	uint32_t engines;  /* how many engines it has started, this one included */
 	uint32_t zero;
-	uint64_t started_ns;   /* since 1970; with pid it names this keeper: another one has lost what the last one ran */
+	uint64_t
+	        started_ns; /* since 1970; with pid it names this keeper: another one has lost what the last one ran */
 	struct keeper_text notice; /* what is not enforced and why, for the user; "" all is */
 };
 
 struct keeper_slot {
-	uint32_t pid;	     /* 0: nothing runs now */
+	uint32_t pid;        /* 0: nothing runs now */
 	uint32_t queued;     /* STARTs that wait */
 	uint64_t started_ns; /* since 1970, of the running task */
 	uint64_t last_index; /* of the last START taken for the lease (running or queued) */
-	/* head: lease and index of the running task, else of the first queued one */
+	                     /* head: lease and index of the running task, else of the first queued one */
 };
 
 struct keeper_started {
@@ -202,13 +209,13 @@ struct keeper_started {
 };
 
 enum keeper_end {
-	KEEPER_END_EXIT,	   /* code: the exit code */
-	KEEPER_END_SIGNAL,	   /* code: the signal that ended it, not sent by us */
-	KEEPER_END_TIMEOUT,	   /* we stopped it; code: exit code, or minus the signal */
-	KEEPER_END_MEMORY,	   /* the kernel killed it (or a child) at the memory limit; note tells limit and peak */
-	KEEPER_END_CANNOT_START,   /* code: errno; note: "no such file 'x'" */
+	KEEPER_END_EXIT,    /* code: the exit code */
+	KEEPER_END_SIGNAL,  /* code: the signal that ended it, not sent by us */
+	KEEPER_END_TIMEOUT, /* we stopped it; code: exit code, or minus the signal */
+	KEEPER_END_MEMORY, /* the kernel killed it (or a child) at the memory limit; note tells limit and peak */
+	KEEPER_END_CANNOT_START, /* code: errno; note: "no such file 'x'" */
 	KEEPER_END_OUTPUT_MISSING, /* exit code 0 but a declared output was not there or is not a file of the task; note */
-	KEEPER_END_STOPPED,	   /* by STOP or SHUTDOWN; code: exit code, or minus the signal */
+	KEEPER_END_STOPPED, /* by STOP or SHUTDOWN; code: exit code, or minus the signal */
 };
 
 struct keeper_exited {
@@ -216,17 +223,18 @@ struct keeper_exited {
 	int32_t code;
 	uint64_t started_ns; /* since 1970; 0: never started */
 	uint64_t wall_us, user_us, system_us;
-	uint64_t memory_bytes;	     /* peak: of the cgroup, else of the largest process */
-	uint64_t memory_limit_bytes; /* 0 none */
-	uint64_t read_bytes, write_bytes; /* of storage, by the processes waited for */
-	uint64_t out_bytes, err_bytes;	  /* kept: inline or in the spool */
+	uint64_t memory_bytes;             /* peak: of the cgroup, else of the largest process */
+	uint64_t memory_limit_bytes;       /* 0 none */
+	uint64_t read_bytes, write_bytes;  /* of storage, by the processes waited for */
+	uint64_t out_bytes, err_bytes;     /* kept: inline or in the spool */
 	uint64_t out_dropped, err_dropped; /* past output_bytes_max, counted while the task lived */
 	uint32_t n_outputs;
 	uint32_t leftovers; /* processes that lived on after the task's own and were killed */
 	/* after the fixed part */
 	struct keeper_text note;
 	struct keeper_text out, err; /* any bytes; empty when spooled */
-	const void *output_bytes;     /* n_outputs uint64_t sizes, as declared, or KEEPER_MISSING; unaligned: memcpy */
+	const void *
+	        output_bytes; /* n_outputs uint64_t sizes, as declared, or KEEPER_MISSING; unaligned: memcpy */
 };
 
 struct keeper_stopped {
@@ -236,7 +244,7 @@ struct keeper_stopped {
 struct keeper_msg {
 	enum keeper_kind kind;
 	uint32_t flags; /* enum keeper_flag */
-	uint32_t slot;	/* START, ADOPT, RELEASE, SLOT, STARTED, EXITED, REFUSED */
+	uint32_t slot;  /* START, ADOPT, RELEASE, SLOT, STARTED, EXITED, REFUSED */
 	uint64_t lease; /* all but HELLO, RELEASE, SHUTDOWN, READY */
 	uint64_t index; /* START, ACK, SLOT, STARTED, EXITED, REFUSED */
 	union {
@@ -274,7 +282,8 @@ int keeper_list_add(struct keeper_list *l, char *mem, size_t max, const char *s,
 bool keeper_file_next(const struct keeper_files *f, size_t *at, struct keeper_file *out);
 
 /* Append a file to a list laid in mem[0..max). Start with *f = {0}. ERR_INVALID: not a path as keeper_file says. */
-int keeper_file_add(struct keeper_files *f, uint8_t *mem, size_t max, const struct keeper_file *in, struct err *e);
+int keeper_file_add(
+        struct keeper_files *f, uint8_t *mem, size_t max, const struct keeper_file *in, struct err *e);
 
 /* Whether p is a relative path without empty, '.' or '..' parts, at most KEEPER_PATH_MAX bytes, no part over 255. */
 bool keeper_path_ok(const char *p, size_t n);

@@ -16,7 +16,7 @@ static char self[512];
 
 static void run_worker(struct rig *r, uint32_t slot, uint64_t lease)
 {
-	const char *argv[] = { self, "--echo-worker", NULL };
+	const char *argv[] = {self, "--echo-worker", NULL};
 	struct keeper_start s = rig_task();
 
 	rig_start(r, slot, lease, KEEPER_INDEX_WORKER, KEEPER_WORKER, &s, argv);
@@ -39,7 +39,7 @@ static int echo_worker(void)
 /* What goes in comes back with its first letter one up. */
 static void echoes(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char buf[16] = "";
 
 	assert_true(fd >= 0);
@@ -113,7 +113,7 @@ static void results_made_while_no_engine_lived_are_told(void **state)
 static void worker_is_handed_to_the_next_engine(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg adopt = { .kind = KEEPER_ADOPT, .slot = 4, .lease = 12 };
+	struct keeper_msg adopt = {.kind = KEEPER_ADOPT, .slot = 4, .lease = 12};
 	struct got *g;
 	char *log;
 
@@ -245,7 +245,8 @@ static void engine_that_never_gets_ready_is_given_up(void **state)
 	assert_non_null(strstr(out, "the engine ended 3 times without ever being ready"));
 	(void)snprintf(options, sizeof(options), "--state %s --engine /no/such/engine --ready-fd 9", dir);
 	assert_int_equal(leaves(options, out, sizeof(out)), 78);
-	assert_non_null(strstr(out, "error cannot start the engine '/no/such/engine': No such file or directory\n"));
+	assert_non_null(
+	        strstr(out, "error cannot start the engine '/no/such/engine': No such file or directory\n"));
 	(void)snprintf(options, sizeof(options), "rm -rf %s", dir);
 	assert_int_equal(system(options), 0);
 }
@@ -279,7 +280,7 @@ static void second_keeper_is_refused_and_told_the_pid(void **state)
 static void leftovers_of_a_killed_keeper_are_cleaned_up(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .lease = 1, .flags = KEEPER_FOLLOWED };
+	struct keeper_msg m = {.kind = KEEPER_FOLLOW, .lease = 1, .flags = KEEPER_FOLLOWED};
 	char *cmd = NULL;
 
 	(void)state;
@@ -298,8 +299,10 @@ static void leftovers_of_a_killed_keeper_are_cleaned_up(void **state)
 	assert_int_equal(rig_processes("887."), 0);
 	assert_null(rig_try(r, KEEPER_SLOT, 1, 0, 50));
 	assert_null(rig_file(r, "spool/1-0.out", NULL));
-	assert_true(asprintf(&cmd, "for i in $(seq 100); do test -z \"$(ls -A %s/scratch)\" && exit 0; sleep 0.05; done; exit 1",
-			    r->dir) > 0);
+	assert_true(asprintf(&cmd,
+	                    "for i in $(seq 100); do test -z \"$(ls -A %s/scratch)\" && exit 0; sleep 0.05; "
+	                    "done; exit 1",
+	                    r->dir) > 0);
 	assert_int_equal(system(cmd), 0);
 	free(cmd);
 	free(rig_run(r, 1, NULL, "true"));
@@ -308,7 +311,7 @@ static void leftovers_of_a_killed_keeper_are_cleaned_up(void **state)
 
 static void term_asks_the_engine_then_the_tasks_and_leaves(void **state)
 {
-	static const char *const more[] = { "--grace", "1", NULL };
+	static const char *const more[] = {"--grace", "1", NULL};
 	struct rig *r = rig_open(more);
 	uint64_t began;
 	int status;
@@ -331,7 +334,7 @@ static void term_asks_the_engine_then_the_tasks_and_leaves(void **state)
 static void shutdown_tells_how_the_tasks_ended(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_SHUTDOWN };
+	struct keeper_msg m = {.kind = KEEPER_SHUTDOWN};
 	struct got *g;
 	int status;
 
@@ -354,7 +357,7 @@ static void shutdown_tells_how_the_tasks_ended(void **state)
 
 static void keeper_leaves_when_its_control_pipe_closes(void **state)
 {
-	const char *more[3] = { "--control", NULL, NULL };
+	const char *more[3] = {"--control", NULL, NULL};
 	char number[16];
 	struct rig *r;
 	int fds[2], status;
@@ -396,7 +399,7 @@ static void malformed_start_is_refused_by_name(void **state)
 {
 	static uint8_t packet[KEEPER_PACKET_MAX];
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_START, .lease = 9, .index = 3 };
+	struct keeper_msg m = {.kind = KEEPER_START, .lease = 9, .index = 3};
 	size_t n = 0;
 	struct err e;
 
@@ -424,16 +427,18 @@ static void too_many_waiting_tasks_are_refused(void **state)
 
 static void readiness_is_told_to_the_supervisor(void **state)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct pollfd p = { .events = POLLIN };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct pollfd p = {.events = POLLIN};
 	struct rig *r;
 	char buf[64] = "";
 
 	(void)state;
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%c/osier-keeper-test-%d", 0, getpid());
 	p.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(p.fd, (struct sockaddr *)&a,
-				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(a.sun_path + 1))), 0);
+	assert_int_equal(
+	        bind(p.fd, (struct sockaddr *)&a,
+	                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(a.sun_path + 1))),
+	        0);
 	{
 		char name[64];
 
@@ -488,24 +493,24 @@ static void idle_keeper_sleeps_and_is_small(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(running_tasks_do_not_notice_a_new_engine),
-		cmocka_unit_test(results_made_while_no_engine_lived_are_told),
-		cmocka_unit_test(worker_is_handed_to_the_next_engine),
-		cmocka_unit_test(worker_that_dies_hangs_up),
-		cmocka_unit_test(engine_that_is_done_ends_the_keeper_and_its_tasks),
-		cmocka_unit_test(engine_that_fails_is_started_again_and_again),
-		cmocka_unit_test(engine_that_never_gets_ready_is_given_up),
-		cmocka_unit_test(wrong_options_are_explained),
-		cmocka_unit_test(second_keeper_is_refused_and_told_the_pid),
-		cmocka_unit_test(leftovers_of_a_killed_keeper_are_cleaned_up),
-		cmocka_unit_test(term_asks_the_engine_then_the_tasks_and_leaves),
-		cmocka_unit_test(shutdown_tells_how_the_tasks_ended),
-		cmocka_unit_test(keeper_leaves_when_its_control_pipe_closes),
-		cmocka_unit_test(nonsense_from_the_engine_costs_it_its_life),
-		cmocka_unit_test(malformed_start_is_refused_by_name),
-		cmocka_unit_test(too_many_waiting_tasks_are_refused),
-		cmocka_unit_test(readiness_is_told_to_the_supervisor),
-		cmocka_unit_test(idle_keeper_sleeps_and_is_small),
+	        cmocka_unit_test(running_tasks_do_not_notice_a_new_engine),
+	        cmocka_unit_test(results_made_while_no_engine_lived_are_told),
+	        cmocka_unit_test(worker_is_handed_to_the_next_engine),
+	        cmocka_unit_test(worker_that_dies_hangs_up),
+	        cmocka_unit_test(engine_that_is_done_ends_the_keeper_and_its_tasks),
+	        cmocka_unit_test(engine_that_fails_is_started_again_and_again),
+	        cmocka_unit_test(engine_that_never_gets_ready_is_given_up),
+	        cmocka_unit_test(wrong_options_are_explained),
+	        cmocka_unit_test(second_keeper_is_refused_and_told_the_pid),
+	        cmocka_unit_test(leftovers_of_a_killed_keeper_are_cleaned_up),
+	        cmocka_unit_test(term_asks_the_engine_then_the_tasks_and_leaves),
+	        cmocka_unit_test(shutdown_tells_how_the_tasks_ended),
+	        cmocka_unit_test(keeper_leaves_when_its_control_pipe_closes),
+	        cmocka_unit_test(nonsense_from_the_engine_costs_it_its_life),
+	        cmocka_unit_test(malformed_start_is_refused_by_name),
+	        cmocka_unit_test(too_many_waiting_tasks_are_refused),
+	        cmocka_unit_test(readiness_is_told_to_the_supervisor),
+	        cmocka_unit_test(idle_keeper_sleeps_and_is_small),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--echo-worker") == 0)

@@ -14,19 +14,19 @@
 static void end_is(const struct got *g, enum keeper_end end, int code)
 {
 	if (g->m.u.exited.end != (uint32_t)end || g->m.u.exited.code != code)
-		fail_msg("ended %u with code %d, note '%s', stderr '%s'", g->m.u.exited.end, g->m.u.exited.code,
-			g->m.u.exited.note.p, g->m.u.exited.err.p);
+		fail_msg("ended %u with code %d, note '%s', stderr '%s'", g->m.u.exited.end,
+		        g->m.u.exited.code, g->m.u.exited.note.p, g->m.u.exited.err.p);
 }
 
 /* Leaves the test when this keeper cannot enforce `what` here. */
-#define NEEDS(r, what)                                                                   \
-	do {                                                                             \
-		if (((r)->enforced & (what)) != (what)) {                                \
-			assert_true(rig_cgroup || rig_as_nobody || (r)->notice[0]);      \
-			print_message("# skipped, not enforced here: %s\n", (r)->notice); \
-			rig_close(r);                                                    \
-			skip();                                                          \
-		}                                                                        \
+#define NEEDS(r, what)                                                                                       \
+	do {                                                                                                 \
+		if (((r)->enforced & (what)) != (what)) {                                                    \
+			assert_true(rig_cgroup || rig_as_nobody || (r)->notice[0]);                          \
+			print_message("# skipped, not enforced here: %s\n", (r)->notice);                    \
+			rig_close(r);                                                                        \
+			skip();                                                                              \
+		}                                                                                            \
 	} while (0)
 
 static void what_is_not_enforced_is_said(void **state)
@@ -98,7 +98,9 @@ static void peak_memory_is_of_the_task_alone(void **state)
 
 	(void)state;
 	NEEDS(r, KEEPER_CAN_MEMORY);
-	g = rig_run(r, 1, NULL, "head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null; head -c 50000000 /dev/zero >cached");
+	g = rig_run(r, 1, NULL,
+	        "head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null; head -c 50000000 /dev/zero "
+	        ">cached");
 	assert_in_range(g->m.u.exited.memory_bytes, 50000000, 200000000);
 	free(g);
 	g = rig_run(r, 2, NULL, "true");
@@ -146,7 +148,8 @@ static void fork_bomb_ends_with_its_task(void **state)
 	free(g);
 	assert_int_equal(rig_processes("bomb-937"), 0);
 	s.timeout_ns = 0;
-	g = rig_run(r, 2, &s, "bomb() { bomb | bomb & }; : bomb-937; bomb 2>/dev/null"); /* its own process ends at once */
+	g = rig_run(r, 2, &s,
+	        "bomb() { bomb | bomb & }; : bomb-937; bomb 2>/dev/null"); /* its own process ends at once */
 	assert_int_equal(g->m.u.exited.end, KEEPER_END_EXIT);
 	free(g);
 	assert_int_equal(rig_processes("bomb-937"), 0);
@@ -197,16 +200,19 @@ static void task_runs_as_its_user(void **state)
 	(void)state;
 	NEEDS(r, KEEPER_CAN_USERS);
 	s.uid = s.gid = 65534;
-	g = rig_run(r, 1, &s, "id -u; id -g; id -G; echo x >mine && stat -c %u mine; cat /etc/shadow 2>/dev/null || echo denied;"
-			      "ls ../../spool 2>/dev/null || echo denied; grep NoNewPrivs /proc/self/status");
+	g = rig_run(r, 1, &s,
+	        "id -u; id -g; id -G; echo x >mine && stat -c %u mine; cat /etc/shadow 2>/dev/null || echo "
+	        "denied;"
+	        "ls ../../spool 2>/dev/null || echo denied; grep NoNewPrivs /proc/self/status");
 	end_is(g, KEEPER_END_EXIT, 0);
-	assert_string_equal(g->m.u.exited.out.p, "65534\n65534\n65534\n65534\ndenied\ndenied\nNoNewPrivs:\t1\n");
+	assert_string_equal(
+	        g->m.u.exited.out.p, "65534\n65534\n65534\n65534\ndenied\ndenied\nNoNewPrivs:\t1\n");
 	free(g);
 	g = rig_run(r, 2, &s, "exec no-such-thing");
 	end_is(g, KEEPER_END_EXIT, 127);
 	free(g);
 	{
-		static const char *const none[] = { "/no/such/file", NULL };
+		static const char *const none[] = {"/no/such/file", NULL};
 
 		rig_start(r, 0, 3, 0, 0, &s, none);
 		g = rig_wait(r, KEEPER_EXITED, 3, 0);
@@ -222,7 +228,7 @@ static void output_of_another_user_is_given_to_the_engine(void **state)
 	static uint8_t mem[256];
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task();
-	struct keeper_file f = { 0, { "res", 3 }, { "", 0 } };
+	struct keeper_file f = {0, {"res", 3}, {"", 0}};
 	struct got *g;
 	char cmd[160];
 
@@ -232,7 +238,8 @@ static void output_of_another_user_is_given_to_the_engine(void **state)
 	assert_int_equal(keeper_file_add(&s.outputs, mem, sizeof(mem), &f, NULL), 0);
 	g = rig_run(r, 1, &s, "echo hi >res; chmod 0 res");
 	end_is(g, KEEPER_END_EXIT, 0);
-	(void)snprintf(cmd, sizeof(cmd), "test \"$(stat -c '%%u %%a %%s' %s/spool/1-0.o0)\" = '0 600 3'", r->dir);
+	(void)snprintf(
+	        cmd, sizeof(cmd), "test \"$(stat -c '%%u %%a %%s' %s/spool/1-0.o0)\" = '0 600 3'", r->dir);
 	assert_int_equal(system(cmd), 0);
 	free(g);
 	rig_close(r);
@@ -259,7 +266,7 @@ static void other_users_are_refused_without_the_right(void **state)
 
 static void root_is_refused_unless_allowed(void **state)
 {
-	static const char *const more[] = { "--no-root", NULL };
+	static const char *const more[] = {"--no-root", NULL};
 	struct keeper_start s = rig_task();
 	struct rig *r;
 	struct got *g;
@@ -287,7 +294,8 @@ static void who_hides_is_killed_too(void **state)
 	struct got *g;
 
 	(void)state;
-	g = rig_run(r, 1, NULL, "(env -i setsid sh -c 'sleep 927.1 & setsid sleep 927.2' &); sleep 0.2; echo out");
+	g = rig_run(r, 1, NULL,
+	        "(env -i setsid sh -c 'sleep 927.1 & setsid sleep 927.2' &); sleep 0.2; echo out");
 	end_is(g, KEEPER_END_EXIT, 0);
 	assert_string_equal(g->m.u.exited.out.p, "out\n");
 	assert_int_equal(rig_processes("927."), 0);
@@ -320,20 +328,20 @@ static void neighbours_live_on(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_not_enforced_is_said),
-		cmocka_unit_test(out_of_memory_is_told_as_such),
-		cmocka_unit_test(memory_without_cgroups_is_a_limit_of_each_process),
-		cmocka_unit_test(peak_memory_is_of_the_task_alone),
-		cmocka_unit_test(memory_limit_can_fall_between_tasks),
-		cmocka_unit_test(fork_bomb_ends_with_its_task),
-		cmocka_unit_test(cpu_quota_holds),
-		cmocka_unit_test(file_size_limit_holds),
-		cmocka_unit_test(task_runs_as_its_user),
-		cmocka_unit_test(output_of_another_user_is_given_to_the_engine),
-		cmocka_unit_test(other_users_are_refused_without_the_right),
-		cmocka_unit_test(root_is_refused_unless_allowed),
-		cmocka_unit_test(who_hides_is_killed_too),
-		cmocka_unit_test(neighbours_live_on),
+	        cmocka_unit_test(what_is_not_enforced_is_said),
+	        cmocka_unit_test(out_of_memory_is_told_as_such),
+	        cmocka_unit_test(memory_without_cgroups_is_a_limit_of_each_process),
+	        cmocka_unit_test(peak_memory_is_of_the_task_alone),
+	        cmocka_unit_test(memory_limit_can_fall_between_tasks),
+	        cmocka_unit_test(fork_bomb_ends_with_its_task),
+	        cmocka_unit_test(cpu_quota_holds),
+	        cmocka_unit_test(file_size_limit_holds),
+	        cmocka_unit_test(task_runs_as_its_user),
+	        cmocka_unit_test(output_of_another_user_is_given_to_the_engine),
+	        cmocka_unit_test(other_users_are_refused_without_the_right),
+	        cmocka_unit_test(root_is_refused_unless_allowed),
+	        cmocka_unit_test(who_hides_is_killed_too),
+	        cmocka_unit_test(neighbours_live_on),
 	};
 
 	return rig_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

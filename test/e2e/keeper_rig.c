@@ -17,7 +17,7 @@
 #include "base/check.h"
 
 #define PATIENCE_MS 20000
-#define NOBODY	    65534
+#define NOBODY      65534
 
 const char *rig_cgroup;
 int rig_as_nobody;
@@ -41,14 +41,17 @@ void rig_path(struct rig *r, const char *path, char out[256])
 
 static int fake_engine(const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	union {
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
+	} control = {0};
 	pid_t pid = getpid();
-	struct iovec v = { &pid, sizeof(pid) };
-	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room) };
+	struct iovec v = {&pid, sizeof(pid)};
+	struct msghdr h = {.msg_iov = &v,
+	        .msg_iovlen = 1,
+	        .msg_control = control.room,
+	        .msg_controllen = sizeof(control.room)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), three = 3;
 	unsigned char code = 0;
@@ -100,10 +103,13 @@ void rig_meet_engine(struct rig *r)
 	union {
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec v = { &r->engine, sizeof(r->engine) };
-	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room) };
-	struct pollfd p = { .fd = r->listen_fd, .events = POLLIN };
+	} control = {0};
+	struct iovec v = {&r->engine, sizeof(r->engine)};
+	struct msghdr h = {.msg_iov = &v,
+	        .msg_iovlen = 1,
+	        .msg_control = control.room,
+	        .msg_controllen = sizeof(control.room)};
+	struct pollfd p = {.fd = r->listen_fd, .events = POLLIN};
 	int fd;
 
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
@@ -115,7 +121,7 @@ void rig_meet_engine(struct rig *r)
 	assert_non_null(CMSG_FIRSTHDR(&h));
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&h)), sizeof(fd));
 	{
-		struct keeper_link_callbacks cb = { on_message, on_lost, r };
+		struct keeper_link_callbacks cb = {on_message, on_lost, r};
 		struct err e;
 
 		keeper_link_close(r->link);
@@ -127,7 +133,7 @@ void rig_meet_engine(struct rig *r)
 
 static void turn(struct rig *r, int ms)
 {
-	struct pollfd p = { .fd = keeper_link_fd(r->link), .events = keeper_link_events(r->link) };
+	struct pollfd p = {.fd = keeper_link_fd(r->link), .events = keeper_link_events(r->link)};
 
 	if (r->lost) {
 		(void)poll(NULL, 0, ms);
@@ -168,9 +174,11 @@ struct got *rig_wait(struct rig *r, enum keeper_kind kind, uint64_t lease, uint6
 
 	if (!g) {
 		for (g = r->first; g; g = g->next)
-			print_message("# came: %s of %ju/%ju %s\n", keeper_kind_name(g->m.kind), (uintmax_t)g->m.lease,
-				(uintmax_t)g->m.index, g->m.kind == KEEPER_REFUSED ? g->m.u.refused.p : "");
-		fail_msg("no '%s' for task %ju/%ju came", keeper_kind_name(kind), (uintmax_t)lease, (uintmax_t)index);
+			print_message("# came: %s of %ju/%ju %s\n", keeper_kind_name(g->m.kind),
+			        (uintmax_t)g->m.lease, (uintmax_t)g->m.index,
+			        g->m.kind == KEEPER_REFUSED ? g->m.u.refused.p : "");
+		fail_msg("no '%s' for task %ju/%ju came", keeper_kind_name(kind), (uintmax_t)lease,
+		        (uintmax_t)index);
 	}
 	return g;
 }
@@ -179,7 +187,7 @@ struct got *rig_wait(struct rig *r, enum keeper_kind kind, uint64_t lease, uint6
 
 static void listen_for_engines(struct rig *r)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/engine.sock", r->dir);
 	r->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -228,7 +236,7 @@ void rig_start_keeper(struct rig *r, const char *const *more)
 
 void rig_hello(struct rig *r)
 {
-	struct keeper_msg m = { .kind = KEEPER_HELLO };
+	struct keeper_msg m = {.kind = KEEPER_HELLO};
 	struct got *g;
 
 	m.u.hello.version = KEEPER_PROTOCOL;
@@ -276,7 +284,8 @@ int rig_wait_keeper(struct rig *r, int seconds)
 			turn(r, 5);
 		else
 			(void)poll(NULL, 0, 5);
-		if (r->lost && r->hand_fd >= 0) { /* our engine goes when the keeper hangs up, as a real one would */
+		if (r->lost &&
+		        r->hand_fd >= 0) { /* our engine goes when the keeper hangs up, as a real one would */
 			(void)close(r->hand_fd);
 			r->hand_fd = -1;
 		}
@@ -310,7 +319,7 @@ void rig_forget(struct rig *r)
 
 void rig_close(struct rig *r)
 {
-	struct keeper_msg m = { .kind = KEEPER_SHUTDOWN };
+	struct keeper_msg m = {.kind = KEEPER_SHUTDOWN};
 	int status;
 
 	rig_send(r, &m);
@@ -331,31 +340,38 @@ void rig_send(struct rig *r, const struct keeper_msg *m)
 
 struct keeper_start rig_task(void)
 {
-	struct keeper_start s = { .uid = rig_as_nobody ? NOBODY : geteuid(), .gid = rig_as_nobody ? NOBODY : getegid(),
-		.output_bytes_max = 1 << 20, .grace_ns = 300000000, .umask = 022 };
+	struct keeper_start s = {.uid = rig_as_nobody ? NOBODY : geteuid(),
+	        .gid = rig_as_nobody ? NOBODY : getegid(),
+	        .output_bytes_max = 1 << 20,
+	        .grace_ns = 300000000,
+	        .umask = 022};
 
 	return s;
 }
 
-void rig_start(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, uint32_t flags, const struct keeper_start *s,
-	const char *const *argv)
+void rig_start(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, uint32_t flags,
+        const struct keeper_start *s, const char *const *argv)
 {
 	static char args[65536], env[4096];
-	struct keeper_msg m = { .kind = KEEPER_START, .slot = slot, .lease = lease, .index = index, .flags = flags };
+	struct keeper_msg m = {
+	        .kind = KEEPER_START, .slot = slot, .lease = lease, .index = index, .flags = flags};
 
 	m.u.start = *s;
-	m.u.start.argv = m.u.start.env = (struct keeper_list){ 0 };
+	m.u.start.argv = m.u.start.env = (struct keeper_list){0};
 	for (; *argv; argv++)
 		assert_int_equal(keeper_list_add(&m.u.start.argv, args, sizeof(args), *argv, NULL), 0);
-	assert_int_equal(keeper_list_add(&m.u.start.env, env, sizeof(env), "PATH=/usr/local/bin:/usr/bin:/bin", NULL), 0);
+	assert_int_equal(
+	        keeper_list_add(&m.u.start.env, env, sizeof(env), "PATH=/usr/local/bin:/usr/bin:/bin", NULL),
+	        0);
 	assert_int_equal(keeper_list_add(&m.u.start.env, env, sizeof(env), "COLOUR=green", NULL), 0);
 	rig_send(r, &m);
 }
 
-void rig_shell(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, const struct keeper_start *s, const char *script)
+void rig_shell(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, const struct keeper_start *s,
+        const char *script)
 {
 	struct keeper_start def = rig_task();
-	const char *argv[] = { "/bin/sh", "-c", script, NULL };
+	const char *argv[] = {"/bin/sh", "-c", script, NULL};
 
 	rig_start(r, slot, lease, index, 0, s ? s : &def, argv);
 }
@@ -368,14 +384,14 @@ struct got *rig_run(struct rig *r, uint64_t lease, const struct keeper_start *s,
 
 void rig_ack(struct rig *r, uint64_t lease, uint64_t index)
 {
-	struct keeper_msg m = { .kind = KEEPER_ACK, .lease = lease, .index = index };
+	struct keeper_msg m = {.kind = KEEPER_ACK, .lease = lease, .index = index};
 
 	rig_send(r, &m);
 }
 
 void rig_stop(struct rig *r, uint64_t lease, uint32_t sig, uint64_t grace_ms)
 {
-	struct keeper_msg m = { .kind = KEEPER_STOP, .lease = lease };
+	struct keeper_msg m = {.kind = KEEPER_STOP, .lease = lease};
 
 	m.u.stop.signal = sig;
 	m.u.stop.grace_ns = grace_ms * 1000000;

@@ -48,19 +48,20 @@ struct rig *rig_open(const char *const *more);
 /* The same without HELLO; the keeper is started, the engine has handed its socket over. */
 void rig_start_keeper(struct rig *r, const char *const *more);
 void rig_meet_engine(struct rig *r); /* wait for the (next) engine */
-void rig_hello(struct rig *r);	     /* HELLO, then messages until READY */
+void rig_hello(struct rig *r);       /* HELLO, then messages until READY */
 void rig_kill_engine(struct rig *r);
 /* SHUTDOWN, wait for its exit, check exit code 0, remove the folder. */
 void rig_close(struct rig *r);
 int rig_wait_keeper(struct rig *r, int seconds); /* its wait status, or -1: lives on */
-void rig_forget(struct rig *r);			 /* free without asking; kills it if it lives */
+void rig_forget(struct rig *r);                  /* free without asking; kills it if it lives */
 
 void rig_send(struct rig *r, const struct keeper_msg *m);
 struct keeper_start rig_task(void); /* sensible limits, this user */
-void rig_start(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, uint32_t flags, const struct keeper_start *s,
-	const char *const *argv);
+void rig_start(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, uint32_t flags,
+        const struct keeper_start *s, const char *const *argv);
 /* sh -c script */
-void rig_shell(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, const struct keeper_start *s, const char *script);
+void rig_shell(struct rig *r, uint32_t slot, uint64_t lease, uint64_t index, const struct keeper_start *s,
+        const char *script);
 /* The first message of the kind for the lease (0: any) and index; fails the test after some seconds. For free(). */
 struct got *rig_wait(struct rig *r, enum keeper_kind kind, uint64_t lease, uint64_t index);
 /* Whether such a message comes within ms. */

@@ -11,13 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEXT(s) ((struct keeper_text){ s, sizeof(s) - 1 })
+#define TEXT(s) ((struct keeper_text){s, sizeof(s) - 1})
 
 static void end_is(const struct got *g, enum keeper_end end, int code)
 {
 	if (g->m.u.exited.end != (uint32_t)end || g->m.u.exited.code != code)
-		fail_msg("ended %u with code %d, note '%s', stderr '%s'", g->m.u.exited.end, g->m.u.exited.code,
-			g->m.u.exited.note.p, g->m.u.exited.err.p);
+		fail_msg("ended %u with code %d, note '%s', stderr '%s'", g->m.u.exited.end,
+		        g->m.u.exited.code, g->m.u.exited.note.p, g->m.u.exited.err.p);
 }
 
 static void a_task_gets_clean_surroundings(void **state)
@@ -29,21 +29,25 @@ static void a_task_gets_clean_surroundings(void **state)
 	(void)state;
 	s.umask = 027;
 	g = rig_run(r, 1, &s,
-		"echo $COLOUR; umask; echo $$ $(ps -o sid= -o pgid= $$); ls -l /proc/self/fd | grep -c -- '->'; readlink /proc/$$/fd/0;"
-		"grep -E 'NoNewPrivs|SigIgn|SigBlk' /proc/$$/status; stat -c %a .; test $PWD = $OSIER_SCRATCH && echo there;"
-		"ulimit -c; ulimit -n; env | cut -d= -f1 | sort | tr '\\n' ' '");
+	        "echo $COLOUR; umask; echo $$ $(ps -o sid= -o pgid= $$); ls -l /proc/self/fd | grep -c -- "
+	        "'->'; readlink /proc/$$/fd/0;"
+	        "grep -E 'NoNewPrivs|SigIgn|SigBlk' /proc/$$/status; stat -c %a .; test $PWD = "
+	        "$OSIER_SCRATCH && echo there;"
+	        "ulimit -c; ulimit -n; env | cut -d= -f1 | sort | tr '\\n' ' '");
 	end_is(g, KEEPER_END_EXIT, 0);
 	{
 		unsigned long pid, sid, pgid;
 		char rest[512], *out = strdup(g->m.u.exited.out.p);
 
 		assert_non_null(out);
-		assert_int_equal(sscanf(out, "green\n0027\n%lu %lu %lu\n%511[^$]", &pid, &sid, &pgid, rest), 4);
+		assert_int_equal(
+		        sscanf(out, "green\n0027\n%lu %lu %lu\n%511[^$]", &pid, &sid, &pgid, rest), 4);
 		assert_int_equal(pid, sid);
 		assert_int_equal(pid, pgid);
-		assert_string_equal(rest,
-			"4\n/dev/null\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nNoNewPrivs:\t1\n700\nthere\n0\n1024\n"
-			"COLOUR OSIER_KEPT OSIER_SCRATCH OSIER_STATE PATH PWD TMPDIR ");
+		assert_string_equal(rest, "4\n/dev/"
+		                          "null\nSigBlk:\t0000000000000000\nSigIgn:"
+		                          "\t0000000000000000\nNoNewPrivs:\t1\n700\nthere\n0\n1024\n"
+		                          "COLOUR OSIER_KEPT OSIER_SCRATCH OSIER_STATE PATH PWD TMPDIR ");
 		free(out);
 	}
 	assert_true(g->m.u.exited.wall_us > 0);
@@ -114,7 +118,7 @@ static void ten_gigabytes_of_output_are_cut_at_the_cap(void **state)
 static void followed_output_can_be_read_while_it_comes(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .lease = 3, .flags = KEEPER_FOLLOWED };
+	struct keeper_msg m = {.kind = KEEPER_FOLLOW, .lease = 3, .flags = KEEPER_FOLLOWED};
 	char *text = NULL;
 
 	(void)state;
@@ -135,8 +139,9 @@ static void followed_output_can_be_read_while_it_comes(void **state)
 
 static void what_cannot_start_says_why(void **state)
 {
-	static const char *const none[] = { "no-such-program-here", NULL }, *const file[] = { "/no/such/file", NULL },
-				  *const dir[] = { "/etc", NULL }, *const empty[] = { "", NULL };
+	static const char *const none[] = {"no-such-program-here", NULL},
+	                         *const file[] = {"/no/such/file", NULL}, *const dir[] = {"/etc", NULL},
+	                         *const empty[] = {"", NULL};
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task();
 	struct got *g;
@@ -163,7 +168,8 @@ static void what_cannot_start_says_why(void **state)
 	s.workdir = TEXT("/no/such/folder");
 	g = rig_run(r, 2, &s, "true");
 	end_is(g, KEEPER_END_CANNOT_START, ENOENT);
-	assert_string_equal(g->m.u.exited.note.p, "cannot enter folder '/no/such/folder': No such file or directory");
+	assert_string_equal(
+	        g->m.u.exited.note.p, "cannot enter folder '/no/such/folder': No such file or directory");
 	free(g);
 	rig_close(r);
 }
@@ -203,8 +209,8 @@ static void inputs_are_there_and_cannot_change_the_blob(void **state)
 	static char big[6 << 20];
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task();
-	struct keeper_file f[] = { { KEEPER_FILE_INLINE, TEXT("a/b/small"), TEXT("inline\n") },
-		{ KEEPER_FILE_EXECUTABLE, TEXT("tool"), TEXT("aa/tool") }, { 0, TEXT("big"), TEXT("aa/big") } };
+	struct keeper_file f[] = {{KEEPER_FILE_INLINE, TEXT("a/b/small"), TEXT("inline\n")},
+	        {KEEPER_FILE_EXECUTABLE, TEXT("tool"), TEXT("aa/tool")}, {0, TEXT("big"), TEXT("aa/big")}};
 	struct got *g;
 	char *text;
 	size_t n;
@@ -215,7 +221,9 @@ static void inputs_are_there_and_cannot_change_the_blob(void **state)
 	rig_blob(r, "aa/big", big, sizeof(big));
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(keeper_file_add(&s.inputs, mem, sizeof(mem), &f[i], NULL), 0);
-	g = rig_run(r, 1, &s, "cat a/b/small; ./tool here; wc -c <big; chmod 666 big; echo changed >>big; echo changed >>tool");
+	g = rig_run(r, 1, &s,
+	        "cat a/b/small; ./tool here; wc -c <big; chmod 666 big; echo changed >>big; echo changed "
+	        ">>tool");
 	end_is(g, KEEPER_END_EXIT, 0);
 	assert_string_equal(g->m.u.exited.out.p, "inline\nI am here\n6291456\n");
 	free(g);
@@ -234,8 +242,8 @@ static void outputs_are_moved_to_the_spool(void **state)
 	static uint8_t mem[4096];
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task();
-	struct keeper_file f[] = { { 0, TEXT("res"), TEXT("") }, { KEEPER_FILE_OPTIONAL, TEXT("maybe"), TEXT("") },
-		{ 0, TEXT("deep/er/res"), TEXT("") } };
+	struct keeper_file f[] = {{0, TEXT("res"), TEXT("")}, {KEEPER_FILE_OPTIONAL, TEXT("maybe"), TEXT("")},
+	        {0, TEXT("deep/er/res"), TEXT("")}};
 	uint64_t sizes[3];
 	struct got *g;
 	char *text;
@@ -270,12 +278,12 @@ static void outputs_are_moved_to_the_spool(void **state)
 
 static void hostile_outputs_are_refused(void **state)
 {
-	static const char *const scripts[] = { "ln -s /etc/passwd res", "ln -s /etc dir; ln -s dir/passwd res", "mkdir res",
-		"mkfifo res", "echo x >a; ln a res", "ln -s / up" };
+	static const char *const scripts[] = {"ln -s /etc/passwd res", "ln -s /etc dir; ln -s dir/passwd res",
+	        "mkdir res", "mkfifo res", "echo x >a; ln a res", "ln -s / up"};
 	static uint8_t mem[4096], mem2[4096];
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task(), t = rig_task();
-	struct keeper_file f = { 0, TEXT("res"), TEXT("") }, up = { 0, TEXT("up/etc/passwd"), TEXT("") };
+	struct keeper_file f = {0, TEXT("res"), TEXT("")}, up = {0, TEXT("up/etc/passwd"), TEXT("")};
 
 	(void)state;
 	assert_int_equal(keeper_file_add(&s.outputs, mem, sizeof(mem), &f, NULL), 0);
@@ -296,7 +304,7 @@ static void hostile_outputs_are_refused(void **state)
 static void scratch_is_empty_for_the_next_task_and_gone_after_the_last(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_RELEASE, .slot = 0 };
+	struct keeper_msg m = {.kind = KEEPER_RELEASE, .slot = 0};
 	char *cmd = NULL;
 	struct got *g;
 
@@ -315,8 +323,10 @@ static void scratch_is_empty_for_the_next_task_and_gone_after_the_last(void **st
 	assert_string_equal(g->m.u.exited.out.p, "0\n700\n");
 	free(g);
 	rig_send(r, &m);
-	assert_true(asprintf(&cmd, "for i in $(seq 100); do test -z \"$(ls -A %s/scratch)\" && exit 0; sleep 0.05; done; exit 1",
-			    r->dir) > 0);
+	assert_true(asprintf(&cmd,
+	                    "for i in $(seq 100); do test -z \"$(ls -A %s/scratch)\" && exit 0; sleep 0.05; "
+	                    "done; exit 1",
+	                    r->dir) > 0);
 	assert_int_equal(system(cmd), 0);
 	free(cmd);
 	rig_close(r);
@@ -348,7 +358,7 @@ static void timeout_can_be_changed_while_running(void **state)
 {
 	struct rig *r = rig_open(NULL);
 	struct keeper_start s = rig_task();
-	struct keeper_msg m = { .kind = KEEPER_ADJUST, .lease = 1 };
+	struct keeper_msg m = {.kind = KEEPER_ADJUST, .lease = 1};
 	struct got *g;
 
 	(void)state;
@@ -403,7 +413,9 @@ static void children_that_live_on_are_killed_before_the_result(void **state)
 	struct got *g;
 
 	(void)state;
-	g = rig_run(r, 1, NULL, "sleep 957.1 & setsid sleep 957.2 & (setsid sh -c 'sleep 957.3 & sleep 957.4' &) ; echo done");
+	g = rig_run(r, 1, NULL,
+	        "sleep 957.1 & setsid sleep 957.2 & (setsid sh -c 'sleep 957.3 & sleep 957.4' &) ; echo "
+	        "done");
 	end_is(g, KEEPER_END_EXIT, 0);
 	assert_string_equal(g->m.u.exited.out.p, "done\n");
 	assert_true(g->m.u.exited.leftovers > 0);
@@ -446,7 +458,7 @@ static void a_slot_goes_on_without_the_engine(void **state)
 static void released_slot_is_killed_and_can_be_used_again(void **state)
 {
 	struct rig *r = rig_open(NULL);
-	struct keeper_msg m = { .kind = KEEPER_RELEASE, .slot = 0 };
+	struct keeper_msg m = {.kind = KEEPER_RELEASE, .slot = 0};
 	struct got *g;
 
 	(void)state;
@@ -465,24 +477,24 @@ static void released_slot_is_killed_and_can_be_used_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_task_gets_clean_surroundings),
-		cmocka_unit_test(output_and_exit_code_come_back),
-		cmocka_unit_test(large_output_is_in_the_spool_until_ack),
-		cmocka_unit_test(ten_gigabytes_of_output_are_cut_at_the_cap),
-		cmocka_unit_test(followed_output_can_be_read_while_it_comes),
-		cmocka_unit_test(what_cannot_start_says_why),
-		cmocka_unit_test(stdin_comes_from_null_text_or_file),
-		cmocka_unit_test(inputs_are_there_and_cannot_change_the_blob),
-		cmocka_unit_test(outputs_are_moved_to_the_spool),
-		cmocka_unit_test(hostile_outputs_are_refused),
-		cmocka_unit_test(scratch_is_empty_for_the_next_task_and_gone_after_the_last),
-		cmocka_unit_test(timeout_asks_then_kills_with_all_children),
-		cmocka_unit_test(timeout_can_be_changed_while_running),
-		cmocka_unit_test(stop_drops_the_queue_and_kills_what_ignores_it),
-		cmocka_unit_test(children_that_live_on_are_killed_before_the_result),
-		cmocka_unit_test(closed_stdout_does_not_matter),
-		cmocka_unit_test(a_slot_goes_on_without_the_engine),
-		cmocka_unit_test(released_slot_is_killed_and_can_be_used_again),
+	        cmocka_unit_test(a_task_gets_clean_surroundings),
+	        cmocka_unit_test(output_and_exit_code_come_back),
+	        cmocka_unit_test(large_output_is_in_the_spool_until_ack),
+	        cmocka_unit_test(ten_gigabytes_of_output_are_cut_at_the_cap),
+	        cmocka_unit_test(followed_output_can_be_read_while_it_comes),
+	        cmocka_unit_test(what_cannot_start_says_why),
+	        cmocka_unit_test(stdin_comes_from_null_text_or_file),
+	        cmocka_unit_test(inputs_are_there_and_cannot_change_the_blob),
+	        cmocka_unit_test(outputs_are_moved_to_the_spool),
+	        cmocka_unit_test(hostile_outputs_are_refused),
+	        cmocka_unit_test(scratch_is_empty_for_the_next_task_and_gone_after_the_last),
+	        cmocka_unit_test(timeout_asks_then_kills_with_all_children),
+	        cmocka_unit_test(timeout_can_be_changed_while_running),
+	        cmocka_unit_test(stop_drops_the_queue_and_kills_what_ignores_it),
+	        cmocka_unit_test(children_that_live_on_are_killed_before_the_result),
+	        cmocka_unit_test(closed_stdout_does_not_matter),
+	        cmocka_unit_test(a_slot_goes_on_without_the_engine),
+	        cmocka_unit_test(released_slot_is_killed_and_can_be_used_again),
 	};
 
 	return rig_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

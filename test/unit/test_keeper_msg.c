@@ -16,13 +16,14 @@ static uint8_t packet[KEEPER_PACKET_MAX];
 static char strings[4096], env_mem[4096];
 static uint8_t in_mem[4096], out_mem[4096];
 
-#define TEXT(s) ((struct keeper_text){ s, sizeof(s) - 1 })
+#define TEXT(s) ((struct keeper_text){s, sizeof(s) - 1})
 
 static struct keeper_msg a_start(void)
 {
-	struct keeper_msg m = { .kind = KEEPER_START, .flags = KEEPER_FOLLOWED, .slot = 3, .lease = 17, .index = 4 };
+	struct keeper_msg m = {
+	        .kind = KEEPER_START, .flags = KEEPER_FOLLOWED, .slot = 3, .lease = 17, .index = 4};
 	struct keeper_start *s = &m.u.start;
-	struct keeper_file f = { KEEPER_FILE_EXECUTABLE, TEXT("bin/tool"), TEXT("ab/cdef") };
+	struct keeper_file f = {KEEPER_FILE_EXECUTABLE, TEXT("bin/tool"), TEXT("ab/cdef")};
 
 	s->uid = 1000;
 	s->memory_bytes = 1 << 20;
@@ -36,19 +37,26 @@ static struct keeper_msg a_start(void)
 	assert_int_equal(keeper_list_add(&s->argv, strings, sizeof(strings), "hi", NULL), 0);
 	assert_int_equal(keeper_list_add(&s->env, env_mem, sizeof(env_mem), "A=b", NULL), 0);
 	assert_int_equal(keeper_file_add(&s->inputs, in_mem, sizeof(in_mem), &f, NULL), 0);
-	f = (struct keeper_file){ KEEPER_FILE_INLINE, TEXT("x"), TEXT("\0\1\2") };
+	f = (struct keeper_file){KEEPER_FILE_INLINE, TEXT("x"), TEXT("\0\1\2")};
 	assert_int_equal(keeper_file_add(&s->inputs, in_mem, sizeof(in_mem), &f, NULL), 0);
-	f = (struct keeper_file){ KEEPER_FILE_OPTIONAL, TEXT("out/a"), TEXT("") };
+	f = (struct keeper_file){KEEPER_FILE_OPTIONAL, TEXT("out/a"), TEXT("")};
 	assert_int_equal(keeper_file_add(&s->outputs, out_mem, sizeof(out_mem), &f, NULL), 0);
 	return m;
 }
 
 static struct keeper_msg an_exited(const uint64_t sizes[2])
 {
-	struct keeper_msg m = { .kind = KEEPER_EXITED, .flags = KEEPER_ERR_SPOOLED, .slot = 9, .lease = 1, .index = 2 };
+	struct keeper_msg m = {
+	        .kind = KEEPER_EXITED, .flags = KEEPER_ERR_SPOOLED, .slot = 9, .lease = 1, .index = 2};
 
-	m.u.exited = (struct keeper_exited){ .end = KEEPER_END_SIGNAL, .code = 9, .wall_us = 77, .out_bytes = 4,
-		.n_outputs = 2, .note = TEXT("why"), .out = TEXT("a\0b\n"), .output_bytes = sizes };
+	m.u.exited = (struct keeper_exited){.end = KEEPER_END_SIGNAL,
+	        .code = 9,
+	        .wall_us = 77,
+	        .out_bytes = 4,
+	        .n_outputs = 2,
+	        .note = TEXT("why"),
+	        .out = TEXT("a\0b\n"),
+	        .output_bytes = sizes};
 	return m;
 }
 
@@ -93,7 +101,7 @@ static void start_comes_back_as_it_was(void **state)
 
 static void messages_share_a_packet_in_order(void **state)
 {
-	uint64_t sizes[2] = { 5, KEEPER_MISSING }, back[2];
+	uint64_t sizes[2] = {5, KEEPER_MISSING}, back[2];
 	struct keeper_msg a = a_start(), b = an_exited(sizes), r;
 	size_t n = 0, at = 0;
 	struct err e;
@@ -115,14 +123,14 @@ static void messages_share_a_packet_in_order(void **state)
 
 static void every_kind_survives_the_way(void **state)
 {
-	static const enum keeper_kind kinds[] = { KEEPER_HELLO, KEEPER_STOP, KEEPER_ADJUST, KEEPER_FOLLOW, KEEPER_ADOPT,
-		KEEPER_ACK, KEEPER_RELEASE, KEEPER_SHUTDOWN, KEEPER_READY, KEEPER_SLOT, KEEPER_STARTED, KEEPER_STOPPED,
-		KEEPER_REFUSED };
+	static const enum keeper_kind kinds[] = {KEEPER_HELLO, KEEPER_STOP, KEEPER_ADJUST, KEEPER_FOLLOW,
+	        KEEPER_ADOPT, KEEPER_ACK, KEEPER_RELEASE, KEEPER_SHUTDOWN, KEEPER_READY, KEEPER_SLOT,
+	        KEEPER_STARTED, KEEPER_STOPPED, KEEPER_REFUSED};
 	struct err e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		struct keeper_msg m = { .kind = kinds[i], .lease = i }, r;
+		struct keeper_msg m = {.kind = kinds[i], .lease = i}, r;
 		size_t n = 0, at = 0;
 
 		m.u.hello.version = KEEPER_PROTOCOL; /* the first field of READY too */
@@ -140,9 +148,10 @@ static void every_kind_survives_the_way(void **state)
 
 static void paths_that_leave_the_folder_are_refused(void **state)
 {
-	static const char *const bad[] = { "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "./a", "a/.", "a//b", "a/" };
-	static const char *const good[] = { "a", "a/b", "...", "a/..b", ".hidden", "a b" };
-	struct keeper_files f = { 0 };
+	static const char *const bad[] = {
+	        "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "./a", "a/.", "a//b", "a/"};
+	static const char *const good[] = {"a", "a/b", "...", "a/..b", ".hidden", "a b"};
+	struct keeper_files f = {0};
 	char big[300];
 
 	(void)state;
@@ -151,7 +160,7 @@ static void paths_that_leave_the_folder_are_refused(void **state)
 	assert_true(keeper_path_ok(big, 255));
 	assert_false(keeper_path_ok("a\0b", 3));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct keeper_file x = { 0, { bad[i], (uint32_t)strlen(bad[i]) }, TEXT("b") };
+		struct keeper_file x = {0, {bad[i], (uint32_t)strlen(bad[i])}, TEXT("b")};
 
 		assert_false(keeper_path_ok(bad[i], strlen(bad[i])));
 		assert_int_equal(keeper_file_add(&f, in_mem, sizeof(in_mem), &x, NULL), -1);
@@ -163,7 +172,7 @@ static void paths_that_leave_the_folder_are_refused(void **state)
 static void too_large_a_start_is_refused_and_changes_nothing(void **state)
 {
 	static char mem[KEEPER_PACKET_MAX], big[KEEPER_PACKET_MAX - 64];
-	struct keeper_msg m = { .kind = KEEPER_START };
+	struct keeper_msg m = {.kind = KEEPER_START};
 	size_t n = 0;
 	struct err e;
 
@@ -205,7 +214,7 @@ static unsigned touch(const struct keeper_msg *m)
 
 static void no_flip_or_cut_leads_outside_the_packet(void **state)
 {
-	uint64_t sizes[2] = { 1, 2 };
+	uint64_t sizes[2] = {1, 2};
 	struct keeper_msg a = a_start(), b = an_exited(sizes), r;
 	size_t n = 0;
 	struct prng p;
@@ -217,7 +226,8 @@ static void no_flip_or_cut_leads_outside_the_packet(void **state)
 	assert_int_equal(keeper_msg_build(packet, sizeof(packet), &n, &b, &e), 0);
 	for (size_t round = 0; round < n * 8 + 20000; round++) {
 		size_t len = round < n * 8 ? n : (size_t)prng_below(&p, n + 1), at = 0;
-		uint8_t *copy = malloc(len ? len : 1); /* its own block: a read past the end is seen by ASan */
+		uint8_t *copy =
+		        malloc(len ? len : 1); /* its own block: a read past the end is seen by ASan */
 		int flips = round < n * 8 ? 1 : (int)prng_below(&p, 4);
 
 		assert_non_null(copy);
@@ -253,7 +263,7 @@ static void malformed_start_keeps_its_name(void **state)
 
 static void other_version_is_told_as_such(void **state)
 {
-	struct keeper_msg m = { .kind = KEEPER_HELLO }, r;
+	struct keeper_msg m = {.kind = KEEPER_HELLO}, r;
 	size_t n = 0, at = 0;
 	struct err e;
 
@@ -267,14 +277,14 @@ static void other_version_is_told_as_such(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(start_comes_back_as_it_was),
-		cmocka_unit_test(messages_share_a_packet_in_order),
-		cmocka_unit_test(every_kind_survives_the_way),
-		cmocka_unit_test(paths_that_leave_the_folder_are_refused),
-		cmocka_unit_test(too_large_a_start_is_refused_and_changes_nothing),
-		cmocka_unit_test(no_flip_or_cut_leads_outside_the_packet),
-		cmocka_unit_test(malformed_start_keeps_its_name),
-		cmocka_unit_test(other_version_is_told_as_such),
+	        cmocka_unit_test(start_comes_back_as_it_was),
+	        cmocka_unit_test(messages_share_a_packet_in_order),
+	        cmocka_unit_test(every_kind_survives_the_way),
+	        cmocka_unit_test(paths_that_leave_the_folder_are_refused),
+	        cmocka_unit_test(too_large_a_start_is_refused_and_changes_nothing),
+	        cmocka_unit_test(no_flip_or_cut_leads_outside_the_packet),
+	        cmocka_unit_test(malformed_start_keeps_its_name),
+	        cmocka_unit_test(other_version_is_told_as_such),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
