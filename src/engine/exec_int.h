@@ -85,6 +85,7 @@ struct run {
 	uint64_t begun;	       /* the task it said it began, UINT64_MAX none */
 	uint64_t start_us;     /* for the next result's start */
 	bool tell;
+	bool resuming; /* RESUME was sent and not answered */
 	bool exited; /* the worker process is gone */
 	bool killed; /* we let the keeper kill the worker, for what it did */
 

@@ -310,7 +310,7 @@ void worker_fill(struct exec *x, struct run *r)
 	struct err e;
 
 	if (!r->slot || !r->slot->worker.link || !r->slot->worker.hello || r->stopping || r->stopped || r->recovering ||
-	    r->killed)
+	    r->killed || r->resuming)
 		return;
 	if (r->refused_at != UINT64_MAX && r->refused_at >= r->next)
 		return;
@@ -416,6 +416,25 @@ static int take_each(struct exec *x, struct run *r, const struct worker_head *h,
 	return 0;
 }
 
+/* The answer to RESUME: where the worker stands; it goes on from there. */
+static int resumed(struct exec *x, struct run *r, const struct worker_head *h, struct err *e)
+{
+	if (!r->resuming)
+		return 0;
+	r->resuming = false;
+	r->sent = r->received;
+	if (h->flags & WORKER_CANCELLED) {
+		if (h->first < r->received || h->first > r->end)
+			return err_set(e, ERR_CORRUPT, "that it stands at task %llu of %llu to %llu",
+				       (unsigned long long)h->first, (unsigned long long)r->received,
+				       (unsigned long long)r->end);
+		r->sent = h->first;
+	}
+	r->moved_ns = round_now_ns(x->n);
+	worker_fill(x, r);
+	return 0;
+}
+
 static int on_results(void *ctx, const struct worker_head *h, struct worker_results *it, struct err *e)
 {
 	struct slot *s = ctx;
@@ -425,12 +444,10 @@ static int on_results(void *ctx, const struct worker_head *h, struct worker_resu
 	if (!r || h->lease != r->lease || r->killed)
 		return 0; /* of a lease that is over */
 	x = r->x;
-	if (h->flags & WORKER_UNKNOWN) {
-		r->sent = r->received;
-		worker_fill(x, r);
-		return 0;
-	}
-	if (h->flags & WORKER_CANCELLED)
+	if (h->flags & (WORKER_UNKNOWN | WORKER_CANCELLED))
+		return resumed(x, r, h, e);
+	/* Sent before it saw RESUME: those before, which the last engine took with it, come again, and these after them. */
+	if (r->resuming && h->first > r->received)
 		return 0;
 	if (h->first > r->received || h->first + h->count > r->end)
 		return err_set(e, ERR_CORRUPT, "results of tasks %llu to %llu, expected from %llu to at most %llu",
@@ -685,7 +702,7 @@ void worker_resume(struct exec *x, struct run *r)
 	struct worker_head h = { .kind = WORKER_RESUME, .lease = r->lease, .first = r->next };
 
 	r->sent = r->received = r->next;
+	r->resuming = true;
 	r->moved_ns = round_now_ns(x->n);
 	worker_link_send(r->slot->worker.link, &h, NULL, 0);
-	worker_fill(x, r);
 }

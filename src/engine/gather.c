@@ -138,7 +138,8 @@ static int gather_one(struct blobs *b, struct gathered *f, struct err *e)
 	if (st.st_size <= (off_t)OUTPUT_SMALL_MAX)
 		rc = keep_small(f, f->fd, (size_t)st.st_size, e);
 	else if (f->path)
-		rc = blobs_take_file(b, f->path, f->sha256, &f->bytes, e);
+		/* Its name stays until the keeper hears that the result is durable: until then it may be asked for again. */
+		rc = blobs_link_file(b, f->path, f->sha256, &f->bytes, e);
 	else
 		rc = copy_large(b, f, f->fd, (uint64_t)st.st_size, e);
 	return rc;

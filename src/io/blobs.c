@@ -82,7 +82,7 @@ int blobs_open(const char *dir, const struct blobs_limits *limits, struct blobs 
 		blobs_close(b);
 		return -1;
 	}
-	if (mkdir(b->dir, 0700) == 0)
+	if (mkdir(b->dir, 0711) == 0)
 		(void)disk_sync_folder(dir, NULL);
 	b->fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->fd < 0 || (mkdirat(b->fd, "tmp", 0700) < 0 && errno != EEXIST)) {
@@ -226,9 +226,20 @@ static int sync_fd(int fd)
 	return sys ? -1 : fsync(fd);
 }
 
-/* Move the whole and synced file `from` (relative to from_fd) to its name, durably. */
+/* Whether the file keeps the name it had besides. */
+enum keep { KEEP_NOTHING, KEEP_NAME };
+
+/* Give the file its name as a blob; what has that name is an older copy, or damaged. */
+static int name_it(struct blobs *b, int from_fd, const char *from, const char *name, enum keep keep)
+{
+	if (keep == KEEP_NAME)
+		return unlinkat(b->fd, name, 0) < 0 && errno != ENOENT ? -1 : linkat(from_fd, from, b->fd, name, 0);
+	return renameat(from_fd, from, b->fd, name);
+}
+
+/* Move (or link) the whole and synced file `from` (relative to from_fd) to its name, durably. */
 static int place(struct blobs *b, int from_fd, const char *from, const uint8_t digest[SHA256_BYTES],
-        uint64_t bytes, struct err *e)
+        uint64_t bytes, enum keep keep, struct err *e)
 {
 	char name[BLOB_NAME_BYTES], folder[3];
 	struct stat st;
@@ -238,13 +249,12 @@ static int place(struct blobs *b, int from_fd, const char *from, const uint8_t d
 	blob_name(digest, name);
 	memcpy(folder, name, 2);
 	folder[2] = '\0';
-	made = mkdirat(b->fd, folder, 0700) == 0;
+	made = mkdirat(b->fd, folder, 0711) == 0;
 	if (!made && errno != EEXIST)
 		return err_sys(e, "cannot create '%s/%s'", b->dir, folder);
 	there = fstatat(b->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	fd = openat(b->fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Over an older copy, too: the same bytes, or damaged ones. */
-	if (fd < 0 || renameat(from_fd, from, b->fd, name) < 0 || sync_fd(fd) < 0 ||
+	if (fd < 0 || name_it(b, from_fd, from, name, keep) < 0 || sync_fd(fd) < 0 ||
 	        (made && fsync(b->fd) < 0))
 		rc = err_sys(e, "cannot store '%s/%s'", b->dir, name);
 	if (fd >= 0)
@@ -287,10 +297,10 @@ int blob_end(struct blob_writer *w, const uint8_t must[SHA256_BYTES], uint8_t ou
 		rc = err_set(e, ERR_INVALID, "the bytes have SHA-256 %s, not %s", is, want);
 	}
 	if (rc == 0 && !is_there(w->b, digest, w->bytes)) {
-		if (fchmod(w->fd, 0400) < 0 || sync_fd(w->fd) < 0)
+		if (fchmod(w->fd, 0444) < 0 || sync_fd(w->fd) < 0)
 			rc = write_failed(w, errno, e);
 		if (rc == 0)
-			rc = place(w->b, w->b->fd, w->name, digest, w->bytes, e);
+			rc = place(w->b, w->b->fd, w->name, digest, w->bytes, KEEP_NOTHING, e);
 	}
 	if (rc == 0) {
 		memcpy(out_digest, digest, sizeof(digest));
@@ -398,16 +408,18 @@ static int take_by_copy(struct blobs *b, int fd, const char *path, const struct 
 }
 
 /* A writer that we could not see got in between: give the file back. */
-static void give_back(struct blobs *b, const uint8_t digest[SHA256_BYTES], const char *path, uint64_t bytes)
+static void give_back(struct blobs *b, const uint8_t digest[SHA256_BYTES], const char *path, uint64_t bytes,
+        enum keep keep)
 {
 	char name[BLOB_NAME_BYTES];
 
 	blob_name(digest, name);
-	if (renameat(b->fd, name, AT_FDCWD, path) == 0)
+	/* Of two names for one file rename() takes neither away. */
+	if (keep == KEEP_NAME ? unlinkat(b->fd, name, 0) == 0 : renameat(b->fd, name, AT_FDCWD, path) == 0)
 		blobs_count(b, -1, -(int64_t)bytes);
 }
 
-static int take_by_rename(struct blobs *b, int fd, const char *path, const struct stat *st,
+static int take_by_rename(struct blobs *b, int fd, const char *path, const struct stat *st, enum keep keep,
         uint8_t digest[SHA256_BYTES], struct err *e)
 {
 	struct stat now;
@@ -420,24 +432,37 @@ static int take_by_rename(struct blobs *b, int fd, const char *path, const struc
 	/* From here on it is ours: what its owner may still do by name ends, and it is not to be changed. */
 	if (geteuid() == 0 && fchown(fd, 0, 0) < 0)
 		return err_sys(e, "cannot take over '%s'", path);
-	if (fchmod(fd, 0400) < 0 || sync_fd(fd) < 0)
+	if (fchmod(fd, 0444) < 0 || sync_fd(fd) < 0)
 		return err_sys(e, "cannot take over '%s'", path);
 	/* The name may have been given to another file meanwhile. */
 	if (lstat(path, &now) < 0 || !same_file(&now, st))
 		return changed(path, e);
 	/* Once it has its name, whoever stores the same bytes touches it: not before we have looked at its times. */
 	(void)pthread_mutex_lock(&b->use);
-	rc = place(b, AT_FDCWD, path, digest, (uint64_t)st->st_size, e);
+	rc = place(b, AT_FDCWD, path, digest, (uint64_t)st->st_size, keep, e);
 	if (rc == 0 && (fstat(fd, &now) < 0 || !same_file(&now, st))) {
-		give_back(b, digest, path, (uint64_t)st->st_size);
+		give_back(b, digest, path, (uint64_t)st->st_size, keep);
 		rc = changed(path, e);
 	}
 	(void)pthread_mutex_unlock(&b->use);
 	return rc;
 }
 
-int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
-        struct err *e)
+/* Is the file a second name of a blob already? It has been linked before. */
+static bool is_linked(struct blobs *b, int fd, const char *path, const struct stat *st, uint8_t digest[SHA256_BYTES])
+{
+	char name[BLOB_NAME_BYTES];
+	struct stat blob;
+
+	if (st->st_nlink < 2 || hash_fd(fd, path, digest, NULL) < 0)
+		return false;
+	blob_name(digest, name);
+	return fstatat(b->fd, name, &blob, AT_SYMLINK_NOFOLLOW) == 0 && blob.st_ino == st->st_ino &&
+	       blob.st_dev == st->st_dev && is_there(b, digest, (uint64_t)st->st_size);
+}
+
+static int take_file(struct blobs *b, const char *path, enum keep keep, uint8_t out_digest[SHA256_BYTES],
+        uint64_t *out_bytes, struct err *e)
 {
 	/* O_NONBLOCK: a FIFO with this name must not hold us up. */
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc;
@@ -454,7 +479,9 @@ int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256
 		rc = err_set(e, ERR_INVALID, "'%s' is not a file", path);
 	} else if (st.st_nlink == 1 && st.st_dev == folder.st_dev &&
 	           (geteuid() == 0 || st.st_uid == geteuid())) {
-		rc = take_by_rename(b, fd, path, &st, digest, e);
+		rc = take_by_rename(b, fd, path, &st, keep, digest, e);
+	} else if (keep == KEEP_NAME && is_linked(b, fd, path, &st, digest)) {
+		rc = 0;
 	} else {
 		rc = take_by_copy(b, fd, path, &st, digest, e);
 		if (rc == 0 && (fstat(fd, &after) < 0 || !same_file(&st, &after)))
@@ -463,11 +490,24 @@ int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256
 	(void)close(fd);
 	if (rc < 0)
 		return -1;
-	(void)unlink(path); /* copied, or there already; stored is stored even where we may not remove */
+	if (keep == KEEP_NOTHING)
+		(void)unlink(path); /* copied, or there already; stored is stored even where we may not remove */
 	memcpy(out_digest, digest, sizeof(digest));
 	if (out_bytes)
 		*out_bytes = (uint64_t)st.st_size;
 	return 0;
+}
+
+int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
+        struct err *e)
+{
+	return take_file(b, path, KEEP_NOTHING, out_digest, out_bytes, e);
+}
+
+int blobs_link_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
+        struct err *e)
+{
+	return take_file(b, path, KEEP_NAME, out_digest, out_bytes, e);
 }
 
 /* ---- getting ---- */

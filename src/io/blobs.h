@@ -6,6 +6,8 @@
  * never changes. One process has a store open for writing; its functions may be called from any thread of it, a
  * blob_writer from one thread at a time.
  * Limits: a blob's size, the sum of all (ERR_FULL with what to do), room that is left free on the disk.
+ * Anyone on the machine may open a blob whose digest they know, and nobody but us can list them: tasks run under other users,
+ * and who knows 256 bits of a hash has seen what is in it.
  * What is old goes when blobs_sweep() is called, oldest first, never what is pinned.
  */
 #ifndef OSIER_IO_BLOBS_H
@@ -52,6 +54,11 @@ int blobs_put(struct blobs *b, const void *p, size_t n, uint8_t out_digest[SHA25
  * or we are root, no other link), else by copy. Nobody may write to it any more; that it changed while it was hashed is
  * noticed (ERR_INVALID). A symbolic link or what is not a file is ERR_INVALID. On failure the file stays. */
 int blobs_take_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
+        struct err *e);
+
+/* The same, but `path` stays, as a second name of the blob (a copy where that cannot be): for a file that whoever made it removes
+ * when it hears that it was taken. Taken again it is found to be there already. */
+int blobs_link_file(struct blobs *b, const char *path, uint8_t out_digest[SHA256_BYTES], uint64_t *out_bytes,
         struct err *e);
 
 /* ---- getting ---- */

@@ -9,13 +9,11 @@
  *   kind      from    lease first     count    flags            body
  *   HELLO     worker  0     version   names n                   n texts: the functions it offers
  *   INPUT     engine  lease task      inputs n  FRESH           n x (u8 0 inline | 1 path of a file, text). Sent before the BATCH with
- *                                                               that task; several for one task append, FRESH starts over. Of a
- *                                                               task already given by a BATCH: skip
+ *                                                               that task; several for one task append, FRESH (of the
+ *                                                               first) forgets what came for it before
  *   BATCH     engine  lease first     tasks n  VARIES LAST TELL u64 tasks of the step, text function, then one text: arguments of all,
  *                                                               or with VARIES n texts. Batches of a lease continue each other (the
- *                                                               first of the next = first + count); LAST: no more will come. After
- *                                                               RESUME the engine, who does not know what the last one sent, sends
- *                                                               batches from its cursor on: skip the tasks that are known
+ *                                                               first of the next = first + count); LAST: no more will come.
  *   ACK       engine  lease cursor    0                         results before cursor are durable: forget them
  *   RESUME    engine  lease cursor    0                         a new engine: drop the tasks that have not begun, send the results from
  *                                                               cursor on again, then RESULTS with CANCELLED (or UNKNOWN); the

@@ -127,9 +127,12 @@ int queue_input(struct queue *q, const uint8_t *p, size_t n)
 {
 	struct reader r = { p, n };
 	struct worker_head head;
+	size_t stale;
 
 	if (read_bytes(&r, &head, sizeof(head)) < 0)
 		return -1;
+	if (head.flags & WORKER_FRESH)
+		inputs_free(queue_take_inputs(q, head.lease, head.first, &stale));
 	for (uint64_t i = 0; i < head.count; i++) {
 		struct input *in;
 		const uint8_t *text;

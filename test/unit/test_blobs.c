@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -175,8 +176,64 @@ static void file_is_taken_and_gone_from_its_place(void **state)
 	}
 	assert_true(blobs_path(w->b, digest, path, sizeof(path)));
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0400);
+	assert_int_equal(st.st_mode & 0777, 0444);
 	free(big);
+}
+
+static void linked_file_keeps_its_name_and_is_found_again(void **state)
+{
+	struct world *w = *state;
+	uint8_t digest[32], second[32];
+	struct stat st;
+	uint64_t n;
+	struct err e;
+
+	write_file(w->path, "abc", 3);
+	assert_int_equal(blobs_link_file(w->b, w->path, digest, &n, &e), 0);
+	assert_int_equal(n, 3);
+	assert_blob(w, digest, "abc", 3);
+	/* Again, as after a crash: nothing is stored twice, the name is still there. */
+	assert_int_equal(blobs_link_file(w->b, w->path, second, NULL, &e), 0);
+	assert_memory_equal(digest, second, 32);
+	assert_int_equal(stat(w->path, &st), 0);
+	assert_int_equal(st.st_nlink, 2);
+	assert_int_equal(unlink(w->path), 0);
+	assert_blob(w, digest, "abc", 3);
+}
+
+struct same_bytes {
+	struct world *w;
+	char path[300];
+	int failed;
+};
+
+static void *take_the_same(void *ctx)
+{
+	struct same_bytes *s = ctx;
+	uint8_t digest[32];
+	struct err e;
+
+	for (int i = 0; i < 200; i++) {
+		write_file(s->path, "the same for all", 16);
+		s->failed += blobs_take_file(s->w->b, s->path, digest, NULL, &e) != 0;
+		if (i % 3 == 0)
+			(void)blobs_remove(s->w->b, digest, NULL);
+	}
+	return NULL;
+}
+
+static void same_bytes_may_be_taken_by_two_at_once(void **state)
+{
+	struct same_bytes s[2] = { { .w = *state }, { .w = *state } };
+	pthread_t t[2];
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(s[i].path, sizeof(s[i].path), "%s.%d", s[i].w->path, i);
+		assert_int_equal(pthread_create(&t[i], NULL, take_the_same, &s[i]), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(t[i], NULL), 0);
+	assert_int_equal(s[0].failed + s[1].failed, 0);
 }
 
 static void file_with_a_second_name_is_copied(void **state)
@@ -401,6 +458,8 @@ int main(void)
 	        fact(storing_twice_keeps_one),
 	        fact(bytes_that_are_not_what_was_said_are_refused),
 	        fact(file_is_taken_and_gone_from_its_place),
+	        fact(linked_file_keeps_its_name_and_is_found_again),
+	        fact(same_bytes_may_be_taken_by_two_at_once),
 	        fact(file_with_a_second_name_is_copied),
 	        fact(what_is_not_a_file_is_not_taken),
 	        fact(limits_are_told_before_bytes_are_written),

@@ -30,7 +30,7 @@ import traceback
 __all__ = ["Fail", "Task", "function", "run"]
 
 _HELLO, _BATCH, _INPUT, _ACK, _RESUME, _CANCEL, _RESULTS, _PROGRESS = range(1, 9)
-_VARIES, _LAST, _TELL, _EMPTY, _UNKNOWN, _CANCELLED = 1, 2, 4, 8, 16, 32
+_VARIES, _LAST, _TELL, _EMPTY, _UNKNOWN, _CANCELLED, _FRESH = 1, 2, 4, 8, 16, 32, 64
 _OK, _FAILED, _NO_FUNCTION = 0, 1, 2
 _PROTOCOL = 1
 _PACKET_MAX = 64 * 1024
@@ -238,13 +238,15 @@ class _Worker:
         self.took = 0.0
 
     def take(self, packet):
-        kind, _, lease, first, count = _HEAD.unpack_from(packet)
+        kind, flags, lease, first, count = _HEAD.unpack_from(packet)
         if kind == _BATCH:
             if lease != self.lease or not self.batches:
                 self.next = first
             self.lease = lease
             self.batches.append(_Batch(packet))
         elif kind == _INPUT:
+            if flags & _FRESH:
+                self.inputs.pop((lease, first), None)
             r, into = _Reader(packet, _HEAD.size), self.inputs.setdefault((lease, first), [])
             for _ in range(count):
                 is_path = r.take(1) == b"\1"
