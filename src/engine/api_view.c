@@ -356,7 +356,7 @@ static void step_after_json(struct json_out *o, const Wire__Step *s)
 	jo_array_end(o);
 }
 
-static void step_needs_json(struct json_out *o, const Wire__Step *s)
+static void step_needs_json(struct json_out *o, const Wire__Step *s, bool show_command)
 {
 	jo_key(o, "variants");
 	jo_array(o);
@@ -364,7 +364,7 @@ static void step_needs_json(struct json_out *o, const Wire__Step *s)
 		jo_object(o);
 		jo_key(o, "needs");
 		needs_json(o, s->variants[i]->needs, s->variants[i]->n_needs);
-		if (s->variants[i]->command) {
+		if (s->variants[i]->command && show_command) {
 			jo_key(o, "command");
 			command_json(o, s->variants[i]->command);
 		}
@@ -428,7 +428,7 @@ static void step_json(
 	jo_str(o, s->kind);
 	step_shape_json(o, s);
 	step_after_json(o, s);
-	step_needs_json(o, s);
+	step_needs_json(o, s, may_change(q, v));
 	step_run_json(o, s, may_change(q, v));
 	jo_key(o, "counts");
 	counts_json(o, &c);

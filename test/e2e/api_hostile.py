@@ -241,7 +241,8 @@ def strangers(n):
         print("ok - another user # skip needs root")
         return
     os.chmod(n.state, 0o711)
-    job = n.submit({"name": "mine", "command": "echo secret", "env": {"TOKEN": "t0p"}})
+    job = n.submit({"name": "mine", "command": "echo secret", "env": {"TOKEN": "t0p-secret"},
+                    "any_of": [{"resources": {"cpu": 1}, "command": "echo another secret"}, {"resources": {"cpu": 2}}]})
     n.finish(job)
     status, j = as_stranger(n, "GET", "/v1/jobs/%d" % job)
     ok(status == 200 and "secret" not in json.dumps(j), "another user sees the job, not its command", (status, j))
@@ -273,12 +274,10 @@ def sockets():
         ok("error" in refused, "a second node on the same folder is refused", refused)
         ok(is_alive(n), "and the first does not notice")
         engine = n.engine_pid()
+        os.kill(engine, signal.SIGSTOP)  # it must not see its keeper go
         os.kill(n.keeper.pid, signal.SIGKILL)
         n.keeper.wait()
-        try:
-            os.kill(engine, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it left with its keeper
+        os.kill(engine, signal.SIGKILL)
         n.stop()
         ok(os.path.exists(os.path.join(state, "api.sock")), "kill -9 leaves a socket behind")
         n = Node(state)
