@@ -12,8 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/nodeproc.h"
+
+#define STOPPING_PATIENCE_NS 10000000000ull
 
 static const struct option_def up_options[] = {
         {'f', "foreground", NULL, "stay in the foreground (systemd, containers)", COMPLETE_NOTHING, NULL},
@@ -115,17 +118,19 @@ static int foreground(struct cli *c, const char *engine_user)
 	return cli_fail(c, &e);
 }
 
-static int say_up(struct cli *c, bool already)
+/* What the node says of itself. ERR_CLOSED: it went away instead. */
+static json_t *ask_version(struct cli *c, struct err *e)
 {
-	struct err e = {0};
-	json_t *v, *n;
+	client_close(c->client);
+	c->client = NULL;
+	return cli_connect(c, e) < 0 ? NULL : ask_get(c, e, "/v1/version");
+}
+
+static int say_up(struct cli *c, bool already, json_t *v)
+{
+	json_t *n;
 	size_t i;
 
-	if (cli_connect(c, &e) < 0)
-		return cli_fail(c, &e);
-	v = ask_get(c, &e, "/v1/version");
-	if (!v)
-		return cli_fail(c, &e);
 	if (c->json) {
 		json_object_set_new(v, "already_up", json_boolean(already));
 		json_print(v);
@@ -221,11 +226,32 @@ static int engine_user(const char *name, char out[32], struct err *e)
 	return 0;
 }
 
+/* 1 and its version: a node is up. 0: none. One that is about to end, with its keeper or after it, is waited for. */
+static int already_up(struct cli *c, json_t **out, struct err *e)
+{
+	static const struct timespec pause = {.tv_nsec = 20000000};
+	uint64_t until = cli_mono_ns() + STOPPING_PATIENCE_NS;
+
+	for (;;) {
+		state_settle(c->state_dir);
+		if (!state_answers(c->state_dir) && !state_kept(c->state_dir))
+			return 0;
+		*out = ask_version(c, e);
+		if (*out)
+			return 1;
+		if (e->code != ERR_CLOSED || cli_mono_ns() > until)
+			return -1;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 static int run_up(struct cli *c)
 {
 	struct nodeproc *n = NULL;
 	struct err e = {0};
 	char user[32] = "";
+	json_t *version = NULL;
+	int up;
 
 	if (engine_user(args_value(&c->args, "engine-user"), user, &e) < 0)
 		return cli_fail(c, &e);
@@ -233,8 +259,9 @@ static int run_up(struct cli *c)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "install-service"))
 		return install_service(c);
-	if (state_answers(c->state_dir) || state_kept(c->state_dir))
-		return say_up(c, true);
+	up = already_up(c, &version, &e);
+	if (up != 0)
+		return up < 0 ? cli_fail(c, &e) : say_up(c, true, version);
 	if (state_folder_make(c->state_dir, &e) < 0)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "foreground") || getenv("NOTIFY_SOCKET"))
@@ -243,7 +270,8 @@ static int run_up(struct cli *c)
 	if (nodeproc_start(c->state_dir, NODE_DETACHED, *user ? user : NULL, &n, &e) < 0)
 		return cli_fail(c, &e);
 	nodeproc_forget(n);
-	return say_up(c, false);
+	version = ask_version(c, &e);
+	return version ? say_up(c, false, version) : cli_fail(c, &e);
 }
 
 const struct command_def cmd_up = {

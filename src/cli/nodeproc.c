@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -19,6 +20,7 @@
 #include "cli/term.h"
 
 #define MACHINE_STATE "/var/lib/osier"
+#define ORPHAN_PATIENCE_NS 10000000000ull
 
 struct nodeproc {
 	pid_t pid;
@@ -48,13 +50,13 @@ bool state_answers(const char *dir)
 	return up;
 }
 
-bool state_kept(const char *dir)
+static bool lock_held(const char *dir, const char *name)
 {
 	struct text path = {0};
 	bool held;
 	int fd;
 
-	text_addf(&path, "%s/keeper.lock", dir);
+	text_addf(&path, "%s/%s", dir, name);
 	fd = open(text_str(&path), O_RDONLY | O_CLOEXEC);
 	text_release(&path);
 	if (fd < 0)
@@ -62,6 +64,20 @@ bool state_kept(const char *dir)
 	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	(void)close(fd);
 	return held;
+}
+
+bool state_kept(const char *dir)
+{
+	return lock_held(dir, "keeper.lock");
+}
+
+void state_settle(const char *dir)
+{
+	static const struct timespec pause = {.tv_nsec = 5000000};
+	uint64_t until = cli_mono_ns() + ORPHAN_PATIENCE_NS;
+
+	while (lock_held(dir, "lock") && !state_kept(dir) && cli_mono_ns() < until)
+		(void)nanosleep(&pause, NULL);
 }
 
 static char *absolute(const char *path)

@@ -26,6 +26,9 @@ bool state_answers(const char *dir);
 
 /* Is there a keeper, even if its engine does not answer (it is about to start, or was killed and comes back)? */
 bool state_kept(const char *dir);
+/* An engine whose keeper was killed is about to end, and still answers and holds the folder: wait until it is gone (at most
+ * ten seconds). */
+void state_settle(const char *dir);
 /* A pipe for --ready-fd: [0] is read, [1] handed on. */
 int ready_pipe(int ends[2], struct err *e);
 

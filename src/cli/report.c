@@ -169,6 +169,9 @@ static void print_result(struct report *r)
 			print_short(r->result, text_str(&a.body), a.body.n, j_uint(o, "bytes"));
 		response_release(&a);
 	}
+	if (j_bool(o, "truncated"))
+		term_note("%s: stdout was cut at %s, its cap (limits: {output: SIZE} of the step)", j_str(r->result, "id"),
+		        size_text(j_uint(o, "bytes"), size, sizeof(size)));
 	text_release(&t);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "engine/node_int.h"
+#include "io/disk.h"
 
 #define ANNOUNCE_BYTES (256u << 10)
 
@@ -62,6 +63,19 @@ static void namespaces(struct node *n)
 	}
 }
 
+/* What tasks may have of the disk below the state folder: what is free now beyond our own reserve, in steps of a GiB (below it
+ * of a MiB) so that each start does not announce another machine. */
+static uint64_t room(const struct node *n)
+{
+	struct disk_space s;
+	uint64_t reserve = n->config.disk_reserve_bytes;
+
+	if (disk_space(n->state_dir, &s, NULL) < 0 || s.free_bytes <= reserve)
+		return 0;
+	s.free_bytes -= reserve;
+	return s.free_bytes >> 30 ? s.free_bytes >> 30 << 30 : s.free_bytes >> 20 << 20;
+}
+
 int machine_announce(struct node *n, struct err *e)
 {
 	struct announce m = { .n = n };
@@ -78,6 +92,7 @@ int machine_announce(struct node *n, struct err *e)
 	m.set.capacity = take(&m, (8 + n->config.n_capacity) * sizeof(*m.set.capacity));
 	capacity(&m, "cpu", (uint64_t)(cpus > 0 ? cpus : 1) * 1000);
 	capacity(&m, "memory", (uint64_t)pages * (uint64_t)page);
+	capacity(&m, "disk", room(n));
 	for (size_t i = 0; i < n->config.n_capacity; i++)
 		capacity(&m, n->config.capacity[i].resource, n->config.capacity[i].amount);
 	round_command(n, &cmd, NULL, 0, &answer);

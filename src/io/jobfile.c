@@ -71,8 +71,10 @@ static int read_text_file(struct jobfile *f, struct err *e)
 	fd = open(f->path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		(void)err_sys(e, "cannot open '%s'", f->path);
-		return e && e->sys == ENOENT ? err_hint(e, "'osier init' writes a job file to start from")
-		                             : -1;
+		if (!e || e->sys != ENOENT)
+			return -1;
+		e->code = ERR_NOTFOUND;
+		return err_hint(e, "'osier init' writes a job file to start from");
 	}
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		rc = err_set(e, ERR_INVALID, "'%s' is a folder, not a job file", f->path);
