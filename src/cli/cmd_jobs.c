@@ -72,7 +72,7 @@ static void row(struct table *t, const json_t *j, uint64_t now, bool namespaces)
 	table_cell(t, BOLD, j_str(j, "id"));
 	table_cell(t, term_state_colour(state),
 	        j_bool(j, "held") && strcmp(state, "waiting") == 0 ? "held" : state);
-	table_cellf(t, PLAIN, "%s/%s", count_text(j_uint(counts, "done"), a, sizeof(a)),
+	table_cellf(t, PLAIN, "%s/%s", count_text(counts_done(counts), a, sizeof(a)),
 	        count_text(j_uint(counts, "total"), b, sizeof(b)));
 	table_cell(t, failed ? RED : DIM, count_text(failed, a, sizeof(a)));
 	table_cell(t, PLAIN, clock_text(j_time(j, "submitted"), now, a, sizeof(a)));

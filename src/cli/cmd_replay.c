@@ -41,7 +41,7 @@ static void print_state(const json_t *s)
 
 		table_cell(t, BOLD, j_str(j, "id"));
 		table_cell(t, term_state_colour(j_str(j, "state")), j_str(j, "state"));
-		table_cellf(t, PLAIN, "%s/%s", count_text(j_uint(n, "done"), a, sizeof(a)),
+		table_cellf(t, PLAIN, "%s/%s", count_text(counts_done(n), a, sizeof(a)),
 		        count_text(j_uint(n, "total"), b, sizeof(b)));
 		table_cell(t, PLAIN, count_text(j_uint(n, "running"), a, sizeof(a)));
 		table_cell(t, PLAIN, count_text(j_uint(n, "failed"), a, sizeof(a)));

@@ -149,9 +149,9 @@ static void job_row(struct table *t, const json_t *j, uint64_t now)
 
 	table_cell(t, BOLD, j_str(j, "id"));
 	table_cell(t, term_state_colour(j_str(j, "state")), j_str(j, "state"));
-	table_cellf(t, PLAIN, "%llu%%", (unsigned long long)(total ? j_uint(n, "done") * 100 / total : 0));
-	table_cellf(t, PLAIN, "%s/%s", count_text(j_uint(n, "done"), a, sizeof(a)),
-	        count_text(total, b, sizeof(b)));
+	table_cellf(t, PLAIN, "%llu%%", (unsigned long long)(total ? counts_done(n) * 100 / total : 0));
+	table_cellf(
+	        t, PLAIN, "%s/%s", count_text(counts_done(n), a, sizeof(a)), count_text(total, b, sizeof(b)));
 	table_cell(t, j_uint(n, "running") ? CYAN : DIM, count_text(j_uint(n, "running"), a, sizeof(a)));
 	table_cell(t, j_uint(n, "failed") ? RED : DIM, count_text(j_uint(n, "failed"), a, sizeof(a)));
 	table_cellf(t, PLAIN, "%.1f/s", j_real(j, "rate"));
@@ -185,10 +185,11 @@ static void add_jobs(struct text *out, const json_t *list, uint64_t now, size_t 
 	free(v);
 }
 
-static void view(struct text *out, const json_t *ev, bool keys)
+/* `ago_ns`: since the event came; the node speaks only when something changed, and times go on. */
+static void view(struct text *out, const json_t *ev, uint64_t ago_ns, bool keys)
 {
 	const json_t *totals = json_object_get(ev, "totals");
-	uint64_t now = j_time(ev, "now");
+	uint64_t now = j_time(ev, "now") + ago_ns;
 	size_t i, lines = 0, rows = term_rows();
 	char a[32], b[32], r[32];
 	json_t *n;
@@ -212,12 +213,12 @@ static void view(struct text *out, const json_t *ev, bool keys)
 	}
 }
 
-static void paint(const json_t *ev)
+static void paint(const json_t *ev, uint64_t ago_ns)
 {
 	struct text body = {0}, out = {0};
 	size_t rows = term_rows(), line = 1;
 
-	view(&body, ev, true);
+	view(&body, ev, ago_ns, true);
 	text_add(&out, "\033[H");
 	for (const char *s = text_str(&body); *s && line <= rows; line++) {
 		size_t n = strcspn(s, "\n");
@@ -262,6 +263,7 @@ static bool keys(void)
 static int live(struct cli *c, bool screen, struct err *e)
 {
 	json_t *last = NULL;
+	uint64_t last_ns = 0;
 	int rc = 0;
 
 	for (;;) {
@@ -285,18 +287,19 @@ static int live(struct cli *c, bool screen, struct err *e)
 				continue;
 			json_decref(last);
 			last = j;
+			last_ns = cli_mono_ns();
 			if (c->json)
 				json_print_line(j);
 			if (!screen && (args_flag(&c->args, "once") || ferror(stdout)))
 				break;
 		}
 		if (screen && last)
-			paint(last);
+			paint(last, cli_mono_ns() - last_ns);
 	}
 	if (!screen && !c->json && last && rc == 0) {
 		struct text t = {0};
 
-		view(&t, last, false);
+		view(&t, last, 0, false);
 		(void)fwrite(text_str(&t), 1, t.n, stdout);
 		text_release(&t);
 	}

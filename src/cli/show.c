@@ -95,12 +95,17 @@ void counts_text(struct text *t, const json_t *counts)
 	}
 }
 
+uint64_t counts_done(const json_t *counts)
+{
+	return j_uint(counts, "succeeded") + j_uint(counts, "failed") + j_uint(counts, "skipped");
+}
+
 static void fill_row(struct progress_row *r, const json_t *counts)
 {
 	r->total = j_uint(counts, "total");
 	r->succeeded = j_uint(counts, "succeeded");
 	r->failed = j_uint(counts, "failed");
-	r->skipped = j_uint(counts, "skipped") + j_uint(counts, "stopped");
+	r->skipped = j_uint(counts, "skipped");
 	r->running = j_uint(counts, "running");
 }
 

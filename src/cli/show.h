@@ -19,6 +19,9 @@ void outcome_text(struct text *t, const json_t *attempt);
 /* "3 failed, 2 skipped of 10" from counts. */
 void counts_text(struct text *t, const json_t *counts);
 
+/* Tasks that came to an end of their own; the API's `done` counts those too that a cancel stopped. */
+uint64_t counts_done(const json_t *counts);
+
 /* Fill rows for progress_draw() from a JobEvent or job: the whole job first, then its steps when it has several. Names are
  * borrowed from j. Returns how many (at most max). */
 size_t progress_rows(const json_t *j, struct progress_row *rows, size_t max);

@@ -106,25 +106,25 @@ interrupt_cancels() {
 fact "Ctrl-C cancels the job, waits for it, and exits with 130" interrupt_cancels
 
 # In a real terminal: a bar that survives a resize, Ctrl-C from the keyboard, a second one kills.
-screen() { tmux -L osier-$$ capture-pane -p; }
+screen() { tmux -L $mux capture-pane -p; }
 until_screen() { for _ in $(seq 150); do screen | grep -qF -- "$1" && return 0; sleep 0.1; done; echo "the screen lacks '$1':"; screen; return 1; }
-in_tmux() {
+in_tmux() { # on a server of its own: the last one may still be ending
 	rm -f rc
-	tmux -L osier-$$ new-session -d -x 100 -y 30 "cd '$TMP'; PATH='$PATH' OSIER_STATE='$OSIER_STATE' LC_ALL=C.UTF-8 $1; echo \$? >rc; sleep 60"
+	mux=osier-$$-$tests; tmux -L $mux new-session -d -x 100 -y 30 "cd '$TMP'; PATH='$PATH' OSIER_STATE='$OSIER_STATE' LC_ALL=C.UTF-8 $1; echo \$? >rc; sleep 60"
 }
 keyboard() {
 	in_tmux "osier run steps.yaml"
 	until_screen "running" && until_screen "░" || return 1
-	tmux -L osier-$$ resize-window -x 60 -y 20
+	tmux -L $mux resize-window -x 60 -y 20
 	sleep 1.5
-	tmux -L osier-$$ resize-window -x 90 -y 20
+	tmux -L $mux resize-window -x 90 -y 20
 	sleep 1.5
 	[ "$(screen | grep -c "steps-")" = 1 ] || { echo "not one bar:"; screen; return 1; }
-	tmux -L osier-$$ send-keys C-c
+	tmux -L $mux send-keys C-c
 	until_screen "cancelling steps" || return 1
 	for _ in $(seq 150); do [ -s rc ] && break; sleep 0.1; done
 	until_screen "osier retry" || return 1
-	tmux -L osier-$$ kill-server
+	tmux -L $mux kill-server
 	[ "$(cat rc)" = 130 ]
 }
 printf 'name: steps\ngrace: 1s\nsteps:\n  a: {array: 2, command: exec sleep 3%s}\n  b: {after: a, command: "true"}\n' 00 >steps.yaml
@@ -133,11 +133,11 @@ fact "a bar survives a resize; Ctrl-C from the keyboard cancels" keyboard
 stubborn() {
 	in_tmux "osier run stubborn.yaml"
 	until_screen "1 running" || return 1
-	tmux -L osier-$$ send-keys C-c
+	tmux -L $mux send-keys C-c
 	until_screen "cancelling stubborn" || return 1
-	tmux -L osier-$$ send-keys C-c
+	tmux -L $mux send-keys C-c
 	for _ in $(seq 100); do [ -s rc ] && break; sleep 0.1; done
-	tmux -L osier-$$ kill-server
+	tmux -L $mux kill-server
 	[ "$(cat rc)" = 130 ] || return 1
 	for _ in $(seq 50); do pgrep -f "osier-keeper.*$OSIER_STATE|sleep 4242" || return 0; sleep 0.1; done
 	return 1
