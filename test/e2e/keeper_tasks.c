@@ -31,7 +31,7 @@ static void a_task_gets_clean_surroundings(void **state)
 	g = rig_run(r, 1, &s,
 	        "echo $COLOUR; umask; echo $$ $(ps -o sid= -o pgid= $$); ls -l /proc/self/fd | grep -c -- "
 	        "'->'; readlink /proc/$$/fd/0;"
-	        "grep -E 'NoNewPrivs|SigIgn|SigBlk' /proc/$$/status; stat -c %a .; test $PWD = "
+	        "grep -E 'NoNewPrivs|SigIgn|SigBlk' /proc/self/status; stat -c %a .; test $PWD = "
 	        "$OSIER_SCRATCH && echo there;"
 	        "ulimit -c; ulimit -n; env | cut -d= -f1 | sort | tr '\\n' ' '");
 	end_is(g, KEEPER_END_EXIT, 0);
