@@ -16,6 +16,12 @@ BUILD = os.environ.get("BUILD") or os.path.join(os.path.dirname(__file__), "../.
 failed = 0
 
 
+def sanitized():
+    """Was the program built with a sanitizer? It keeps freed memory for a while, so memory is not what it seems."""
+    with open(os.path.join(BUILD, "meson-info/intro-buildoptions.json")) as f:
+        return next(o["value"] for o in json.load(f) if o["name"] == "b_sanitize") != "none"
+
+
 def ok(cond, name, detail=""):
     """One TAP line; what went wrong is said before it."""
     global failed
