@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.." || exit 1
 dir=$1 seconds=$2
 [ -f "$dir/build.ninja" ] || CC=clang-14 meson setup "$dir" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
 	-Dbuildtype=debugoptimized >"$dir.log" 2>&1 || { cat "$dir.log"; echo "not ok - fuzzers are configured"; exit 1; }
-ninja -C "$dir" >"$dir.log" 2>&1 || { tail -n 30 "$dir.log"; echo "not ok - fuzzers build"; exit 1; }
+names=$(find fuzz -maxdepth 1 -name 'fuzz_*.c' -printf '%f\n' | sed 's/^fuzz_//; s/\.c$//' | sort)
+# shellcheck disable=SC2046
+ninja -C "$dir" $(printf 'fuzz/fuzz_%s ' $names) >"$dir.log" 2>&1 || { tail -n 30 "$dir.log"; echo "not ok - fuzzers build"; exit 1; }
 echo "ok - fuzzers build"
 one() {
 	local name=$1 new=$dir/corpus/$1
@@ -21,4 +23,4 @@ one() {
 }
 export -f one
 export dir seconds
-find fuzz -maxdepth 1 -name 'fuzz_*.c' -printf '%f\n' | sed 's/^fuzz_//; s/\.c$//' | sort | xargs -P 2 -I{} bash -c 'one {}'
+printf '%s\n' $names | xargs -P 2 -I{} bash -c 'one {}'
