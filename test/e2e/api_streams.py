@@ -160,6 +160,38 @@ def gone_clients(n):
     ok(left, "and their connections are closed", connections())
 
 
+def going_down():
+    """A node that stops ends its streams and half-done requests, and leaves in order."""
+    with Node() as n:
+        job = n.submit({"name": "long", "shell": "while :; do echo x; sleep 0.1; done"})
+        wait_until(lambda: n.job(job)["counts"]["running"])
+        socks = []
+        for request in [b"GET /v1/jobs/%d/logs?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n" % job,
+                        b"GET /v1/jobs/%d/events HTTP/1.1\r\nHost: x\r\n\r\n" % job,
+                        b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /v1/state HTTP/1.1\r\nHost: x\r\n\r\n",
+                        b"PUT /v1/blobs/" + b"0" * 64 + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf",
+                        b"GET /v1/jo"] * 5:
+            s = n.connect()
+            s.sendall(request)
+            socks.append(s)
+        time.sleep(0.3)
+        status, _ = n.json("POST", "/v1/shutdown", {})
+        closed = 0
+        for s in socks:
+            s.settimeout(15)
+            try:
+                while s.recv(65536):
+                    pass
+                closed += 1
+            except ConnectionResetError:
+                closed += 1
+            except TimeoutError:
+                pass
+        ok(status == 202 and closed == len(socks), "a node that stops ends its streams", (status, closed))
+        n.keeper.wait(20)
+        ok(n.keeper.returncode == 0, "and leaves in order", (n.keeper.returncode, n.output()))
+
+
 with Node() as node:
     progress(node)
     stored_logs(node)
@@ -169,4 +201,5 @@ with Node() as node:
     node_events(node)
     gone_clients(node)
     ok(node.keeper.poll() is None and "CHECK" not in node.output(), "nothing crashed on the way", node.output())
+going_down()
 done()
