@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "engine/exec_int.h"
+#include "engine/gather.h"
 #include "wire/entry.h"
 
 /* ---- runs ---- */
@@ -774,6 +775,7 @@ void exec_free(struct exec *x)
 
 			r->touched = r->waiting = r->staged = false;
 			r->slot = NULL;
+			gather_forget(r->gathering); /* its thread may still be at it */
 			r->gathering = NULL;
 			run_free(x, r);
 		}

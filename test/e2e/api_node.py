@@ -101,6 +101,10 @@ class Node:
                 self.keeper.kill()
                 self.keeper.wait()
         self.log.close()
+        with open(os.path.join(self.state, "keeper.log"), errors="replace") as f:
+            text = f.read()
+        if any(word in text for word in ("Sanitizer", "runtime error", "osier: bug")):
+            ok(False, "the node ends without a defect", text[-6000:])
         if self.own:
             shutil.rmtree(self.state, ignore_errors=True)
 
