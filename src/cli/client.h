@@ -23,6 +23,8 @@ struct client;
 /* Connect to the socket file. ERR_CLOSED: nobody listens there (no file, or nobody behind it). Paths too long for
  * sun_path work. */
 int client_open(const char *path, struct client **out, struct err *e);
+/* A client of a connection that is open already, which it owns from now on. */
+struct client *client_adopt_take(int fd);
 void client_close(struct client *c);
 const char *client_path(const struct client *c);
 

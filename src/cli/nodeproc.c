@@ -19,7 +19,7 @@
 #include "cli/client.h"
 #include "cli/term.h"
 
-#define MACHINE_STATE "/var/lib/osier"
+#define MACHINE_STATE      "/var/lib/osier"
 #define ORPHAN_PATIENCE_NS 10000000000ull
 
 struct nodeproc {

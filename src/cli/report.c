@@ -170,8 +170,8 @@ static void print_result(struct report *r)
 		response_release(&a);
 	}
 	if (j_bool(o, "truncated"))
-		term_note("%s: stdout was cut at %s, its cap (limits: {output: SIZE} of the step)", j_str(r->result, "id"),
-		        size_text(j_uint(o, "bytes"), size, sizeof(size)));
+		term_note("%s: stdout was cut at %s, its cap (limits: {output: SIZE} of the step)",
+		        j_str(r->result, "id"), size_text(j_uint(o, "bytes"), size, sizeof(size)));
 	text_release(&t);
 }
 
