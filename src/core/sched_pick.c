@@ -501,12 +501,11 @@ static bool is_worth_preempting(struct hunt *h, uint32_t group)
 static uint64_t slice(const struct sched *s, const struct hunt *h, const struct group *g, uint64_t run_ns)
 {
 	const struct job *j = &s->jobs[g->job];
-	const uint64_t target = 50000000;
 	uint64_t n, room, tail;
 
-	if (g->slice_max <= 1 || run_ns == 0 || run_ns > target / 2)
+	if (g->slice_max <= 1 || run_ns == 0 || run_ns > SLICE_NS / 8)
 		return 1;
-	n = target / run_ns;
+	n = SLICE_NS / run_ns;
 	n = n < g->slice_max ? n : g->slice_max;
 	room = shape_room(s, g->v[h->variant].shape);
 	if (j->concurrency != 0 && room > j->concurrency - j->n_leases)

@@ -16,8 +16,9 @@
 #include "engine/worker_link.h"
 #include "io/keeper_link.h"
 
-#define RUN_AHEAD	 16u /* most tasks sent to the keeper beyond the last result */
-#define RUN_REFILL	 8u  /* more are sent when so few are left, so that they travel together */
+#define RUN_AHEAD	 64u /* most tasks sent to the keeper beyond the last result; half are sent at a time */
+#define RUN_AHEAD_BYTES	 (64u << 10) /* and about so many bytes of them */
+#define INPUTS_AHEAD	 16u /* the same for a worker's tasks that come with inputs */
 #define TELL_NS		 10000000ull /* the longest a result waits for company while its lease has more to come */
 #define RUN_HASH	 1024u
 #define IDLE_NS		 2000000000ull
@@ -54,6 +55,7 @@ struct run {
 	uint64_t next;	     /* the next index that has no staged result */
 	uint64_t told;	     /* results before it were given to the core */
 	uint64_t sent;	     /* the next index to send */
+	uint32_t start_bytes; /* of the last START, about */
 	uint64_t durable;    /* results before it were durable when the run was taken up */
 	uint64_t granted_ns;
 	uint32_t uid, gid;

@@ -17,7 +17,15 @@ static int send_start(struct exec *x, struct run *r, uint64_t task, struct err *
 	if (start_build(x->builder, &in, &m.u.start, e) < 0)
 		return -1;
 	r->slot->known = true;
+	r->start_bytes = m.u.start.argv.bytes + m.u.start.env.bytes + m.u.start.inputs.bytes + m.u.start.stdin_.n;
 	return exec_send(x, &m, e);
+}
+
+static uint64_t ahead(const struct run *r)
+{
+	uint64_t n = RUN_AHEAD_BYTES / (r->start_bytes + 256);
+
+	return n < 4 ? 4 : n < RUN_AHEAD ? n : RUN_AHEAD;
 }
 
 void process_fill(struct exec *x, struct run *r)
@@ -26,9 +34,9 @@ void process_fill(struct exec *x, struct run *r)
 
 	if (!r->slot || r->stopping || r->stopped || r->recovering)
 		return;
-	if (r->sent - r->next > RUN_REFILL)
+	if (r->sent - r->next > ahead(r) / 2)
 		return;
-	while (r->sent < r->end && r->sent - r->next < RUN_AHEAD) {
+	while (r->sent < r->end && r->sent - r->next < ahead(r)) {
 		uint64_t task = r->sent++;
 
 		if (send_start(x, r, task, &e) == 0)

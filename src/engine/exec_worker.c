@@ -320,7 +320,7 @@ void worker_fill(struct exec *x, struct run *r)
 	if (!inputs && !template_varies(r->s->worker->args) && r->sent < r->end)
 		fill_same(x, r);
 	while (r->sent < r->end && !worker_link_busy(r->slot->worker.link)) {
-		if (inputs && r->sent - r->next >= RUN_AHEAD)
+		if (inputs && r->sent - r->next >= INPUTS_AHEAD)
 			break;
 		if (inputs && send_inputs(x, r, r->sent, &e) < 0) {
 			refuse_task(x, r, e.msg);

@@ -41,7 +41,7 @@
 	78 /* EX_CONFIG: it cannot run here, starting it again will not help; ends the keeper too */
 
 /* What epoll hands back: kind in the upper half, a slot (and its stream in bit 31) in the lower one. */
-#define LATER_NS 2000000u /* how long results wait for company while their slot has more to do */
+#define LATER_NS 5000000u /* how long results wait for company while their slot has more to do */
 
 enum poll_kind { POLL_SIGNAL = 1, POLL_ENGINE, POLL_CONTROL, POLL_STREAM };
 

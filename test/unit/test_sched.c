@@ -378,7 +378,7 @@ static void slice_is_one_until_the_run_time_is_known(void **state)
 	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 1000000, .slice = 100000});
 	assert_int_equal(slice_now(), 1);
 	learn(g, 1000);
-	assert_in_range(slice_now(), 40, 60);
+	assert_in_range(slice_now(), SLICE_NS / 1000000 * 4 / 5, SLICE_NS / 1000000 * 6 / 5);
 }
 
 static void slice_is_bounded_by_cap_slowness_and_the_job(void **state)
