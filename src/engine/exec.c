@@ -315,13 +315,26 @@ void run_stopped(struct exec *x, struct run *r, Wire__StopReason reason, const c
 static bool indexed(void *ctx, const char *resource)
 {
 	const struct run *r = ctx;
-	const struct sched *s = engine_sched(r->x->n->engine);
-	struct sched_device_view d;
+	const struct node *n = r->x->n;
 
-	for (uint32_t k = 0; sched_device(s, NODE_THIS, k, &d); k++)
-		if (strcmp(sched_resource_name(s, d.resource), resource) == 0)
+	for (size_t i = 0; i < n->n_devices; i++)
+		if (strcmp(n->devices[i].resource, resource) == 0)
 			return true;
 	return false;
+}
+
+static char vendor(void *ctx, const char *resource, uint32_t index, uint32_t *out_number)
+{
+	const struct run *r = ctx;
+	const struct node *n = r->x->n;
+
+	for (size_t i = 0; i < n->n_devices; i++) {
+		if (n->devices[i].index == index && strcmp(n->devices[i].resource, resource) == 0) {
+			*out_number = n->devices[i].number;
+			return n->devices[i].vendor;
+		}
+	}
+	return '-';
 }
 
 static void user_look_up(struct exec *x, uint32_t uid, uint32_t gid)
@@ -354,7 +367,8 @@ void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in 
 				  .node = x->n->name,
 				  .user = x->user,
 				  .worker = r->s->worker != NULL,
-				  .has_gpus = indexed(r, "gpu"),
+				  .has_gpus = x->n->has_gpus,
+				  .vendor = vendor,
 				  .devices = r->devices,
 				  .n_devices = r->n_devices,
 				  .indexed = indexed,
@@ -572,6 +586,13 @@ static void on_exited(struct exec *x, const struct keeper_msg *m)
 	struct run *r = run_find(x, m->lease);
 	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
 
+	/* A worker that died before the keeper read ADOPT: it goes by the lease that it served before. */
+	if (!r && m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && x->slots[m->slot].worker.link) {
+		(void)exec_send(x, &ack, NULL);
+		r = x->slots[m->slot].run;
+		if (!r)
+			return;
+	}
 	if (!r) {
 		/* A lease that is over: its results are durable or refused. */
 		(void)exec_send(x, &ack, NULL);

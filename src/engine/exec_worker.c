@@ -624,6 +624,7 @@ void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 	const struct keeper_exited *ex = &m->u.exited;
 	struct slot *s = r->slot;
 	bool ours = r->stopping && !r->killed; /* the core wanted it stopped */
+	Wire__StopReason reason = WIRE__STOP_REASON__WORKER_CRASHED;
 	char note[240];
 
 	if (r->exited)
@@ -638,17 +639,22 @@ void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 		all_cannot_start(x, r, note);
 		return;
 	}
-	if (ours || r->stopped)
+	if (ours || r->stopped || (r->killed && r->reason == WIRE__STOP_REASON__DONE))
 		return; /* STOPPED follows */
 	if (!r->note[0])
 		(void)snprintf(r->note, sizeof(r->note), "%s", note);
+	/* Without TELL a task that began says nothing of those after it. */
 	if (r->next < r->end && !run_must_park(r) && ex->end != KEEPER_END_STOPPED &&
-	    (r->end - r->next == 1 || r->begun == r->next))
+	    (r->end - r->next == 1 || (r->tell && r->begun == r->next))) {
 		stage_crash(x, r, ex, r->note);
-	else if (r->next < r->end)
+		reason = WIRE__STOP_REASON__DONE; /* the others are not to blame */
+	} else if (r->next < r->end) {
 		tell_from_now_on(x, r);
-	if (!r->killed)
-		run_stopped(x, r, WIRE__STOP_REASON__WORKER_CRASHED, note);
+	}
+	if (r->killed)
+		r->reason = reason; /* STOPPED follows */
+	else
+		run_stopped(x, r, reason, note);
 	run_touch(x, r);
 }
 

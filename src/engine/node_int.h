@@ -9,6 +9,7 @@
 #define OSIER_ENGINE_NODE_INT_H
 
 #include "base/arena.h"
+#include "core/sched.h"
 #include "engine/config.h"
 #include "engine/held.h"
 #include "engine/node.h"
@@ -40,6 +41,13 @@ struct node_early {
 	struct node_answer answer;
 };
 
+/* A device as it was announced, and what its vendor's tools call it. */
+struct machine_device {
+	char resource[CONFIG_NAME_MAX + 1];
+	uint32_t index, number;
+	char vendor; /* see start.h */
+};
+
 struct node {
 	uv_loop_t loop;
 	uv_prepare_t prepare;
@@ -56,6 +64,10 @@ struct node {
 	void *config_mem;
 	struct arena config_arena;
 	struct config config;
+
+	struct machine_device devices[DEVICES_PER_NODE_MAX];
+	size_t n_devices;
+	bool has_gpus;
 
 	struct clock clock;
 	uint64_t now_ns; /* of this round; 0: read the clock again */

@@ -177,9 +177,24 @@ static bool says(const Wire__Step *s, const char *key)
 	return false;
 }
 
+/* Of the devices given for need `k`, those of one vendor, as its tools number them. */
+static size_t vendor_list(const struct start_in *in, size_t k, char vendor, char *out, size_t room, size_t at)
+{
+	size_t first, n = start_devices_of(in, k, &first);
+
+	for (size_t i = first; i < first + n && at < room; i++) {
+		uint32_t number;
+
+		if (in->vendor(in->ctx, in->variant->needs[k]->name, in->devices[i], &number) == vendor)
+			at += (size_t)snprintf(out + at, room - at, "%s%u", at ? "," : "", number);
+	}
+	return at;
+}
+
 static int env_devices(struct building *g)
 {
-	bool gpu = false;
+	char cuda[512] = "", rocr[512] = "";
+	size_t n_cuda = 0, n_rocr = 0;
 
 	for (size_t k = 0; k < g->in->variant->n_needs; k++) {
 		const char *r = g->in->variant->needs[k]->name;
@@ -194,15 +209,12 @@ static int env_devices(struct building *g)
 		name[i] = '\0';
 		if (add_env(g, "OSIER_DEVICES_%s=%s", name, list) < 0)
 			return -1;
-		if (strcmp(r, "gpu") != 0)
-			continue;
-		gpu = true;
-		if (add_env(g, "CUDA_VISIBLE_DEVICES=%s", list) < 0 || add_env(g, "ROCR_VISIBLE_DEVICES=%s", list) < 0)
-			return -1;
+		n_cuda = vendor_list(g->in, k, 'n', cuda, sizeof(cuda), n_cuda);
+		n_rocr = vendor_list(g->in, k, 'r', rocr, sizeof(rocr), n_rocr);
 	}
-	if (!gpu && g->in->has_gpus && (add_env(g, "CUDA_VISIBLE_DEVICES=") < 0 || add_env(g, "ROCR_VISIBLE_DEVICES=") < 0))
+	if ((n_cuda || g->in->has_gpus) && add_env(g, "CUDA_VISIBLE_DEVICES=%s", cuda) < 0)
 		return -1;
-	return 0;
+	return n_rocr || g->in->has_gpus ? add_env(g, "ROCR_VISIBLE_DEVICES=%s", rocr) : 0;
 }
 
 static int build_env(struct building *g)

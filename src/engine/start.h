@@ -6,7 +6,7 @@
  * reused: no allocation per task. What cannot be built is an ERR_INVALID or ERR_NOTFOUND that the user reads.
  *
  * The environment of a task, and nothing else: OSIER_JOB, OSIER_STEP, OSIER_TASK, OSIER_TASKS, OSIER_ATTEMPT, OSIER_DEVICES_<RESOURCE>
- * (and CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES for gpu), OSIER_INPUTS of a reduce; then the step's env; then PATH, HOME, USER, LANG
+ * (and CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES on a machine with such GPUs), OSIER_INPUTS of a reduce; then the step's env; then PATH, HOME, USER, LANG
  * unless the step says otherwise. The keeper adds OSIER_STATE, OSIER_SCRATCH and TMPDIR.
  */
 #ifndef OSIER_ENGINE_START_H
@@ -43,6 +43,9 @@ struct start_in {
 	struct start_user user;
 	bool worker;   /* start the step's worker process, not one task */
 	bool has_gpus; /* the machine has some: tasks without any are told that they have none */
+	/* What a device is to its vendor's tools: 'n' or 'r', and the number that CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES takes;
+	 * any other vendor: '-'. */
+	char (*vendor)(void *ctx, const char *resource, uint32_t index, uint32_t *out_number);
 	const uint32_t *devices; /* as in LeaseGranted */
 	size_t n_devices;
 	bool (*indexed)(void *ctx, const char *resource); /* is it a resource with devices here? */

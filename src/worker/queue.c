@@ -123,16 +123,34 @@ uint64_t queue_cancel(struct queue *q, uint64_t lease)
 	return first;
 }
 
+/* The engine sends them anew. */
+static void drop_inputs(struct queue *q, uint64_t lease, uint64_t task)
+{
+	for (struct input **at = &q->inputs; *at;) {
+		struct input *in = *at;
+
+		if (in->lease != lease || in->task != task) {
+			at = &in->next;
+			continue;
+		}
+		*at = in->next;
+		in->next = NULL;
+		inputs_free(in);
+	}
+	q->inputs_tail = &q->inputs;
+	while (*q->inputs_tail)
+		q->inputs_tail = &(*q->inputs_tail)->next;
+}
+
 int queue_input(struct queue *q, const uint8_t *p, size_t n)
 {
 	struct reader r = { p, n };
 	struct worker_head head;
-	size_t stale;
 
 	if (read_bytes(&r, &head, sizeof(head)) < 0)
 		return -1;
 	if (head.flags & WORKER_FRESH)
-		inputs_free(queue_take_inputs(q, head.lease, head.first, &stale));
+		drop_inputs(q, head.lease, head.first);
 	for (uint64_t i = 0; i < head.count; i++) {
 		struct input *in;
 		const uint8_t *text;
