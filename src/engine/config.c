@@ -17,7 +17,6 @@ void config_default(struct config *c)
 	c->history_age_ns = 30 * DAY_NS;
 	c->history_bytes = 1ull << 30;
 	c->blobs_age_ns = 7 * DAY_NS;
-	c->blobs_bytes = 10ull << 30;
 	c->memory_bytes = 8ull << 30;
 	c->disk_reserve_bytes = 64ull << 20;
 }

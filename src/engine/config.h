@@ -14,7 +14,8 @@
  *	  rename: {gpu/0: vision, fpga: accel}   # a device, or a whole resource
  *	namespaces: {team-a: {weight: 3, quota: {cpu: 8, memory: 16GiB}}}
  *	history: {age: 30d, bytes: 1GiB}    # finished jobs beyond either are forgotten, oldest first
- *	blobs: {age: 7d, bytes: 10GiB}      # blobs that no kept job names
+ *	blobs: {age: 7d, bytes: 10GiB}      # blobs that no kept job names go at this age; no more than so many bytes are stored
+ *	                                    # (default: what the disk holds)
  *	limits: {memory: 8GiB, jobs: 100000, leases: 65536, reserve: 64MiB}
  */
 #ifndef OSIER_ENGINE_CONFIG_H

@@ -10,6 +10,8 @@
 
 #include "base/check.h"
 #include "engine/node_int.h"
+#include "engine/pins.h"
+#include "wire/entry.h"
 
 #define FORGET_PER_LOOK 256u
 #define LOOK_AGAIN_NS	1000000000ull
@@ -20,10 +22,7 @@ struct history {
 	uv_timer_t timer;
 	uint64_t timer_ns;   /* 0: not set */
 	uint64_t looked_ns;  /* when last */
-	job_id from;	     /* no job up to here is left that is finished */
-	bool swept_any;
-	uint64_t swept_ns;
-	uv_work_t sweep;
+	uint64_t swept_ns;   /* 0: not yet */
 	bool sweeping;
 };
 
@@ -54,31 +53,100 @@ static bool oldest(struct history *h, struct job_view *out)
 
 static void set_timer(struct history *h, uint64_t at_ns);
 
+struct sweep {
+	uv_work_t work;
+	struct history *h;
+	struct blobs *blobs;
+	struct pins *pins;
+};
+
 static void sweep_work(uv_work_t *w)
 {
-	struct history *h = w->data;
+	struct sweep *s = w->data;
 	struct blobs_swept done;
+	struct err e;
 
-	(void)blobs_sweep(h->node->blobs, clock_wall_ns() / 1000000000u, NULL, NULL, &done, NULL);
+	if (pins_scan(s->pins, &e) < 0 ||
+	    blobs_sweep(s->blobs, clock_wall_ns() / 1000000000u, pins_has, s->pins, &done, &e) < 0)
+		(void)fprintf(stderr, "osier: blobs were not swept: %s\n", e.msg);
 }
 
 static void sweep_done(uv_work_t *w, int status)
 {
-	struct history *h = w->data;
+	struct sweep *s = w->data;
 
 	(void)status;
-	h->sweeping = false;
+	s->h->sweeping = false;
+	pins_free(s->pins);
+	free(s);
 }
 
-/* Blobs that nobody used for long: running and waiting jobs touch theirs when they start a task. */
+/* Blobs that nobody used for long and no kept job names. */
 static void sweep_blobs(struct history *h, uint64_t now)
 {
-	if (h->sweeping || (h->swept_any && now - h->swept_ns < BLOBS_EVERY_NS))
+	struct node *n = h->node;
+	struct journal_stats stats;
+	struct sweep *s;
+
+	if (h->sweeping || (h->swept_ns && now - h->swept_ns < BLOBS_EVERY_NS))
 		return;
-	h->swept_any = true;
 	h->swept_ns = now;
-	h->sweep.data = h;
-	h->sweeping = uv_queue_work(&h->node->loop, &h->sweep, sweep_work, sweep_done) == 0;
+	s = calloc(1, sizeof(*s));
+	CHECK(s);
+	journal_stats(n->journal, &stats);
+	s->h = h;
+	s->blobs = n->blobs;
+	s->pins = pins_new(n->engine, n->state_dir, stats.history_from, stats.entries);
+	s->work.data = s;
+	h->sweeping = uv_queue_work(&n->loop, &s->work, sweep_work, sweep_done) == 0;
+	if (!h->sweeping)
+		sweep_done(&s->work, 0);
+}
+
+/* The time of an entry; UINT64_MAX when it cannot be read. */
+static uint64_t entry_time(struct node *n, uint64_t seq)
+{
+	const Wire__Entry *en;
+	const uint8_t *bytes;
+	struct arena a;
+	uint64_t t = UINT64_MAX;
+	size_t size;
+	void *mem;
+
+	if (journal_read_entry(n->reader, seq, &bytes, &size, NULL, NULL) < 0)
+		return t;
+	mem = aligned_alloc(16, 65536 + ((16 * size) & ~(size_t)15));
+	CHECK(mem);
+	arena_init(&a, mem, 65536 + ((16 * size) & ~(size_t)15));
+	if (entry_decode(&a, bytes, size, &en, NULL) == 0)
+		t = en->time_ns;
+	free(mem);
+	return t;
+}
+
+/* Drop the entries before the oldest kept job's: times never decrease along the journal. */
+static void drop_entries(struct node *n)
+{
+	struct journal_stats stats;
+	struct job_view job;
+	uint64_t from, to, oldest_ns = UINT64_MAX;
+
+	journal_stats(n->journal, &stats);
+	if (engine_job_next(n->engine, (job_id){ 0 }, &job))
+		oldest_ns = job.submitted_ns;
+	from = stats.history_from;
+	to = stats.entries;
+	while (from < to) {
+		uint64_t mid = from + (to - from) / 2, t = entry_time(n, mid);
+
+		if (t < oldest_ns)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	/* Refused while no snapshot covers them: the next look tries again. */
+	if (from > stats.history_from && journal_drop_history(n->journal, from, NULL) == 0)
+		journal_flush(n->journal);
 }
 
 static void look(struct history *h)
@@ -108,8 +176,10 @@ static void look(struct history *h)
 	}
 	if (k == FORGET_PER_LOOK)
 		due = now + 1000000;
-	if (k)
+	if (k) {
+		drop_entries(n);
 		sweep_blobs(h, now);
+	}
 	set_timer(h, due);
 }
 
