@@ -376,17 +376,32 @@ static bool enough(
 	return copies(&m, sh) >= want;
 }
 
-/* Add the lease that frees most of what lacks until `want` allotments fit, then leave out what was not needed. */
+/* Would the node hold `want` allotments if every batch lease went? */
+static bool enough_in_all(const struct sched *s, uint32_t node, const struct shape *sh, uint64_t want)
+{
+	struct sim m;
+
+	sim_stopped(&m, s, node);
+	for (uint32_t l = s->nodes[node].leases; l != 0; l = s->ends[l].next)
+		if (is_victim(s, l))
+			sim_give(&m, l);
+	return copies(&m, sh) >= want;
+}
+
+/* Add the lease that frees most of what lacks until `want` allotments fit, then leave out what was not needed. When it takes more
+ * leases than there is room for, these are the first of them. */
 static bool choose_victims(const struct sched *s, const struct shape *sh, uint64_t want, struct victims *c)
 {
 	c->n = 0;
+	if (!enough_in_all(s, c->node, sh, want))
+		return false;
 	while (c->n == 0 || !enough(s, c, sh, want, NONE)) {
 		uint64_t eff[VEC], lack[VEC] = {0}, most = 0;
 		uint32_t best = 0;
 		struct sim m;
 
 		if (c->n == ARRAY_LEN(c->v))
-			return false;
+			return true;
 		sim_stopped(&m, s, c->node);
 		for (uint32_t i = 0; i < c->n; i++)
 			sim_give(&m, c->v[i]);

@@ -23,7 +23,7 @@ static uint64_t help_lease;
 
 __attribute__((unused)) static int setup(void **state)
 {
-	static const struct sched_limits lim = {40, 30, 64, 8, 5, 3};
+	static const struct sched_limits lim = {40, 30, 128, 8, 5, 3};
 
 	(void)state;
 	assert_true(sched_bytes(&lim) <= sizeof(help_memory));

@@ -244,6 +244,27 @@ static void every_task_of_a_group_may_get_a_place_at_once(void **state)
 	assert_int_equal(victim_at(T0), 0);
 }
 
+static void crowd_of_small_leases_makes_room_for_a_large_task(void **state)
+{
+	uint32_t small, rt;
+	uint64_t stopped = 0, victim;
+
+	(void)state;
+	node(1, 4000, 0, 0);
+	small = job((struct a_job){.id = 1, .cpu = 40, .ready = 100});
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(place(T0, NULL), small);
+	rt = job((struct a_job){.id = 2, .cpu = 4000, .ready = 1, .realtime = true});
+	while ((victim = victim_at(T0)) != 0 && stopped < 200) {
+		sched_lease_stopping(s, victim);
+		stopped++;
+	}
+	assert_int_equal(stopped, 100);
+	for (uint64_t i = 1; i <= 100; i++)
+		sched_lease_remove(s, i, T0 + 1);
+	assert_int_equal(place(T0 + 1, NULL), rt);
+}
+
 static void nobody_is_stopped_in_vain(void **state)
 {
 	uint32_t rt;
@@ -485,6 +506,7 @@ int main(void)
 	        FACT(victims_are_stopped_until_it_fits_and_the_room_is_kept),
 	        FACT(every_task_of_a_group_may_get_a_place_at_once),
 	        FACT(nobody_is_stopped_in_vain),
+	        FACT(crowd_of_small_leases_makes_room_for_a_large_task),
 	        FACT(devices_come_free_by_preemption_too),
 	        FACT(why_tells_not_ready_next_and_concurrency),
 	        FACT(why_tells_who_holds_what_is_scarce_and_what_would_fit),
