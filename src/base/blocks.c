@@ -64,6 +64,16 @@ bool blocks_fits(const struct blocks *b, size_t n)
 	return class_to_take(b, n) < BLOCKS_CLASSES;
 }
 
+bool blocks_fits_keeping(const struct blocks *b, size_t n, size_t keep)
+{
+	unsigned c;
+
+	if (n > b->size)
+		return false;
+	c = class_for(n);
+	return b->free[c] || (keep <= b->size - b->end && class_bytes(c) <= b->size - b->end - keep);
+}
+
 static uint32_t take(struct blocks *b, size_t n, bool zeroed)
 {
 	unsigned c = class_to_take(b, n);

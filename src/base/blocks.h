@@ -34,6 +34,9 @@ uint32_t blocks_take_raw(struct blocks *b, size_t n);
 void blocks_give(struct blocks *b, uint32_t block);
 /* Would blocks_take(n) succeed now? */
 bool blocks_fits(const struct blocks *b, size_t n);
+/* The same, leaving at least `keep` bytes of what was never used: whoever lays the same blocks out anew, in another order,
+ * needs that much more. */
+bool blocks_fits_keeping(const struct blocks *b, size_t n, size_t keep);
 
 static inline void *blocks_at(const struct blocks *b, uint32_t block)
 {

@@ -378,7 +378,7 @@ static bool stamps_fit(const struct engine *e, const struct job *j)
 	for (uint32_t k = 0; k < j->n_steps; k++)
 		if (!unit_stamps(e, j, step_at(e, j, k)))
 			need += step_units(step_at(e, j, k)) * 5 + 128; /* a class may be a quarter larger */
-	return need <= e->blocks.size - e->blocks.end;
+	return need + memory_kept(e) <= e->blocks.size - e->blocks.end;
 }
 
 void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m)

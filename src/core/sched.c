@@ -376,6 +376,38 @@ int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_group
 	return 0;
 }
 
+/* One need's name: known, among the new ones, or put among them. */
+static int name_ok(const struct sched *s, const char *name, struct sched_names *seen, struct err *e)
+{
+	if (lane_find(s, name) != 0)
+		return 0;
+	for (uint32_t i = 0; i < seen->n; i++)
+		if (strcmp(seen->name[i], name) == 0)
+			return 0;
+	if (name[0] == '\0' || strlen(name) >= sizeof(s->lane_name[0]))
+		return err_set(e, ERR_INVALID, "the resource '%.70s' has a name of more than %zu bytes", name,
+		        sizeof(s->lane_name[0]) - 1);
+	if (s->n_lanes + seen->n + LANES_KEPT >= VEC) {
+		(void)err_set(e, ERR_FULL,
+		        "no node has any '%s', and no more unknown resources can be remembered", name);
+		return err_hint(
+		        e, "leave that alternative out, or give a node that pool in its configuration");
+	}
+	seen->name[seen->n++] = name;
+	return 0;
+}
+
+int sched_names_ok(const struct sched *s, const Wire__Variant *const *variants, size_t n,
+        struct sched_names *seen, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < variants[i]->n_needs; k++)
+			if (variants[i]->needs[k]->amount != 0 &&
+			        name_ok(s, variants[i]->needs[k]->name, seen, e) < 0)
+				return -1;
+	return 0;
+}
+
 int sched_job_add(struct sched *s, const struct sched_job *in)
 {
 	uint32_t x = s->jobs_free;
@@ -469,7 +501,8 @@ void group_in(struct sched *s, uint32_t group)
 	g->in = true;
 }
 
-/* The needs of a variant, those of one name summed. */
+/* The needs of a variant, those of one name summed. One without a place for its name cannot be met: it asks for more cpu than any
+ * node may have. */
 static bool variant_read(struct sched *s, const Wire__Variant *in, struct variant *v)
 {
 	const uint64_t most = 1ull << 62;
@@ -481,13 +514,17 @@ static bool variant_read(struct sched *s, const Wire__Variant *in, struct varian
 
 		if (in->needs[i]->amount == 0)
 			continue;
-		if (l == 0)
-			return false;
+		if (l == 0) {
+			l = 1;
+			amount = most + 1;
+		}
 		for (k = 0; k < v->n && v->lane[k] != l; k++)
 			;
 		if (k == v->n)
 			v->lane[v->n++] = (uint8_t)l;
-		v->amount[k] = v->amount[k] + amount < most ? v->amount[k] + amount : most;
+		v->amount[k] = amount > most || v->amount[k] > most ? most + 1
+		               : v->amount[k] + amount < most       ? v->amount[k] + amount
+		                                                    : most;
 		need[l] = v->amount[k];
 	}
 	v->shape = shape_take(s, need);

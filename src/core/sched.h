@@ -62,6 +62,17 @@ int sched_namespace_ok(const struct sched *s, const Wire__NamespaceSet *n, struc
 /* Room for one more job in this namespace, with this many groups. */
 int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_groups, struct err *e);
 
+/* Resources that no node and nobody else named yet are remembered, too: for alternatives that only other machines could take. Are
+ * there places for these variants' names? `seen` (all zero at first) carries the new ones from one step of a job to the next. A
+ * job may not take the last LANES_KEPT places: those are for nodes and quotas. */
+#define LANES_KEPT 4u
+struct sched_names {
+	uint32_t n;
+	const char *name[RESOURCES_MAX];
+};
+int sched_names_ok(const struct sched *s, const Wire__Variant *const *variants, size_t n, struct sched_names *seen,
+        struct err *e);
+
 struct sched_job {
 	uint64_t id;
 	const char *namespace_;
@@ -79,7 +90,7 @@ void sched_job_remove(struct sched *s, uint64_t job); /* and its groups; none ma
 
 /* A group of alike tasks of `job`; (job, step) must be new. `variants` and `kind` are read during the call. slice_max: most
  * tasks in one lease, 1 if they must not be leased together, 0 no limit. `*out_group` (never 0) names it until its job is
- * removed. Returns < 0 when full, without a variant, or when a resource has no free name. */
+ * removed. Returns < 0 when full or without a variant. A variant with a resource that there is no place for can never run. */
 int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants,
         size_t n_variants, const char *kind, uint64_t slice_max, uint32_t *out_group);
 /* How many of its tasks are ready now (0 takes it out of the queue); cheap when only the number changes. since_ns: when the

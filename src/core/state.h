@@ -327,6 +327,12 @@ uint64_t key_hash(const char *key, uint32_t uid);
  * room: decide asks spec_room(). Give *out_block back. */
 const Wire__JobSpec *spec_open(struct engine *e, const struct job *j, uint32_t *out_block);
 bool spec_room(const struct engine *e, const struct job *j);
+/* A part of the memory that jobs do not get: an engine that starts again decodes every specification, and lays out anew what
+ * came to be in another order. */
+static inline size_t memory_kept(const struct engine *e)
+{
+	return e->blocks.size / 4;
+}
 /* The most that n packed bytes need when decoded. */
 size_t spec_opened_bytes(size_t n);
 /* `ns` since 1970 as "2026-11-21T00:38:09Z". */

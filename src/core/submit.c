@@ -52,7 +52,12 @@ static bool has_room(struct deciding *d, const Wire__JobSpec *spec, const char *
 	if (e->jobs.n == e->jobs.max)
 		refuse(d, "submit", "full", "forget finished jobs, or keep less history",
 		        "the engine holds %u jobs, which is its limit", e->jobs.max);
-	else if (!blocks_fits(&e->blocks, l.bytes))
+	else if (spec_opened_bytes(jobspec_size(spec)) > memory_kept(e))
+		refuse(d, "submit", "too_large",
+		        "put long lists into a file and use 'lines', or raise limits.memory in config.yaml",
+		        "the job is described in %zu bytes, too many for the memory of this node",
+		        jobspec_size(spec));
+	else if (!blocks_fits_keeping(&e->blocks, l.bytes, memory_kept(e)))
 		refuse(d, "submit", "full", "submit it when other jobs are forgotten, or with fewer tasks",
 		        "no memory for the job's %llu bytes", (unsigned long long)l.bytes);
 	else if (sched_job_ok(e->sched, spec->namespace_, (uint32_t)spec->n_steps, &err) < 0)
@@ -65,6 +70,8 @@ static bool has_room(struct deciding *d, const Wire__JobSpec *spec, const char *
 
 static bool could_fit(struct deciding *d, const Wire__JobSpec *spec)
 {
+	struct sched_names seen = {0};
+	struct err err = {0};
 	char why[200];
 
 	for (size_t k = 0; k < spec->n_steps; k++) {
@@ -78,10 +85,20 @@ static bool could_fit(struct deciding *d, const Wire__JobSpec *spec)
 		        "step '%s' can never run: %s", st->name, why);
 		return false;
 	}
+	for (size_t k = 0; k < spec->n_steps; k++) {
+		const Wire__Step *st = spec->steps[k];
+
+		if (sched_names_ok(d->e->sched, (const Wire__Variant *const *)st->variants, st->n_variants,
+		            &seen, &err) == 0)
+			continue;
+		refuse(d, "submit", err_code_name(err.code), err.hint, "step '%s': %s", st->name, err.msg);
+		return false;
+	}
 	return true;
 }
 
-/* When the job would have finished, step after step along what waits for what; 0 when nothing is known. */
+/* When the job would have finished, step after step along what waits for what; 0 when nothing is known, UINT64_MAX when no
+ * node that is up can take a step. */
 static uint64_t earliest_finish(const struct deciding *d, const Wire__JobSpec *spec, uint64_t deadline_ns)
 {
 	uint64_t finish[STEPS_PER_JOB_MAX], last = 0;
@@ -103,6 +120,8 @@ static uint64_t earliest_finish(const struct deciding *d, const Wire__JobSpec *s
 		        spec->namespace_, st->kind, (const Wire__Variant *const *)st->variants,
 		        st->n_variants,
 		        st->tasks * (st->verify && st->verify->replicas > 1 ? st->verify->replicas : 1));
+		if (end == UINT64_MAX)
+			return end;
 		known |= end != 0;
 		finish[k] = end > start ? end : start;
 		last = finish[k] > last ? finish[k] : last;
@@ -127,17 +146,23 @@ static bool admit(struct deciding *d, const Wire__JobSpec *spec, uint64_t deadli
 		if (finish <= deadline_ns)
 			return true;
 		time_text(finish, at);
-		(void)snprintf(warning, warning_bytes,
-		        "the deadline %s cannot be met: the earliest finish is %s, %llu.%03llu s from now",
-		        due, at, (unsigned long long)((finish - d->now) / 1000000000u),
-		        (unsigned long long)((finish - d->now) / 1000000u % 1000));
+		if (finish == UINT64_MAX)
+			(void)snprintf(warning, warning_bytes,
+			        "the deadline %s cannot be met: no node that is up can take the job now",
+			        due);
+		else
+			(void)snprintf(warning, warning_bytes,
+			        "the deadline %s cannot be met: the earliest finish is %s, %llu.%03llu s "
+			        "from now",
+			        due, at, (unsigned long long)((finish - d->now) / 1000000000u),
+			        (unsigned long long)((finish - d->now) / 1000000u % 1000));
 	} else {
 		return true;
 	}
 	if (spec->deadline_warn)
 		return true;
 	refuse(d, "submit", "deadline",
-	        "give it a later deadline, or 'deadline_warn' to take it all the same", "%s", warning);
+	        "give it a later deadline, or 'on_missed: warn' to take it all the same", "%s", warning);
 	return false;
 }
 

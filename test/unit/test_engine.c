@@ -223,6 +223,10 @@ static void deadline_that_cannot_be_met_is_refused_or_warned_of(void **state)
 	s.job.deadline_warn = 0;
 	s.job.deadline_after_ns = 1000 * SEC;
 	assert_int_equal(world_submit(&w, &s), 3);
+	world_node(&w, 1, 1, WIRE__NODE_SET__STATE__DRAINED);
+	world_submit_as(&w, &s, NULL, 1000);
+	world_refused(&w, "deadline", "no node that is up");
+	assert_true(strstr(w.last[0]->refused->hint, "on_missed: warn"));
 	end(&w);
 }
 
