@@ -175,6 +175,8 @@ static int merge(struct osier_task *t)
 	int last = osier_task_index(t) + 1 == osier_task_count(t), r = 0;
 	mpz_t v[3], in[3], w[3];
 
+	if (!n)
+		return osier_fail(t, "there is nothing to merge");
 	mpz_inits(v[0], v[1], v[2], w[0], w[1], w[2], NULL);
 	for (size_t i = 0; i < n && !r; i++) {
 		r = take(t, i, 3, in);
@@ -334,7 +336,9 @@ static u128 term(int64_t e, uint32_t m)
 {
 	if (e >= 0)
 		return share(two_to((uint64_t)e, m), m);
-	return e > -128 ? share(1 % m, m) >> -e : 0;
+	if (e <= -128)
+		return 0;
+	return m == 1 ? (u128)1 << (128 + e) : share(1, m) >> -e;
 }
 
 /* The bit of the fraction at which the checked hexadecimal digits begin: 16 digits, a little before the end. */

@@ -781,7 +781,15 @@ const char *exec_notice(const struct exec *x)
 	return x->notice;
 }
 
-/* The loop is closed by the node afterwards; handles die with it. */
+static void on_handle_closed(uv_handle_t *h)
+{
+	struct exec *x = h->data;
+
+	if (++x->handles_closed == 3)
+		free(x);
+}
+
+/* Its handles are the loop's until the loop has closed them, which the node makes it do afterwards. */
 void exec_free(struct exec *x)
 {
 	if (!x)
@@ -812,8 +820,11 @@ void exec_free(struct exec *x)
 		results_free(x->spare[--x->n_spare]);
 	compares_free(x);
 	sources_free(x);
+	(void)uv_poll_stop(&x->keeper_poll);
 	keeper_link_close(x->keeper);
 	start_builder_free(x->builder);
 	free(x->packet);
-	free(x);
+	uv_close((uv_handle_t *)&x->keeper_poll, on_handle_closed);
+	uv_close((uv_handle_t *)&x->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&x->tell_timer, on_handle_closed);
 }

@@ -135,6 +135,7 @@ struct exec {
 	struct run *waiting, **waiting_end;
 	struct run *touched, *staged;
 	uv_timer_t tell_timer;
+	uint32_t handles_closed; /* of the three, when all is over */
 	bool tell_armed;
 	struct results *spare[16];
 	uint32_t n_spare;

@@ -35,7 +35,7 @@ struct snapshots {
 	pid_t child;
 	int pipe; /* the child tells its size, or dies */
 	uv_poll_t poll;
-	bool poll_open;
+	bool poll_open, gone; /* gone: the node is, free this when the handle is closed */
 };
 
 void snapshots_init(struct node *n, uint64_t from_seq)
@@ -89,6 +89,8 @@ static void on_closed(uv_handle_t *h)
 	(void)close(s->pipe);
 	s->pipe = -1;
 	s->poll_open = false;
+	if (s->gone)
+		free(s);
 }
 
 static void finish(struct snapshots *s, bool ok, uint64_t bytes)
@@ -173,7 +175,6 @@ void snapshots_consider(struct node *n)
 	(void)uv_poll_start(&s->poll, UV_READABLE, on_readable);
 }
 
-/* The loop's handles are closed by the node. */
 void snapshots_close(struct node *n)
 {
 	struct snapshots *s = n->snapshots;
@@ -186,6 +187,10 @@ void snapshots_close(struct node *n)
 			;
 		(void)journal_snapshot_end(s->open, false, NULL);
 	}
-	free(s);
+	s->gone = true;
+	if (!s->poll_open)
+		free(s);
+	else if (!uv_is_closing((uv_handle_t *)&s->poll))
+		uv_close((uv_handle_t *)&s->poll, on_closed);
 	n->snapshots = NULL;
 }
