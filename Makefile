@@ -4,7 +4,7 @@ B ?= build
 export CC ?= gcc
 
 all: $(B)/build.ninja
-	@ninja -C $(B)
+	@ninja -C $(B) $(if $(V),,--quiet)
 
 $(B)/build.ninja: | deps
 	@meson setup $(B) >/dev/null

@@ -24,13 +24,12 @@ build() {
 
 # Every test that meson knows in one build folder: unit, prop and the C programs that drive the real keeper.
 meson_tests() { # FOLDER, time factor, prefix
-	meson introspect "$1" --tests | jq -r '.[] | [.name, (.suite | join(",")), .timeout, (.cmd | join(" "))] | @tsv' |
-		while IFS=$'\t' read -r name suite limit cmd; do
-			printf '%s\t%s\t%s\t%s\n' "$name" "${suite#osier:}" "$limit" "$cmd"
-		done >"$LOGS/tests.tsv"
-	while IFS=$'\t' read -r -u 9 name suite limit cmd; do
+	local name suite limit env cmd
+	meson introspect "$1" --tests | jq -r '.[] | [.name, (.suite | join(",") | sub("^osier:"; "")), .timeout,
+		(.env | to_entries | map("\(.key)=\(.value)") | join(" ")) + " ", (.cmd | join(" "))] | @tsv' >"$LOGS/tests.tsv"
+	while IFS=$'\t' read -r -u 9 name suite limit env cmd; do
 		# shellcheck disable=SC2086
-		BUILD=$PWD/$1 CMOCKA_MESSAGE_OUTPUT=TAP tap_run "$3$suite/$name" $((limit * $2)) $cmd
+		tap_run "$3$suite/$name" $((limit * $2)) env BUILD="$PWD/$1" CMOCKA_MESSAGE_OUTPUT=TAP $env $cmd
 	done 9<"$LOGS/tests.tsv"
 }
 
