@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -142,6 +143,24 @@ static bool make_base(char *base, size_t max, const char *own, const char *hash,
 	return true;
 }
 
+/* Beside the machine's other groups and processes all of our slots are one group: when the CPU is scarce it gets what as many
+ * plain processes as there are CPUs would get, not what one gets. */
+static void give_weight(const struct cgroup_tree *t)
+{
+	uint64_t cpus = (uint64_t)(sysconf(_SC_NPROCESSORS_ONLN) > 0 ? sysconf(_SC_NPROCESSORS_ONLN) : 1);
+	uint64_t most = t->version == 1 ? 256 : 99; /* the kernel's: 262,144 shares, or a weight of 10,000 */
+	char path[700], text[32];
+
+	if (!t->base[CG_CPU][0])
+		return;
+	cpus = cpus < most ? cpus : most;
+	(void)snprintf(
+	        path, sizeof(path), "%s/%s", t->base[CG_CPU], t->version == 1 ? "cpu.shares" : "cpu.weight");
+	/* One more in v2, where the keeper and the engine are in it, too. */
+	(void)snprintf(text, sizeof(text), "%" PRIu64, t->version == 1 ? 1024 * cpus : 100 * (cpus + 1));
+	(void)sys_write_file(AT_FDCWD, path, text);
+}
+
 static bool open_v1(struct cgroup_tree *t, const char *hash)
 {
 	char own[512], top[256];
@@ -241,6 +260,7 @@ void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow)
 	                    "alone, CPU shares not at all");
 	return;
 out:
+	give_weight(t);
 	for (int c = 0; c < CG_N; c++)
 		if (!t->base[c][0])
 			(void)snprintf(t->notice + strlen(t->notice), sizeof(t->notice) - strlen(t->notice),

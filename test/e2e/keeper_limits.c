@@ -175,6 +175,28 @@ static void cpu_quota_holds(void **state)
 	rig_close(r);
 }
 
+static void all_slots_together_weigh_as_much_as_the_machine_has_cpus(void **state)
+{
+	struct rig *r = rig_open(NULL);
+	struct keeper_start s = rig_task();
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	char want[32];
+	struct got *g;
+
+	(void)state;
+	NEEDS(r, KEEPER_CAN_CPU);
+	g = rig_run(r, 1, &s,
+	        "own() { sed -n \"s/^[0-9]*:$1://p\" /proc/self/cgroup; }\n"
+	        "cat /sys/fs/cgroup/cpu$(dirname $(own '[a-z,]*\\<cpu\\>[a-z,]*'))/cpu.shares 2>/dev/null "
+	        "||\n"
+	        "cat /sys/fs/cgroup$(dirname $(own ''))/cpu.weight");
+	(void)snprintf(want, sizeof(want), "%ld\n",
+	        r->enforced & KEEPER_CAN_CGROUP_V2 ? 100 * (cpus + 1) : 1024 * cpus);
+	assert_string_equal(g->m.u.exited.out.p, want);
+	free(g);
+	rig_close(r);
+}
+
 static void file_size_limit_holds(void **state)
 {
 	struct rig *r = rig_open(NULL);
@@ -335,6 +357,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(memory_limit_can_fall_between_tasks),
 	        cmocka_unit_test(fork_bomb_ends_with_its_task),
 	        cmocka_unit_test(cpu_quota_holds),
+	        cmocka_unit_test(all_slots_together_weigh_as_much_as_the_machine_has_cpus),
 	        cmocka_unit_test(file_size_limit_holds),
 	        cmocka_unit_test(task_runs_as_its_user),
 	        cmocka_unit_test(output_of_another_user_is_given_to_the_engine),
