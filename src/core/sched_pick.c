@@ -516,7 +516,7 @@ static bool is_worth_preempting(struct hunt *h, uint32_t group)
 static uint64_t slice(const struct sched *s, const struct hunt *h, const struct group *g, uint64_t run_ns)
 {
 	const struct job *j = &s->jobs[g->job];
-	uint64_t n, room, tail;
+	uint64_t n, room, tail, least;
 
 	if (g->slice_max <= 1 || run_ns == 0 || run_ns > SLICE_NS / 8)
 		return 1;
@@ -526,7 +526,11 @@ static uint64_t slice(const struct sched *s, const struct hunt *h, const struct 
 	if (j->concurrency != 0 && room > j->concurrency - j->n_leases)
 		room = j->concurrency - j->n_leases;
 	room += g->n_leases;
+	/* Towards the end ever less, so that all allotments end at one time, but no less than is worth a lease. */
 	tail = (g->n_ready + 2 * room - 1) / (2 * room);
+	least = (g->n_ready + room - 1) / room;
+	least = least < SLICE_LEAST_NS / run_ns ? least : SLICE_LEAST_NS / run_ns;
+	tail = tail > least ? tail : least;
 	n = n < tail ? n : tail;
 	if (h->left_ns != UINT64_MAX) { /* must be over before the reserved time */
 		uint64_t slow = kind_quantile_ns(s, g->v[h->variant].kind, 900);

@@ -408,11 +408,16 @@ static void slices_shrink_towards_the_end(void **state)
 	(void)state;
 	node(1, 2000, 0, 0);
 	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 100, .slice = 100000});
-	learn(g, 1);
+	learn(g, 1000);
 	assert_int_equal(slice_now(), 25); /* half a share for each of two allotments */
 	assert_int_equal(place(T0, &p), g);
 	sched_group_ready(s, g, 75, T0);
 	assert_int_equal(slice_now(), 19); /* one held, one free: still two */
+	sched_group_ready(s, g, 8, T0);
+	assert_int_equal(
+	        slice_now(), 4); /* a share: less is not worth a lease */
+	sched_group_ready(s, g, 2, T0);
+	assert_int_equal(slice_now(), 1);
 	sched_group_ready(s, g, 1, T0);
 	assert_int_equal(slice_now(), 1);
 }
