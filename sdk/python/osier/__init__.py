@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""osier for Python: `osier.worker` writes workers, `osier.client` talks to a node. Standard library only."""
+"""osier for Python: `osier.worker` writes workers whose functions osier calls. Standard library only."""
