@@ -105,7 +105,7 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 	for (uint32_t v = 0; v < st->n_variants; v++)
 		needs(s, i, v, p);
 	st->variants = s->pvariants[i];
-	range(s, i, pick(p, 4) ? 1 + pick(p, 12) : 1 + pick(p, 80));
+	range(s, i, pick(p, 4) ? 1 + pick(p, 12) : 1 + pick(p, pick(p, 30) ? 80 : 600));
 	st->kind = s->names[i]; /* run times are learned across jobs */
 	st->grace_ns = 5 * SIM_S;
 	st->pids_max = 100;
@@ -123,6 +123,7 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		s->retry[i].backoff_max_ns = 10 * SIM_S;
 		s->retry[i].jitter_percent = (uint32_t)pick(p, 50);
 	}
+	s->retry[i].not_on_node_loss = pick(p, 8) == 0;
 	if (pick(p, 3) == 0)
 		st->run_timeout_ns = SIM_S + pick(p, 5 * SIM_S);
 	if (pick(p, 10) == 0)
@@ -138,10 +139,12 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		depend(s, i, p);
 }
 
+static char *names[] = { "a", "b", "c" };
+
 static void submit_random(struct world *w)
 {
 	static struct spec s;
-	static char *names[] = { "a", "b", "c" };
+	static const char *keys[] = { "one", "two", "three" };
 	static char *argv[] = { "true" };
 	struct prng *p = world_prng(w);
 	struct err e;
@@ -167,6 +170,7 @@ static void submit_random(struct world *w)
 		s.job.concurrency = 1 + (uint32_t)pick(p, 4);
 	if (pick(p, 8) == 0)
 		s.job.timeout_ns = SIM_S + pick(p, 200 * SIM_S);
+	s.job.held = pick(p, 12) == 0;
 	if (pick(p, 10) == 0)
 		s.job.not_before_ns = UINT64_C(1800000000000000000) + world_now_ns(w) + pick(p, 20 * SIM_S);
 	for (uint32_t i = 0; i < s.job.n_steps; i++) {
@@ -177,7 +181,38 @@ static void submit_random(struct world *w)
 		(void)fprintf(stderr, "chaos made a job that is not valid: %s\n", e.msg);
 		abort();
 	}
-	(void)world_submit(w, &s.job);
+	(void)world_submit_key(w, &s.job, pick(p, 4) ? NULL : keys[pick(p, ARRAY_LEN(keys))]);
+}
+
+/* What root and the machines' owner do. */
+static void administer(struct world *w)
+{
+	struct prng *p = world_prng(w);
+	uint64_t dice = pick(p, 3);
+
+	if (dice == 0)
+		world_namespace(w, names[pick(p, 3)], (uint32_t)pick(p, 5), pick(p, 2) ? 0 : 1000 * (1 + pick(p, 8)),
+			pick(p, 3) ? 0 : 500 * (1 + pick(p, 4)));
+	else
+		world_node(w, 1 + (uint32_t)pick(p, world_nodes(w)),
+			dice == 1 ? WIRE__NODE_SET__STATE__DRAINED : WIRE__NODE_SET__STATE__UP, 1 + (uint32_t)pick(p, 4));
+}
+
+/* All that would keep a job from its end is taken back. */
+static void make_up(struct world *w)
+{
+	Wire__JobAdjusted adjust = WIRE__JOB_ADJUSTED__INIT;
+	struct command cmd = { .kind = CMD_ADJUST, .u.adjust = &adjust };
+
+	for (uint32_t i = 1; i <= world_nodes(w); i++)
+		world_node(w, i, WIRE__NODE_SET__STATE__UP, 4);
+	for (uint32_t i = 0; i < ARRAY_LEN(names); i++)
+		world_namespace(w, names[i], 1, 0, 0);
+	adjust.set = WIRE__JOB_ADJUSTED__FIELD__HELD;
+	for (uint64_t job = 1; job <= engine_job_last(world_engine(w)).v; job++) {
+		adjust.job = job;
+		world_command(w, &cmd);
+	}
 }
 
 static void wish(struct world *w)
@@ -186,7 +221,7 @@ static void wish(struct world *w)
 	Wire__Principal by = WIRE__PRINCIPAL__INIT;
 	Wire__JobAdjusted adjust = WIRE__JOB_ADJUSTED__INIT;
 	struct command cmd = { .by = &by };
-	uint64_t last = engine_job_last(world_engine(w)).v, dice = pick(p, 8);
+	uint64_t last = engine_job_last(world_engine(w)).v, dice = pick(p, 11);
 
 	by.name = (char *)(uintptr_t)"uid:1000";
 	by.uid = by.gid = 1000;
@@ -194,14 +229,24 @@ static void wish(struct world *w)
 		submit_random(w);
 		return;
 	}
-	if (dice < 7) {
+	if (dice == 8 || dice == 9) {
+		administer(w);
+		return;
+	}
+	if (dice == 10) {
+		cmd.by = NULL; /* the node's own policy */
+		cmd.kind = CMD_FORGET;
+		cmd.u.job.job.v = 1 + pick(p, last);
+		cmd.u.job.reason = "age";
+	} else if (dice < 7) {
 		cmd.kind = dice == 5 ? CMD_CANCEL : CMD_RETRY;
 		cmd.u.job.job.v = 1 + pick(p, last);
 	} else {
 		cmd.kind = CMD_ADJUST;
 		cmd.u.adjust = &adjust;
 		adjust.job = 1 + pick(p, last);
-		adjust.set = (uint32_t)pick(p, 64); /* everything but HELD, which would wait for ever */
+		adjust.set = (uint32_t)pick(p, 128);
+		adjust.held = pick(p, 3) == 0;
 		adjust.priority = (uint32_t)pick(p, 101);
 		adjust.timeout_ns = pick(p, 300 * SIM_S);
 		adjust.run_timeout_ns = SIM_S + pick(p, 10 * SIM_S);
@@ -227,6 +272,7 @@ static struct faults weather(struct prng *p)
 	f.task_lies = pick(p, 2) ? (uint32_t)pick(p, 100) : 0;
 	f.disk_ns_max = pick(p, 2) ? SIM_MS : pick(p, 50 * SIM_MS);
 	f.disk_stalls = (uint32_t)pick(p, 30);
+	f.disk_fails = pick(p, 4) ? 0 : (uint32_t)pick(p, 10);
 	f.clock_jumps = pick(p, 8) ? 0 : 2;
 	f.task_ns_max = 1 + pick(p, 10 * SIM_S);
 	return f;
@@ -241,7 +287,7 @@ void chaos(uint64_t seed, FILE *trace, struct world_counts *out)
 
 	prng_init(&p, seed ^ 0x6f73696572);
 	f = weather(&p);
-	wishes = 3 + pick(&p, 15);
+	wishes = 4 + pick(&p, 20);
 	steps = 20 + pick(&p, 200);
 	w = world_new(seed, &f, 1 + (uint32_t)pick(&p, 4), trace);
 	for (uint64_t i = 0; i < wishes; i++) {
@@ -252,6 +298,7 @@ void chaos(uint64_t seed, FILE *trace, struct world_counts *out)
 	}
 	/* The storm is over: now everything that was acknowledged must come to its end. */
 	world_set_faults(w, &calm);
+	make_up(w);
 	for (uint64_t k = 0; world_step(w); k++) {
 		world_check(w, false);
 		CHECK(k < 3000000); /* no end in sight */

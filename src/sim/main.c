@@ -79,6 +79,7 @@ static bool day(uint64_t seed, bool trace, struct world_counts *sum)
 	sum->kills += c.kills;
 	sum->keeper_kills += c.keeper_kills;
 	sum->acked += c.acked;
+	sum->forgotten += c.forgotten;
 	sum->results += c.results;
 	sum->stale += c.stale;
 	sum->leases += c.leases;
@@ -96,10 +97,10 @@ static int days(uint64_t seed, uint64_t n, bool trace, bool tap)
 		bad++;
 		(void)printf("%s%s --seed %" PRIu64 " --trace\n", tap ? "not ok - again: " : "again: ", self, seed + i);
 	}
-	(void)printf("%s%" PRIu64 " days: %" PRIu64 " steps, %" PRIu64 " entries, %" PRIu64 " jobs, %" PRIu64
+	(void)printf("%s%" PRIu64 " days: %" PRIu64 " steps, %" PRIu64 " entries, %" PRIu64 " jobs (%" PRIu64 " forgotten), %" PRIu64
 		     " results, %" PRIu64 " leases, %" PRIu64 " kills of the engine, %" PRIu64
 		     " of the keeper, %" PRIu64 " refusals\n",
-		tap ? (bad ? "# " : "ok - ") : "", n, sum.steps, sum.entries, sum.acked, sum.results, sum.leases,
+		tap ? (bad ? "# " : "ok - ") : "", n, sum.steps, sum.entries, sum.acked, sum.forgotten, sum.results, sum.leases,
 		sum.kills, sum.keeper_kills, sum.stale);
 	return bad != 0;
 }

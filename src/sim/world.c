@@ -114,6 +114,16 @@ static void book_job(struct world *w, const Wire__JobSubmitted *s, uint64_t seq)
 	w->books[w->n_books++] = b;
 }
 
+static void book_forgotten(struct world *w, uint64_t job, uint64_t seq)
+{
+	struct book *b = world_book(w, job);
+	struct job_view v;
+
+	CHECK(b && !b->forgotten && engine_job(w->engine, (job_id){ job }, &v) && v.finished_ns);
+	b->forgotten = seq + 1;
+	w->counts.forgotten++;
+}
+
 static void book_free(struct book *b)
 {
 	for (uint32_t i = 0; i < b->n_steps; i++)
@@ -152,6 +162,8 @@ static void books_forget(struct world *w, uint64_t size)
 			*b = w->books[--w->n_books];
 			continue;
 		}
+		if (b->forgotten > size)
+			b->forgotten = 0;
 		for (uint32_t s = 0; s < b->n_steps; s++)
 			for (uint64_t i = 0; i < b->tasks[s]; i++)
 				if (b->success[s][i] > size)
@@ -224,6 +236,8 @@ static void write_down(struct world *w, const Wire__Entry *en)
 		book_job(w, en->job_submitted, seq);
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS)
 		book_results(w, en->results, seq);
+	if (en->body_case == WIRE__ENTRY__BODY_JOB_FORGOTTEN)
+		book_forgotten(w, en->job_forgotten->job, seq);
 	s.n = entry_size(en);
 	s.bytes = malloc(s.n + 1);
 	CHECK(s.bytes && entry_encode(en, s.bytes) == s.n);
@@ -275,7 +289,7 @@ static void commit(struct world *w)
 	if (world_chance(w, w->faults.disk_stalls))
 		ns *= 100;
 	w->committing = w->n_disk;
-	world_at(w, w->now + ns, (struct event){ .kind = EV_COMMITTED, .life = w->engine_life });
+	world_at(w, w->now + ns, (struct event){ .kind = world_chance(w, w->faults.disk_fails) ? EV_DISK_FAILED : EV_COMMITTED, .life = w->engine_life });
 }
 
 /* The end of a round: place and fire until nothing comes, then commit; and know when to look again. */
@@ -305,19 +319,28 @@ void world_command(struct world *w, const struct command *cmd)
 
 uint64_t world_submit(struct world *w, const Wire__JobSpec *spec)
 {
+	return world_submit_key(w, spec, NULL);
+}
+
+uint64_t world_submit_key(struct world *w, const Wire__JobSpec *spec, const char *key)
+{
 	Wire__Principal by = WIRE__PRINCIPAL__INIT;
-	struct command cmd = { .kind = CMD_SUBMIT, .by = &by, .u.submit = { spec, NULL } };
-	uint64_t job = 0;
+	struct command cmd = { .kind = CMD_SUBMIT, .by = &by, .u.submit = { spec, key } };
+	uint64_t job = 0, was, entries;
 
 	by.name = (char[]){ "uid:1000" };
 	by.uid = by.gid = 1000;
-	(void)ask(w, &cmd, &job);
+	was = key ? engine_job_by_key(w->engine, &by, key).v : 0;
+	entries = ask(w, &cmd, &job);
+	CHECK(!was || (entries == 0 && engine_job_by_key(w->engine, &by, key).v == was));
+	CHECK(!key || !job || engine_job_by_key(w->engine, &by, key).v == job);
 	w->counts.jobs += job != 0;
 	settle(w);
 	return job;
 }
 
-static void node_up(struct world *w, uint32_t node)
+/* Tell the engine what the machine has. */
+static void node_set(struct world *w, uint32_t node)
 {
 	static char names[4][8] = { "cpu", "memory", "gpu", "gpu" };
 	Wire__Need needs[3] = { WIRE__NEED__INIT, WIRE__NEED__INIT, WIRE__NEED__INIT }, *pneeds[3];
@@ -325,7 +348,7 @@ static void node_up(struct world *w, uint32_t node)
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
 	struct command cmd = { .kind = CMD_NODE_SET, .u.node_set = &n };
 	char name[16];
-	const uint64_t amounts[3] = { 4000, 8ull << 30, 2000 };
+	const uint64_t q = w->node[node].quarters, amounts[3] = { 1000 * q, q << 31, 500 * q };
 
 	for (uint32_t i = 0; i < 3; i++) {
 		needs[i].name = names[i];
@@ -343,9 +366,39 @@ static void node_up(struct world *w, uint32_t node)
 	n.name = name;
 	n.n_capacity = 3;
 	n.capacity = pneeds;
-	n.n_devices = 2;
+	n.n_devices = q / 2;
 	n.devices = pdev;
+	n.state = w->node[node].state;
 	(void)ask(w, &cmd, NULL);
+}
+
+void world_node(struct world *w, uint32_t node, Wire__NodeSet__State state, uint32_t quarters)
+{
+	CHECK(node && node <= w->nodes && quarters && quarters <= 4);
+	w->node[node].state = state;
+	w->node[node].quarters = quarters;
+	node_set(w, node);
+	settle(w);
+}
+
+void world_namespace(struct world *w, const char *name, uint32_t weight, uint64_t cpu, uint64_t gpu)
+{
+	static char names[2][8] = { "cpu", "gpu" };
+	Wire__Need needs[2] = { WIRE__NEED__INIT, WIRE__NEED__INIT }, *pneeds[2];
+	Wire__NamespaceSet n = WIRE__NAMESPACE_SET__INIT;
+	struct command cmd = { .kind = CMD_NAMESPACE_SET, .u.namespace_set = &n };
+
+	n.name = (char *)(uintptr_t)name;
+	n.weight = weight;
+	n.quota = pneeds;
+	for (uint32_t i = 0; i < 2; i++) {
+		if (!(i ? gpu : cpu))
+			continue;
+		needs[i].name = names[i];
+		needs[i].amount = i ? gpu : cpu;
+		pneeds[n.n_quota++] = &needs[i];
+	}
+	world_command(w, &cmd);
 }
 
 /* Fold what is on the disk into a fresh engine; half of the time by way of a snapshot in the middle. */
@@ -411,7 +464,7 @@ static void boot(struct world *w)
 	b.seed = w->seed;
 	(void)ask(w, &cmd, NULL);
 	for (uint32_t i = 1; i <= w->nodes; i++)
-		node_up(w, i);
+		node_set(w, i);
 	executor_engine_started(w);
 	settle(w);
 }
@@ -498,6 +551,9 @@ struct world *world_new(uint64_t seed, const struct faults *f, uint32_t nodes, F
 	w->base = BASE_NS;
 	w->trace = trace;
 	w->nodes = nodes;
+	CHECK(nodes <= NODES_MAX);
+	for (uint32_t i = 1; i <= nodes; i++)
+		w->node[i].quarters = 4;
 	w->faults = *f;
 	w->poison = UINT64_MAX;
 	prng_init(&w->prng, seed);
@@ -539,6 +595,11 @@ struct prng *world_prng(struct world *w)
 	return &w->prng;
 }
 
+uint32_t world_nodes(const struct world *w)
+{
+	return w->nodes;
+}
+
 uint64_t world_now_ns(const struct world *w)
 {
 	return w->now;
@@ -577,6 +638,10 @@ bool world_step(struct world *w)
 		if (ev.life == w->engine_life)
 			committed(w);
 		break;
+	case EV_DISK_FAILED:
+		if (ev.life == w->engine_life)
+			world_kill_engine(w);
+		break;
 	case EV_TASK_ENDS:
 	case EV_MESSAGE:
 	case EV_STOPPED:
@@ -609,7 +674,7 @@ void world_check(struct world *w, bool deep)
 		return;
 	engine_check(w->engine);
 	for (size_t i = 0; i < w->n_books; i++)
-		CHECK(engine_job(w->engine, (job_id){ w->books[i].job }, &v));
+		CHECK(engine_job(w->engine, (job_id){ w->books[i].job }, &v) == !w->books[i].forgotten);
 	{
 		void *mem;
 		size_t n;
@@ -625,10 +690,10 @@ void world_check_all_finished(struct world *w)
 	struct job_view v;
 
 	for (size_t i = 0; i < w->n_books; i++) {
-		if (!w->books[i].acked)
+		if (!w->books[i].acked || w->books[i].forgotten)
 			continue;
 		CHECK(engine_job(w->engine, (job_id){ w->books[i].job }, &v));
-		CHECK(v.held || v.finished_ns);
+		CHECK(v.finished_ns);
 	}
 }
 

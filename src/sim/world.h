@@ -28,6 +28,7 @@ struct faults {
 	uint32_t task_fails, task_hangs, worker_crashes, task_lies;
 	uint64_t disk_ns_max;  /* a commit takes up to this */
 	uint32_t disk_stalls;  /* per commit: it takes a hundred times as long */
+	uint32_t disk_fails;   /* per commit: it fails for good, and the engine stops and starts again */
 	uint32_t clock_jumps;  /* per step: hours forward */
 	uint64_t task_ns_max;  /* how long tasks take */
 };
@@ -40,11 +41,18 @@ void world_free(struct world *w);
 
 struct engine *world_engine(struct world *w);
 struct prng *world_prng(struct world *w);
+uint32_t world_nodes(const struct world *w);
 uint64_t world_now_ns(const struct world *w); /* since the world began */
 void world_set_faults(struct world *w, const struct faults *f);
 
 /* Ask the core; the answer comes when it is durable, if the engine lives that long. Returns the job of a SUBMIT, or 0. */
 uint64_t world_submit(struct world *w, const Wire__JobSpec *spec);
+/* The same with an idempotency key: a second time it must be the same job. */
+uint64_t world_submit_key(struct world *w, const Wire__JobSpec *spec, const char *key);
+/* The machine is drained or comes back, with this many quarters of what it had at first. */
+void world_node(struct world *w, uint32_t node, Wire__NodeSet__State state, uint32_t quarters);
+/* Root sets the weight and the quotas (0: none) of a namespace. */
+void world_namespace(struct world *w, const char *name, uint32_t weight, uint64_t cpu, uint64_t gpu);
 void world_command(struct world *w, const struct command *cmd);
 void world_kill_engine(struct world *w);
 void world_kill_keeper(struct world *w);
@@ -63,7 +71,7 @@ void world_check(struct world *w, bool deep);
 void world_check_all_finished(struct world *w);
 
 struct world_counts {
-	uint64_t steps, entries, kills, keeper_kills, jobs, acked, results, stale, leases;
+	uint64_t steps, entries, kills, keeper_kills, forgotten, jobs, acked, results, stale, leases;
 };
 void world_counts(const struct world *w, struct world_counts *out);
 

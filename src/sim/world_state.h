@@ -8,8 +8,9 @@
 #include "wire/entry.h"
 
 #define REPLICAS_MAX 8u
+#define NODES_MAX    8u
 
-enum event_kind { EV_TICK, EV_COMMITTED, EV_TASK_ENDS, EV_MESSAGE, EV_STOPPED, EV_RESEND, EV_COMPARED };
+enum event_kind { EV_TICK, EV_COMMITTED, EV_TASK_ENDS, EV_MESSAGE, EV_STOPPED, EV_RESEND, EV_COMPARED, EV_DISK_FAILED };
 
 struct event {
 	uint64_t at, order; /* total order: time, then order of making */
@@ -59,6 +60,7 @@ struct run {
 struct book {
 	uint64_t job, seq; /* seq: of its JobSubmitted */
 	bool acked;
+	uint64_t forgotten; /* seq + 1 of its JobForgotten; 0: it is there */
 	uint8_t *spec;
 	size_t spec_n;
 	uint32_t n_steps;
@@ -76,6 +78,10 @@ struct world {
 	void *memory;
 	size_t memory_n;
 	uint32_t nodes;
+	struct {
+		Wire__NodeSet__State state;
+		uint32_t quarters;
+	} node[NODES_MAX + 1];
 	uint64_t engine_life, keeper_life;
 	struct event *heap;
 	size_t n_heap, heap_room;
