@@ -574,6 +574,7 @@ static void on_slot(struct exec *x, const struct keeper_msg *m, int fd)
 	s->uid = r->uid;
 	if (m->flags & KEEPER_WORKER) {
 		s->wants_worker = true;
+		s->lease = m->lease;
 		if (fd >= 0)
 			worker_started(x, s, fd, true);
 	} else if (m->u.slot.last_index >= r->sent && m->u.slot.last_index < r->end) {
@@ -587,11 +588,10 @@ static void on_exited(struct exec *x, const struct keeper_msg *m)
 	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
 
 	/* A worker that died before the keeper read ADOPT: it goes by the lease that it served before. */
-	if (!r && m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && x->slots[m->slot].worker.link) {
+	if (!r && m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && x->slots[m->slot].run &&
+	    x->slots[m->slot].adopted_from == m->lease) {
 		(void)exec_send(x, &ack, NULL);
 		r = x->slots[m->slot].run;
-		if (!r)
-			return;
 	}
 	if (!r) {
 		/* A lease that is over: its results are durable or refused. */

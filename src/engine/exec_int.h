@@ -21,6 +21,7 @@
 #define INPUTS_AHEAD	 16u /* the same for a worker's tasks that come with inputs */
 #define TELL_NS		 10000000ull /* the longest a result waits for company while its lease has more to come */
 #define RUN_HASH	 1024u
+#define CLOSED_NS	 1000000000ull /* for EXITED to come after a worker closed its socket */
 #define IDLE_NS		 2000000000ull
 #define STEPS_TOLD_MAX	 256u /* steps remembered for WORKER_TELL */
 #define COMPARE_LEASE	 (1ull << 63) /* lease numbers from here on are comparators' */
@@ -89,6 +90,7 @@ struct run {
 	bool tell;
 	bool resuming; /* RESUME was sent and not answered */
 	bool exited; /* the worker process is gone */
+	uint64_t closed_ns; /* when it closed its socket; 0: not */
 	bool killed; /* we let the keeper kill the worker, for what it did */
 
 	/* taken up after a start */
@@ -116,6 +118,7 @@ struct slot {
 	uint32_t step, variant;
 	struct spec_ref spec; /* held while there is a worker */
 	uint32_t uid, n_devices, devices[DEVICES_PER_LEASE_MAX];
+	uint64_t lease, adopted_from; /* what its worker serves, and served before (0: nothing); the keeper may be one behind */
 	bool wants_worker; /* a worker's START was sent */
 	bool comparing;	   /* a comparator runs in it */
 	struct worker worker; /* link NULL: none */

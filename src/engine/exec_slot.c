@@ -39,6 +39,7 @@ void slot_release(struct exec *x, struct slot *s)
 	worker_drop(x, s);
 	spec_release(&s->spec);
 	s->wants_worker = false;
+	s->lease = s->adopted_from = 0;
 	if (s->known)
 		(void)exec_send(x, &m, NULL);
 	s->known = false;

@@ -120,6 +120,8 @@ void worker_begin(struct exec *x, struct run *r)
 	struct keeper_msg m = { .kind = KEEPER_ADOPT, .slot = r->slot->id, .lease = r->lease };
 
 	r->tell = is_told(x, r);
+	r->slot->adopted_from = r->slot->worker.link ? r->slot->lease : 0;
+	r->slot->lease = r->lease;
 	if (!r->slot->worker.link) {
 		worker_spawn(x, r);
 		return;
@@ -533,7 +535,9 @@ static void on_lost(void *ctx, const struct err *e)
 	if (r->exited || r->stopped)
 		return;
 	if (e->code == ERR_CLOSED) {
-		worker_kill(r->x, r, WIRE__STOP_REASON__WORKER_CRASHED, NULL);
+		/* Most likely it has died, and EXITED will say of what: killed now it would have died of us. */
+		r->closed_ns = round_now_ns(r->x->n);
+		exec_timer_at(r->x, worker_due_ns(r->x, r));
 		return;
 	}
 	(void)snprintf(note, sizeof(note), "the worker '%.60s' sent %.150s", r->s->worker->function, e->msg);
@@ -663,6 +667,8 @@ void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 uint64_t worker_due_ns(const struct exec *x, const struct run *r)
 {
 	(void)x;
+	if (r->closed_ns && !r->exited && !r->stopping && !r->stopped)
+		return r->closed_ns + CLOSED_NS;
 	if (!r->s || !r->s->worker || !r->run_timeout_ns || !r->slot || !r->slot->worker.hello || r->stopping || r->stopped ||
 	    r->received >= r->end || r->sent <= r->received)
 		return UINT64_MAX;
@@ -677,6 +683,10 @@ static void time_out(struct exec *x, struct run *r)
 	struct results *res;
 	char note[200];
 
+	if (r->closed_ns) {
+		worker_kill(x, r, WIRE__STOP_REASON__WORKER_CRASHED, "the worker closed its socket and went on");
+		return;
+	}
 	/* Results wait for at most some milliseconds in the worker, so the next one that is missing is the one that runs. */
 	worker_link_drain(r->slot->worker.link);
 	if (worker_due_ns(x, r) > round_now_ns(x->n) || !r->slot->worker.link)

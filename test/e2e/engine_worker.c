@@ -77,7 +77,7 @@ static int argument(struct osier_task *t)
 static int poison(struct osier_task *t)
 {
 	if (osier_task_index(t) == 37)
-		(void)raise(SIGSEGV);
+		(void)raise(SIGABRT);
 	return osier_return_text(t, "fine");
 }
 

@@ -64,7 +64,7 @@ nothing() { exits 1 osier run nothing.yaml && counts nothing-6 0 5 && attempt no
 fact "a function that the worker does not have is told with those that it has" nothing
 
 job poison poison 100
-poison() { exits 1 osier run poison.yaml && counts poison-7 99 1 && attempt poison-7/tasks/work/37 '.outcome == "crashed" and (.note | contains("Segmentation fault"))'; }
+poison() { exits 1 osier run poison.yaml && counts poison-7 99 1 && attempt poison-7/tasks/work/37 '.outcome == "crashed" and (.note | contains("Aborted"))'; }
 fact "the one task that kills its worker is found by name, the others succeed" poison
 
 job hang hang 20 "timeouts: {run: 1s}"
