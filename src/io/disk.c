@@ -18,8 +18,8 @@ int disk_space(const char *path, struct disk_space *out, struct err *e)
 	if (rc < 0)
 		return err_sys(e, "cannot tell the free space of '%s'", path);
 	out->total_bytes = (uint64_t)v.f_blocks * v.f_frsize;
-	out->free_bytes = (uint64_t)(geteuid() == 0 ? v.f_bfree : v.f_bavail) * v.f_frsize;
-	out->free_files = v.f_files == 0 ? UINT64_MAX : (uint64_t)(geteuid() == 0 ? v.f_ffree : v.f_favail);
+	out->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	out->free_files = v.f_files == 0 ? UINT64_MAX : (uint64_t)v.f_favail;
 	return 0;
 }
 
