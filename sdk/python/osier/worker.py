@@ -102,6 +102,14 @@ def _encode(value):
     return json.dumps(value).encode()
 
 
+def _why(e):
+    """The text of an exception, whatever it is made of: telling why must not kill the worker."""
+    try:
+        return str(e).encode("utf-8", "replace")[:400]
+    except Exception:
+        return b"an exception without a text"
+
+
 def _us(seconds):
     return min(int(seconds * 1e6), 0xFFFFFFFF)
 
@@ -284,10 +292,10 @@ class _Worker:
         try:
             return _OK, 0, _encode(fn(task))
         except Fail as e:
-            return _FAILED, e.code if 0 < e.code < 256 else 1, str(e).encode()[:500]
+            return _FAILED, e.code if e.code in range(1, 256) else 1, _why(e)
         except Exception as e:
             traceback.print_exc()
-            return _FAILED, 1, ("%s: %s" % (type(e).__name__, e)).encode()[:500]
+            return _FAILED, 1, b"%s: %s" % (type(e).__name__.encode(), _why(e))
 
     def run_one(self):
         b = self.batches[0]
