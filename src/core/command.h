@@ -21,7 +21,7 @@ typedef struct { uint64_t v; } lease_id; /* 0: none */
 enum command_kind {
 	CMD_BOOT,	   /* first of all after the journal was folded: a new epoch */
 	CMD_NODE_SET,	   /* this machine's capacity, or a change of it; drain and resume */
-	CMD_NAMESPACE_SET, /* weight and quotas */
+	CMD_NAMESPACE_SET, /* weight and quotas: by uid 0, or `by` NULL when the shell knows the asker for the node's owner (message's by) */
 	CMD_SUBMIT,
 	CMD_CANCEL,
 	CMD_RETRY,

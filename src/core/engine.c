@@ -189,7 +189,7 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 	Wire__Entry *en;
 
 	if (d->by && d->by->uid != 0) {
-		refuse(d, "namespace_set", "denied", "ask root", "only root may set weights and quotas");
+		refuse(d, "namespace_set", "denied", "ask root", "only root and the node's owner may set weights and quotas");
 	} else if (sched_namespace_ok(d->e->sched, m, &err) < 0) {
 		refuse(d, "namespace_set", "invalid", err.hint, "%s", err.msg);
 	} else if (strlen(m->name) > 127) {
@@ -203,7 +203,8 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 		if (!en || !copy)
 			return;
 		*copy = *m;
-		copy->by = (Wire__Principal *)(uintptr_t)d->by;
+		if (d->by)
+			copy->by = (Wire__Principal *)(uintptr_t)d->by; /* else as the shell says */
 		en->namespace_set = copy;
 	}
 }

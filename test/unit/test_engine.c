@@ -557,6 +557,10 @@ static void weights_are_for_root_and_nodes_have_numbers(void **state)
 	by.uid = 1000;
 	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .by = &by, .u.namespace_set = &m});
 	world_refused(&w, "denied", "only root");
+	m.by = &by;
+	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m});
+	assert_int_equal(world_one(&w, WIRE__ENTRY__BODY_NAMESPACE_SET)->namespace_set->by->uid, 1000);
+	m.by = NULL;
 	for (int i = 0; i < 2; i++) {
 		world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m});
 		(void)world_one(&w, WIRE__ENTRY__BODY_NAMESPACE_SET);

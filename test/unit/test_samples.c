@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts about the bytes of older versions: what entries and states of format 1 said then, they say now.
+ *
+ * test/data/entries-1: u32 length and bytes of each entry, little-endian; one of every kind at least. test/data/state-1: the
+ * state after them, as engine_save() wrote it. Made by `OSIER_SAMPLES=FOLDER build/test/unit/test_samples`, once for each
+ * format and never again: a new format gets new files beside the old ones.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../world.h"
+
+#define KINDS 15u
+
+static struct world w;
+
+static void adjust(uint64_t job, uint32_t set)
+{
+	Wire__JobAdjusted m = WIRE__JOB_ADJUSTED__INIT;
+
+	m.job = job;
+	m.set = set;
+	m.priority = 70;
+	m.run_timeout_ns = 30 * SEC;
+	world_do(&w, &(struct command){.kind = CMD_ADJUST, .u.adjust = &m});
+	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_ADJUSTED);
+}
+
+static void result_with_output(const struct lease_view *l, uint8_t digest)
+{
+	Wire__Results r = WIRE__RESULTS__INIT;
+	uint64_t wall = 1500, bytes = 3;
+	uint32_t outputs = 1;
+	uint8_t sha[32];
+
+	memset(sha, digest, sizeof(sha));
+	r.lease = l->id.v;
+	r.first = l->cursor;
+	r.count = 1;
+	r.n_wall_us = r.n_outputs = r.n_output_bytes = 1;
+	r.wall_us = &wall;
+	r.outputs = &outputs;
+	r.output_bytes = &bytes;
+	r.output_sha256 = (ProtobufCBinaryData){32, sha};
+	world_do(&w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
+	(void)world_one(&w, WIRE__ENTRY__BODY_RESULTS);
+	world_ended(&w, l->id.v, WIRE__STOP_REASON__DONE);
+}
+
+/* Job 1: two replicas that a comparator finds equal, and a step after them. */
+static void verified(void)
+{
+	Wire__Compared c = WIRE__COMPARED__INIT;
+	struct lease_view a, b;
+	struct spec s;
+
+	spec_init(&s, "verified");
+	spec_step(&s, "a", 1);
+	spec_verify(&s, 0, 2, 2, 1);
+	spec_step(&s, "b", 3);
+	spec_after(&s, 1, "a", WIRE__AFTER__MODE__WHOLE, WIRE__AFTER__ON__SUCCESS);
+	c.job = world_submit(&w, &s);
+	a = world_lease(&w);
+	b = world_lease(&w);
+	result_with_output(&a, 1);
+	result_with_output(&b, 2);
+	c.a = 0;
+	c.b = 1;
+	c.equal = 1;
+	world_do(&w, &(struct command){.kind = CMD_COMPARED, .u.compared = &c});
+	(void)world_one(&w, WIRE__ENTRY__BODY_COMPARED);
+	world_finish(&w);
+}
+
+/* Job 2 fails, waits for its retry, is cancelled and retried; job 3 is forgotten; job 4 has a lease when the sample ends. */
+static void the_rest(void)
+{
+	struct lease_view l;
+	struct spec s;
+
+	spec_init(&s, "unlucky");
+	spec_step(&s, "a", 2);
+	s.retry[0].max = 1;
+	s.retry[0].backoff_ns = s.retry[0].backoff_max_ns = SEC;
+	(void)world_submit(&w, &s);
+	l = world_lease(&w);
+	world_run(&w, &l, WIRE__OUTCOME__FAILED);
+	w.now += 2 * SEC;
+	world_tick(&w);
+	(void)world_one(&w, WIRE__ENTRY__BODY_EXPIRED);
+	adjust(2, WIRE__JOB_ADJUSTED__FIELD__PRIORITY | WIRE__JOB_ADJUSTED__FIELD__RUN_TIMEOUT);
+	(void)world_lease(&w);
+	world_job_command(&w, CMD_CANCEL, 2);
+	world_tick(&w);
+	(void)world_one(&w, WIRE__ENTRY__BODY_LEASE_STOPPING);
+	world_finish(&w);
+	world_job_command(&w, CMD_RETRY, 2);
+	world_finish(&w);
+	spec_init(&s, "old");
+	spec_step(&s, "a", 1);
+	(void)world_submit(&w, &s);
+	world_finish(&w);
+	world_job_command(&w, CMD_FORGET, 3);
+	(void)world_one(&w, WIRE__ENTRY__BODY_JOB_FORGOTTEN);
+	world_job_command(&w, CMD_CANCEL, 3);
+	(void)world_one(&w, WIRE__ENTRY__BODY_REFUSED);
+	spec_init(&s, "running");
+	spec_step(&s, "a", 1000);
+	spec_step(&s, "r", 144);
+	spec_reduce(&s, 1, "a", 8);
+	(void)world_submit(&w, &s);
+	(void)world_lease(&w);
+}
+
+static void put_file(const char *dir, const char *name, const void *p, size_t n)
+{
+	char path[512];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static size_t get_file(const char *name, uint8_t **out)
+{
+	FILE *f = fopen(name, "rb");
+	size_t n;
+
+	assert_non_null(f);
+	*out = malloc(1u << 20);
+	n = fread(*out, 1, 1u << 20, f);
+	assert_true(n > 0 && n < 1u << 20);
+	(void)fclose(f);
+	return n;
+}
+
+static void make_samples(const char *dir)
+{
+	Wire__NamespaceSet n = WIRE__NAMESPACE_SET__INIT;
+	Wire__Need quota = WIRE__NEED__INIT, *quotas = &quota;
+	struct saved saved;
+
+	world_init(&w);
+	saved = (struct saved){.bytes = w.decoded_mem, .max = 4 * WORLD_ARENA};
+	world_boot(&w);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__UP);
+	quota.name = "cpu";
+	quota.amount = 3000;
+	n.name = "default";
+	n.weight = 2;
+	n.n_quota = 1;
+	n.quota = &quotas;
+	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &n});
+	verified();
+	the_rest();
+	assert_int_equal(engine_save(w.e, saved_put, &saved), 0);
+	put_file(dir, "entries-1", w.journal, w.journal_bytes);
+	put_file(dir, "state-1", saved.bytes, saved.n);
+	world_release(&w);
+}
+
+/* What the sample's end is known to be. */
+static void check_facts(struct world *v)
+{
+	struct lease_view l;
+	struct job_view j;
+
+	engine_check(v->e);
+	assert_int_equal(engine_job_last(v->e).v, 4);
+	assert_int_equal(world_job(v, 1).state, JOB_SUCCEEDED);
+	assert_int_equal(world_job(v, 1).counts.succeeded, 4);
+	assert_int_equal(world_job(v, 2).state, JOB_SUCCEEDED);
+	assert_int_equal(world_job(v, 2).priority, 70);
+	assert_false(engine_job(v->e, (job_id){3}, &j));
+	assert_int_equal(world_job(v, 4).state, JOB_RUNNING);
+	assert_true(engine_lease_next(v->e, (lease_id){0}, &l));
+	assert_int_equal(l.job.v, 4);
+	assert_int_equal(world_job(v, 4).counts.leased, l.count);
+	assert_int_equal(engine_epoch(v->e), 1);
+}
+
+static void entries_of_format_1_say_what_they_said(void **state)
+{
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1", &bytes);
+	uint32_t seen[32] = {0}, kinds = 0;
+
+	(void)state;
+	world_init(&w);
+	for (size_t at = 0; at < n;) {
+		const Wire__Entry *en;
+		struct arena a;
+		uint32_t len;
+
+		memcpy(&len, bytes + at, 4);
+		assert_true(len <= n - at - 4);
+		arena_init(&a, w.decoded_mem, 4 * WORLD_ARENA);
+		assert_int_equal(entry_decode(&a, bytes + at + 4, len, &en, NULL), 0);
+		kinds += seen[en->body_case & 31]++ == 0;
+		engine_apply(w.e, en, NULL);
+		at += len + 4;
+	}
+	assert_int_equal(kinds, KINDS); /* a new kind of entry comes with a sample of its own */
+	check_facts(&w);
+	world_release(&w);
+	free(bytes);
+}
+
+static void state_of_version_1_is_what_its_entries_make(void **state)
+{
+	uint8_t *bytes, *entries;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/state-1", &bytes);
+	size_t n_entries = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1", &entries);
+	struct engine *folded;
+	struct err e = {0};
+	void *mem;
+
+	(void)state;
+	world_init(&w);
+	if (engine_load(w.e, bytes, n, &e) < 0)
+		fail_msg("%s", e.msg);
+	check_facts(&w);
+	memcpy(w.journal, entries, n_entries);
+	folded = world_engine(&w.limits, &mem);
+	world_fold(&w, folded, 0, n_entries);
+	assert_true(engine_digest(folded) == engine_digest(w.e));
+	(void)munmap(mem, w.limits.memory_bytes);
+	world_release(&w);
+	free(entries);
+	free(bytes);
+}
+
+static void bytes_of_a_newer_version_are_refused_as_such(void **state)
+{
+	static const uint8_t newer_kind[] = {
+	        0x08, 0x01, 0xfa, 0x0f, 0x00}; /* time_ns 1, field 255 with a message */
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/state-1", &bytes);
+	const Wire__Entry *en;
+	struct err e = {0};
+	struct arena a;
+
+	(void)state;
+	world_init(&w);
+	bytes[12]++; /* its version */
+	assert_int_equal(engine_load(w.e, bytes, n, &e), -1);
+	assert_int_equal(e.code, ERR_VERSION);
+	arena_init(&a, w.decoded_mem, 4 * WORLD_ARENA);
+	assert_int_equal(entry_decode(&a, newer_kind, sizeof(newer_kind), &en, &e), -1);
+	assert_int_equal(e.code, ERR_VERSION);
+	world_release(&w);
+	free(bytes);
+}
+
+int main(void)
+{
+	const char *make = getenv("OSIER_SAMPLES");
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(entries_of_format_1_say_what_they_said),
+	        cmocka_unit_test(state_of_version_1_is_what_its_entries_make),
+	        cmocka_unit_test(bytes_of_a_newer_version_are_refused_as_such),
+	};
+
+	if (make) {
+		make_samples(make);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
