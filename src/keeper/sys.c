@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define SLICE_NS 100000u /* the least that Linux gives */
 
 static uint64_t clock_ns(clockid_t c)
 {
@@ -106,6 +110,26 @@ int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode)
 		fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 	} while (fd < 0 && errno == EAGAIN && ++tries < 16);
 	return fd;
+}
+
+void sys_prompt(bool children_too)
+{
+	struct { /* struct sched_attr, sched_setattr(2): libc has neither */
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t slice_ns, deadline_ns, period_ns;
+	} a = {
+	        .size = sizeof(a),
+	        .policy = SCHED_OTHER,
+	        .flags = children_too ? 0 : 1 /* SCHED_FLAG_RESET_ON_FORK */,
+	        .nice = getpriority(PRIO_PROCESS, 0),
+	        .slice_ns = SLICE_NS, /* elsewhere the runtime of SCHED_DEADLINE; of SCHED_OTHER: its slice */
+	};
+
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		(void)syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
 void sys_say(const char *fmt, ...)

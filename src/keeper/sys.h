@@ -6,6 +6,7 @@
 #ifndef OSIER_KEEPER_SYS_H
 #define OSIER_KEEPER_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,11 @@ uint64_t sys_read_key(int fd, const char *key, uint64_t otherwise);
 
 /* openat2(2) without leaving dirfd and without following any symbolic link. fd or -1 (errno). */
 int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode);
+
+/* Ask for short slices of CPU time, so that this process is on a CPU soon after it wakes however busy the machine is (it gets
+ * no more time in all). children_too: its children inherit that; otherwise they begin as usual, and with no negative nice.
+ * Linux 6.12; older ones change nothing. */
+void sys_prompt(bool children_too);
 
 /* "osier-keeper: ..." on stderr. */
 void sys_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

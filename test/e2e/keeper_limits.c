@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define MIB   (1u << 20)
@@ -197,6 +198,48 @@ static void all_slots_together_weigh_as_much_as_the_machine_has_cpus(void **stat
 	rig_close(r);
 }
 
+/* Of /proc/PID/sched: 0 where this kernel has no such file or line. */
+static long slice_ns(const char *text)
+{
+	const char *at = strstr(text, "se.slice");
+
+	at = at ? strchr(at, ':') : NULL;
+	return at ? strtol(at + 1, NULL, 10) : 0;
+}
+
+static void short_slices_are_for_the_keeper_and_not_for_tasks(void **state)
+{
+	struct rig *r = rig_open(NULL);
+	struct keeper_start s = rig_task();
+	char path[64], text[8192];
+	struct got *g;
+	struct utsname os;
+	int major, minor;
+	FILE *f;
+	long own;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/proc/%d/sched", (int)r->keeper);
+	memset(text, 0, sizeof(text));
+	f = fopen(path, "re");
+	if (f)
+		assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	if (f)
+		(void)fclose(f);
+	own = slice_ns(text);
+	(void)uname(&os);
+	if (!own || sscanf(os.release, "%d.%d", &major, &minor) != 2 || major * 100 + minor < 612) {
+		rig_close(r);
+		skip();
+	}
+	g = rig_run(r, 1, &s, "cat /proc/self/sched");
+	if (slice_ns(g->m.u.exited.out.p) <= 100000)
+		fail_msg("the task has a slice of %ld ns", slice_ns(g->m.u.exited.out.p));
+	assert_int_equal(own, 100000);
+	free(g);
+	rig_close(r);
+}
+
 static void file_size_limit_holds(void **state)
 {
 	struct rig *r = rig_open(NULL);
@@ -358,6 +401,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(fork_bomb_ends_with_its_task),
 	        cmocka_unit_test(cpu_quota_holds),
 	        cmocka_unit_test(all_slots_together_weigh_as_much_as_the_machine_has_cpus),
+	        cmocka_unit_test(short_slices_are_for_the_keeper_and_not_for_tasks),
 	        cmocka_unit_test(file_size_limit_holds),
 	        cmocka_unit_test(task_runs_as_its_user),
 	        cmocka_unit_test(output_of_another_user_is_given_to_the_engine),
