@@ -22,8 +22,8 @@ void config_default(struct config *c)
 }
 
 /* Lists and maps of the configuration: how many children, and the memory for as many items. */
-static int items(struct config_reader *r, const struct doc *d, enum doc_kind kind, size_t item_bytes, void *out_items,
-		 size_t *out_n)
+static int items(struct config_reader *r, const struct doc *d, enum doc_kind kind, size_t item_bytes,
+        void *out_items, size_t *out_n)
 {
 	size_t n = 0;
 	void *p;
@@ -40,7 +40,8 @@ static int items(struct config_reader *r, const struct doc *d, enum doc_kind kin
 	return 0;
 }
 
-static int read_amounts(struct config_reader *r, const struct doc *d, struct config_amount **out, size_t *out_n)
+static int read_amounts(
+        struct config_reader *r, const struct doc *d, struct config_amount **out, size_t *out_n)
 {
 	size_t i = 0;
 
@@ -49,7 +50,7 @@ static int read_amounts(struct config_reader *r, const struct doc *d, struct con
 	for (const struct doc *c = d->child; c; c = c->next, i++) {
 		(*out)[i].resource = c->key;
 		if (config_key_name(r, c, "a resource") < 0 ||
-		    config_amount_of(r, c, c->key, &(*out)[i].amount) < 0)
+		        config_amount_of(r, c, c->key, &(*out)[i].amount) < 0)
 			return -1;
 	}
 	return 0;
@@ -71,7 +72,7 @@ static int read_pairs(struct config_reader *r, const struct doc *d, struct confi
 
 static int read_add(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = { "resource", "id", "model", "share", NULL };
+	static const char *const keys[] = {"resource", "id", "model", "share", NULL};
 	size_t i = 0;
 
 	if (items(r, d, DOC_LIST, sizeof(*c->add), &c->add, &c->n_add) < 0)
@@ -85,11 +86,12 @@ static int read_add(struct config_reader *r, const struct doc *d, struct config 
 		dev->model = "";
 		dev->milli = 1000;
 		if (config_text_of(r, it, "resource", true, &dev->resource) < 0 ||
-		    config_text_of(r, it, "id", true, &dev->id) < 0 ||
-		    config_text_of(r, it, "model", false, &dev->model) < 0)
+		        config_text_of(r, it, "id", true, &dev->id) < 0 ||
+		        config_text_of(r, it, "model", false, &dev->model) < 0)
 			return -1;
 		share = config_child(it, "share");
-		if (share && (config_amount_of(r, share, "cpu", &dev->milli) < 0 || dev->milli == 0 || dev->milli > 1000))
+		if (share && (config_amount_of(r, share, "cpu", &dev->milli) < 0 || dev->milli == 0 ||
+		                     dev->milli > 1000))
 			return config_bad(r, share, "more than 0 and at most 1");
 	}
 	return 0;
@@ -97,7 +99,7 @@ static int read_add(struct config_reader *r, const struct doc *d, struct config 
 
 static int read_devices(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = { "add", "hide", "rename", NULL };
+	static const char *const keys[] = {"add", "hide", "rename", NULL};
 	const struct doc *v;
 	size_t i = 0;
 
@@ -122,7 +124,7 @@ static int read_devices(struct config_reader *r, const struct doc *d, struct con
 
 static int read_namespaces(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = { "weight", "quota", NULL };
+	static const char *const keys[] = {"weight", "quota", NULL};
 	size_t i = 0;
 
 	if (items(r, d, DOC_MAP, sizeof(*c->namespaces), &c->namespaces, &c->n_namespaces) < 0)
@@ -134,7 +136,7 @@ static int read_namespaces(struct config_reader *r, const struct doc *d, struct 
 
 		ns->name = it->key;
 		if (config_key_name(r, it, "a namespace") < 0 ||
-		    config_map(r, it, "a map with weight and quota", keys) < 0)
+		        config_map(r, it, "a map with weight and quota", keys) < 0)
 			return -1;
 		v = config_child(it, "weight");
 		if (v && config_count(r, v, 1, 1000000, &weight) < 0)
@@ -149,7 +151,7 @@ static int read_namespaces(struct config_reader *r, const struct doc *d, struct 
 
 static int read_policy(struct config_reader *r, const struct doc *d, uint64_t *age_ns, uint64_t *bytes)
 {
-	static const char *const keys[] = { "age", "bytes", NULL };
+	static const char *const keys[] = {"age", "bytes", NULL};
 	const struct doc *v;
 
 	if (config_map(r, d, "a map with age and bytes", keys) < 0)
@@ -165,7 +167,7 @@ static int read_policy(struct config_reader *r, const struct doc *d, uint64_t *a
 
 static int read_limits(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = { "memory", "jobs", "leases", "reserve", NULL };
+	static const char *const keys[] = {"memory", "jobs", "leases", "reserve", NULL};
 	const struct doc *v;
 	uint64_t n;
 
@@ -173,7 +175,7 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 		return -1;
 	v = config_child(d, "memory");
 	if (v && (v->kind != DOC_SCALAR || config_bytes(v->text, &c->memory_bytes) < 0 ||
-		  c->memory_bytes < (64u << 20) || c->memory_bytes > (1ull << 42)))
+	                 c->memory_bytes < (64u << 20) || c->memory_bytes > (1ull << 42)))
 		return config_bad(r, v, "a size from 64MiB to 4TiB");
 	v = config_child(d, "reserve");
 	if (v && (v->kind != DOC_SCALAR || config_bytes(v->text, &c->disk_reserve_bytes) < 0))
@@ -195,8 +197,8 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 
 static int read_all(struct config_reader *r, const struct doc *root, struct config *c)
 {
-	static const char *const keys[] = { "name",	  "labels",  "capacity", "devices", "namespaces",
-					    "history", "blobs", "limits",   NULL };
+	static const char *const keys[] = {
+	        "name", "labels", "capacity", "devices", "namespaces", "history", "blobs", "limits", NULL};
 	const struct doc *v;
 
 	if (config_map(r, root, "a map of keys and values", keys) < 0)
@@ -226,9 +228,10 @@ static int read_all(struct config_reader *r, const struct doc *root, struct conf
 	return v ? read_limits(r, v, c) : 0;
 }
 
-int config_from_doc(struct arena *a, const struct doc *root, const char *source, struct config *c, struct err *e)
+int config_from_doc(
+        struct arena *a, const struct doc *root, const char *source, struct config *c, struct err *e)
 {
-	struct config_reader r = { .arena = a, .source = source, .err = e };
+	struct config_reader r = {.arena = a, .source = source, .err = e};
 
 	config_default(c);
 	if (!root || root->kind == DOC_NULL)

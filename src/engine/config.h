@@ -53,7 +53,7 @@ struct config_namespace {
 };
 
 struct config {
-	const char *name; /* "": the host name */
+	const char *name;             /* "": the host name */
 	struct config_rename *labels; /* from: key, to: value */
 	size_t n_labels;
 	struct config_amount *capacity;
@@ -68,7 +68,7 @@ struct config {
 	size_t n_namespaces;
 	uint64_t history_age_ns, history_bytes;
 	uint64_t blobs_age_ns, blobs_bytes;
-	uint64_t memory_bytes; /* address space of the core; pages are used as needed */
+	uint64_t memory_bytes;         /* address space of the core; pages are used as needed */
 	uint32_t jobs_max, leases_max; /* 0: engine_limits_default() */
 	uint64_t disk_reserve_bytes;   /* submissions are refused when less is free */
 };
@@ -78,7 +78,8 @@ void config_default(struct config *c);
 /* Fill in *c from a document (NULL: the defaults); lists live in the arena, names are
  * the document's. < 0: ERR_INVALID, the message begins
  * with "SOURCE:LINE:COLUMN: ", or ERR_FULL. */
-int config_from_doc(struct arena *a, const struct doc *root, const char *source, struct config *c, struct err *e);
+int config_from_doc(
+        struct arena *a, const struct doc *root, const char *source, struct config *c, struct err *e);
 
 /* Read the file. `optional`: an absent file gives the defaults. */
 int config_load(struct arena *a, const char *path, bool optional, struct config *c, struct err *e);

@@ -11,7 +11,8 @@
 #include "engine/config.h"
 #include "io/doc_yaml.h"
 
-static int read_file(struct arena *a, const char *path, bool optional, const char **out, size_t *out_n, struct err *e)
+static int read_file(
+        struct arena *a, const char *path, bool optional, const char **out, size_t *out_n, struct err *e)
 {
 	struct stat st;
 	char *text;
@@ -71,7 +72,7 @@ int config_load(struct arena *a, const char *path, bool optional, struct config 
 	if (!text || says_nothing(text, n))
 		return 0;
 	if (doc_yaml_parse(a, text, n, &root, &p) < 0)
-		return err_set(e, ERR_INVALID, "%s:%u:%u: found %.80s, expected %.100s", path, p.line, p.column, p.found,
-			       p.expected);
+		return err_set(e, ERR_INVALID, "%s:%u:%u: found %.80s, expected %.100s", path, p.line,
+		        p.column, p.found, p.expected);
 	return config_from_doc(a, root, path, c, e);
 }

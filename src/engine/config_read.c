@@ -13,16 +13,19 @@ int config_bad(struct config_reader *r, const struct doc *d, const char *expecte
 
 	switch (d->kind) {
 	case DOC_SCALAR:
-		return err_set(r->err, ERR_INVALID, "%s:%u:%u: %s%.60s%s%sfound '%.40s', expected %s", r->source, d->line,
-			       d->column, q, key, q, d->key ? ": " : "", d->text, expected);
+		return err_set(r->err, ERR_INVALID, "%s:%u:%u: %s%.60s%s%sfound '%.40s', expected %s",
+		        r->source, d->line, d->column, q, key, q, d->key ? ": " : "", d->text, expected);
 	case DOC_NULL:
 	case DOC_LIST:
 	case DOC_MAP:
 		break;
 	}
-	return err_set(r->err, ERR_INVALID, "%s:%u:%u: %s%.60s%s%sfound %s, expected %s", r->source, d->line, d->column, q,
-		       key, q, d->key ? ": " : "",
-		       d->kind == DOC_NULL ? "nothing" : d->kind == DOC_LIST ? "a list" : "a map", expected);
+	return err_set(r->err, ERR_INVALID, "%s:%u:%u: %s%.60s%s%sfound %s, expected %s", r->source, d->line,
+	        d->column, q, key, q, d->key ? ": " : "",
+	        d->kind == DOC_NULL   ? "nothing"
+	        : d->kind == DOC_LIST ? "a list"
+	                              : "a map",
+	        expected);
 }
 
 /* Edit distance of two short words. */
@@ -65,7 +68,8 @@ static int unknown_key(struct config_reader *r, const struct doc *c, const char 
 			nearest = keys[i];
 		}
 	}
-	(void)err_set(r->err, ERR_INVALID, "%s:%u:%u: unknown key '%.60s'", r->source, c->key_line, c->key_column, c->key);
+	(void)err_set(r->err, ERR_INVALID, "%s:%u:%u: unknown key '%.60s'", r->source, c->key_line,
+	        c->key_column, c->key);
 	if (nearest)
 		return err_hint(r->err, "did you mean '%s'?", nearest);
 	return -1;
@@ -84,8 +88,9 @@ int config_map(struct config_reader *r, const struct doc *d, const char *expecte
 			return unknown_key(r, c, keys);
 		for (const struct doc *o = d->child; o != c; o = o->next)
 			if (strcmp(o->key, c->key) == 0)
-				return err_set(r->err, ERR_INVALID, "%s:%u:%u: key '%s' again (first in line %u)",
-					       r->source, c->key_line, c->key_column, c->key, o->key_line);
+				return err_set(r->err, ERR_INVALID,
+				        "%s:%u:%u: key '%s' again (first in line %u)", r->source, c->key_line,
+				        c->key_column, c->key, o->key_line);
 	}
 	return 0;
 }
@@ -116,7 +121,8 @@ int config_text(struct config_reader *r, const struct doc *d, size_t min, size_t
 	return 0;
 }
 
-int config_text_of(struct config_reader *r, const struct doc *map, const char *key, bool required, const char **out)
+int config_text_of(
+        struct config_reader *r, const struct doc *map, const char *key, bool required, const char **out)
 {
 	const struct doc *d = config_child(map, key);
 
@@ -124,7 +130,8 @@ int config_text_of(struct config_reader *r, const struct doc *map, const char *k
 		return config_text(r, d, 1, 255, out);
 	if (!required)
 		return 0;
-	return err_set(r->err, ERR_INVALID, "%s:%u:%u: '%s' is missing", r->source, map->line, map->column, key);
+	return err_set(
+	        r->err, ERR_INVALID, "%s:%u:%u: '%s' is missing", r->source, map->line, map->column, key);
 }
 
 int config_count(struct config_reader *r, const struct doc *d, uint64_t min, uint64_t max, uint64_t *out)
@@ -132,8 +139,8 @@ int config_count(struct config_reader *r, const struct doc *d, uint64_t min, uin
 	char expected[96];
 	uint64_t v = 0;
 
-	(void)snprintf(expected, sizeof(expected), "a whole number from %llu to %llu", (unsigned long long)min,
-		       (unsigned long long)max);
+	(void)snprintf(expected, sizeof(expected), "a whole number from %llu to %llu",
+	        (unsigned long long)min, (unsigned long long)max);
 	if (d->kind != DOC_SCALAR || d->text_bytes == 0 || d->text_bytes > 18)
 		return config_bad(r, d, expected);
 	for (size_t i = 0; i < d->text_bytes; i++) {
@@ -171,11 +178,12 @@ int config_name_ok(struct config_reader *r, const struct doc *d, const char *nam
 int config_key_name(struct config_reader *r, const struct doc *d, const char *what)
 {
 	struct err plain;
-	struct config_reader quiet = { .arena = r->arena, .source = r->source, .err = &plain };
+	struct config_reader quiet = {.arena = r->arena, .source = r->source, .err = &plain};
 
 	if (config_name_ok(&quiet, d, d->key) < 0)
-		return err_set(r->err, ERR_INVALID, "%s:%u:%u: '%.60s' is no name for %s: letters, digits, '-', '_' and '.'",
-			       r->source, d->key_line, d->key_column, d->key, what);
+		return err_set(r->err, ERR_INVALID,
+		        "%s:%u:%u: '%.60s' is no name for %s: letters, digits, '-', '_' and '.'", r->source,
+		        d->key_line, d->key_column, d->key, what);
 	return 0;
 }
 
@@ -239,10 +247,21 @@ static int with_unit(const char *text, const struct unit *units, uint64_t *out)
 int config_bytes(const char *text, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "", 1 },		{ "B", 1 },		{ "K", 1ull << 10 },	{ "KiB", 1ull << 10 },
-		{ "KB", 1000ull },	{ "M", 1ull << 20 },	{ "MiB", 1ull << 20 },	{ "MB", 1000000ull },
-		{ "G", 1ull << 30 },	{ "GiB", 1ull << 30 },	{ "GB", 1000000000ull }, { "T", 1ull << 40 },
-		{ "TiB", 1ull << 40 },	{ "TB", 1000000000000ull }, { NULL, 0 },
+	        {"", 1},
+	        {"B", 1},
+	        {"K", 1ull << 10},
+	        {"KiB", 1ull << 10},
+	        {"KB", 1000ull},
+	        {"M", 1ull << 20},
+	        {"MiB", 1ull << 20},
+	        {"MB", 1000000ull},
+	        {"G", 1ull << 30},
+	        {"GiB", 1ull << 30},
+	        {"GB", 1000000000ull},
+	        {"T", 1ull << 40},
+	        {"TiB", 1ull << 40},
+	        {"TB", 1000000000000ull},
+	        {NULL, 0},
 	};
 
 	return with_unit(text, units, out);
@@ -250,7 +269,7 @@ int config_bytes(const char *text, uint64_t *out)
 
 int config_milli(const char *text, uint64_t *out)
 {
-	static const struct unit units[] = { { "", 1000 }, { NULL, 0 } };
+	static const struct unit units[] = {{"", 1000}, {NULL, 0}};
 
 	return with_unit(text, units, out);
 }
@@ -258,8 +277,12 @@ int config_milli(const char *text, uint64_t *out)
 int config_ns(const char *text, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "ms", 1000000ull },	      { "s", 1000000000ull },	    { "m", 60ull * 1000000000ull },
-		{ "h", 3600ull * 1000000000ull }, { "d", 86400ull * 1000000000ull }, { NULL, 0 },
+	        {"ms", 1000000ull},
+	        {"s", 1000000000ull},
+	        {"m", 60ull * 1000000000ull},
+	        {"h", 3600ull * 1000000000ull},
+	        {"d", 86400ull * 1000000000ull},
+	        {NULL, 0},
 	};
 
 	return with_unit(text, units, out);

@@ -24,7 +24,8 @@ const struct doc *config_child(const struct doc *map, const char *key);
 
 /* A scalar of min to max bytes without control characters, copied into the arena. */
 int config_text(struct config_reader *r, const struct doc *d, size_t min, size_t max, const char **out);
-int config_text_of(struct config_reader *r, const struct doc *map, const char *key, bool required, const char **out);
+int config_text_of(
+        struct config_reader *r, const struct doc *map, const char *key, bool required, const char **out);
 
 /* A whole number in [min, max]. */
 int config_count(struct config_reader *r, const struct doc *d, uint64_t min, uint64_t max, uint64_t *out);

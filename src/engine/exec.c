@@ -112,11 +112,11 @@ static int run_know(struct exec *x, struct run *r, struct err *e)
 	struct job_view job;
 	struct step_view step;
 
-	if (spec_hold(x->n->specs, x->n->engine, (job_id){ r->job }, &r->spec, e) < 0)
+	if (spec_hold(x->n->specs, x->n->engine, (job_id){r->job}, &r->spec, e) < 0)
 		return -1;
-	if (!engine_job(x->n->engine, (job_id){ r->job }, &job) ||
-	    !engine_step(x->n->engine, (job_id){ r->job }, r->step, &step) || r->step >= r->spec.spec->n_steps ||
-	    r->variant >= r->spec.spec->steps[r->step]->n_variants)
+	if (!engine_job(x->n->engine, (job_id){r->job}, &job) ||
+	        !engine_step(x->n->engine, (job_id){r->job}, r->step, &step) ||
+	        r->step >= r->spec.spec->n_steps || r->variant >= r->spec.spec->steps[r->step]->n_variants)
 		return err_set(e, ERR_CORRUPT, "the lease does not fit its job's specification");
 	r->s = r->spec.spec->steps[r->step];
 	r->v = r->s->variants[r->variant];
@@ -138,7 +138,7 @@ static bool is_live(const struct exec *x, const struct run *r)
 {
 	struct lease_view v;
 
-	return engine_lease(x->n->engine, (lease_id){ r->lease }, &v);
+	return engine_lease(x->n->engine, (lease_id){r->lease}, &v);
 }
 
 void run_tell(struct exec *x, struct run *r)
@@ -154,14 +154,14 @@ void run_tell(struct exec *x, struct run *r)
 	if (is_live(x, r))
 		round_results(x->n, &m, r->res->small, r->res->small_bytes, slot_who(r->slot));
 	else
-		round_hold_ack(x->n, (lease_id){ r->lease }, r->told, slot_who(r->slot));
+		round_hold_ack(x->n, (lease_id){r->lease}, r->told, slot_who(r->slot));
 	results_back(x, r);
 }
 
 static void run_end(struct exec *x, struct run *r)
 {
 	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
-	struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &m };
+	struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &m};
 	struct slot *s = r->slot;
 
 	m.lease = r->lease;
@@ -171,7 +171,7 @@ static void run_end(struct exec *x, struct run *r)
 		round_command(x->n, &cmd, NULL, 0, NULL);
 	/* A worker's own EXITED, and STOPPED, are acknowledged by the index of a worker. */
 	if (r->stopped || r->exited)
-		round_hold_ack(x->n, (lease_id){ r->lease }, 0, 0);
+		round_hold_ack(x->n, (lease_id){r->lease}, 0, 0);
 	r->slot = NULL;
 	if (s) {
 		s->run = NULL;
@@ -280,7 +280,7 @@ void run_refuse(struct exec *x, struct run *r, uint64_t index, const char *note)
 
 void run_refusals(struct exec *x, struct run *r)
 {
-	struct result_row row = { .outcome = WIRE__OUTCOME__CANNOT_START };
+	struct result_row row = {.outcome = WIRE__OUTCOME__CANNOT_START};
 
 	while (r->n_refused && r->refused[0].index <= r->next) {
 		if (r->refused[0].index == r->next) {
@@ -344,7 +344,7 @@ static void user_look_up(struct exec *x, uint32_t uid, uint32_t gid)
 
 	if (x->user_known && x->user.uid == uid && x->user.gid == gid)
 		return;
-	x->user = (struct start_user){ .uid = uid, .gid = gid, .name = x->user_name, .home = x->user_home };
+	x->user = (struct start_user){.uid = uid, .gid = gid, .name = x->user_name, .home = x->user_home};
 	x->user_name[0] = x->user_home[0] = '\0';
 	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) == 0 && found) {
 		(void)snprintf(x->user_name, sizeof(x->user_name), "%s", pw.pw_name);
@@ -358,25 +358,25 @@ void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in 
 	user_look_up(x, r->uid, r->gid);
 	r->building = task;
 	r->inline_bytes = 0;
-	*out = (struct start_in){ .spec = r->spec.spec,
-				  .step = r->step,
-				  .variant = r->v,
-				  .job = r->job,
-				  .attempt = r->lease,
-				  .task = task,
-				  .node = x->n->name,
-				  .user = x->user,
-				  .worker = r->s->worker != NULL,
-				  .has_gpus = x->n->has_gpus,
-				  .vendor = vendor,
-				  .devices = r->devices,
-				  .n_devices = r->n_devices,
-				  .indexed = indexed,
-				  .source = source_find,
-				  .reduce = source_reduce,
-				  .line = source_line,
-				  .ctx = r,
-				  .run_timeout_ns = r->run_timeout_ns };
+	*out = (struct start_in){.spec = r->spec.spec,
+	        .step = r->step,
+	        .variant = r->v,
+	        .job = r->job,
+	        .attempt = r->lease,
+	        .task = task,
+	        .node = x->n->name,
+	        .user = x->user,
+	        .worker = r->s->worker != NULL,
+	        .has_gpus = x->n->has_gpus,
+	        .vendor = vendor,
+	        .devices = r->devices,
+	        .n_devices = r->n_devices,
+	        .indexed = indexed,
+	        .source = source_find,
+	        .reduce = source_reduce,
+	        .line = source_line,
+	        .ctx = r,
+	        .run_timeout_ns = r->run_timeout_ns};
 }
 
 int exec_send(struct exec *x, const struct keeper_msg *m, struct err *e)
@@ -466,7 +466,7 @@ static uint32_t stop_signal(const struct run *r)
 void exec_stop(struct exec *x, lease_id lease, Wire__StopReason reason)
 {
 	struct run *r = run_find(x, lease.v);
-	struct keeper_msg m = { .kind = KEEPER_STOP, .lease = lease.v };
+	struct keeper_msg m = {.kind = KEEPER_STOP, .lease = lease.v};
 	struct lease_view v;
 
 	if (!r) {
@@ -491,7 +491,7 @@ void exec_stop(struct exec *x, lease_id lease, Wire__StopReason reason)
 
 void exec_ack(struct exec *x, lease_id lease, uint64_t cursor, uint64_t who)
 {
-	struct keeper_msg m = { .kind = KEEPER_ACK, .lease = lease.v, .index = cursor - 1 };
+	struct keeper_msg m = {.kind = KEEPER_ACK, .lease = lease.v, .index = cursor - 1};
 	struct slot *s = &x->slots[who & 0xffff];
 
 	if (who >> 16 == 0)
@@ -504,11 +504,12 @@ void exec_adjusted(struct exec *x, job_id job)
 {
 	for (size_t i = 0; i < RUN_HASH; i++) {
 		for (struct run *r = x->hash[i]; r; r = r->hash_next) {
-			struct keeper_msg m = { .kind = KEEPER_ADJUST, .lease = r->lease };
+			struct keeper_msg m = {.kind = KEEPER_ADJUST, .lease = r->lease};
 			struct step_view step;
 
-			if (r->job != job.v || !r->slot || !r->s || !engine_step(x->n->engine, job, r->step, &step) ||
-			    step.run_timeout_ns == r->run_timeout_ns)
+			if (r->job != job.v || !r->slot || !r->s ||
+			        !engine_step(x->n->engine, job, r->step, &step) ||
+			        step.run_timeout_ns == r->run_timeout_ns)
 				continue;
 			r->run_timeout_ns = step.run_timeout_ns;
 			m.u.adjust.timeout_ns = step.run_timeout_ns;
@@ -520,164 +521,22 @@ void exec_adjusted(struct exec *x, job_id job)
 	}
 }
 
-int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room, struct err *e)
+int exec_follow(
+        struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room, struct err *e)
 {
 	struct run *r = run_find(x, lease.v);
-	struct keeper_msg m = { .kind = KEEPER_FOLLOW, .flags = KEEPER_FOLLOWED, .lease = lease.v };
+	struct keeper_msg m = {.kind = KEEPER_FOLLOW, .flags = KEEPER_FOLLOWED, .lease = lease.v};
 
 	if (!r || !r->slot || task < r->next || task >= r->sent)
 		return err_set(e, ERR_NOTFOUND, "the task does not run");
 	if (r->s->worker)
-		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir, (unsigned long long)lease.v,
-			       (unsigned long long)KEEPER_INDEX_WORKER, stream ? "err" : "out");
+		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir,
+		        (unsigned long long)lease.v, (unsigned long long)KEEPER_INDEX_WORKER,
+		        stream ? "err" : "out");
 	else
-		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir, (unsigned long long)lease.v,
-			       (unsigned long long)task, stream ? "err" : "out");
+		(void)snprintf(out_path, room, "%s/spool/%llu-%llu.%s", x->n->state_dir,
+		        (unsigned long long)lease.v, (unsigned long long)task, stream ? "err" : "out");
 	return exec_send(x, &m, e);
-}
-
-/* ---- the keeper's words ---- */
-
-static void on_ready(struct exec *x, const struct keeper_msg *m)
-{
-	x->ready = true;
-	x->enforced = m->u.ready.enforced;
-	x->engines = m->u.ready.engines;
-	(void)snprintf(x->notice, sizeof(x->notice), "%s", m->u.ready.notice.p);
-}
-
-static void on_slot(struct exec *x, const struct keeper_msg *m, int fd)
-{
-	struct run *r = run_find(x, m->lease);
-	struct slot *s;
-
-	if (m->slot >= KEEPER_SLOTS_MAX) {
-		if (fd >= 0)
-			(void)close(fd);
-		return;
-	}
-	s = &x->slots[m->slot];
-	s->known = true;
-	if (m->slot >= x->slots_used)
-		x->slots_used = m->slot + 1;
-	if (!r || !r->recovering || r->slot) {
-		if (fd >= 0)
-			(void)close(fd);
-		return; /* exec_resume() lets it go */
-	}
-	r->seen = true;
-	r->slot = s;
-	s->run = r;
-	s->job = r->job;
-	s->step = r->step;
-	s->variant = r->variant;
-	s->uid = r->uid;
-	if (m->flags & KEEPER_WORKER) {
-		s->wants_worker = true;
-		s->lease = m->lease;
-		if (fd >= 0)
-			worker_started(x, s, fd, true);
-	} else if (m->u.slot.last_index >= r->sent && m->u.slot.last_index < r->end) {
-		r->sent = m->u.slot.last_index + 1;
-	}
-}
-
-static void on_exited(struct exec *x, const struct keeper_msg *m)
-{
-	struct run *r = run_find(x, m->lease);
-	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
-
-	/* A worker that died before the keeper read ADOPT: it goes by the lease that it served before. */
-	if (!r && m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && x->slots[m->slot].run &&
-	    x->slots[m->slot].adopted_from == m->lease) {
-		(void)exec_send(x, &ack, NULL);
-		r = x->slots[m->slot].run;
-	}
-	if (!r) {
-		/* A lease that is over: its results are durable or refused. */
-		(void)exec_send(x, &ack, NULL);
-		return;
-	}
-	r->seen = true;
-	if (m->flags & KEEPER_WORKER)
-		worker_exited(x, r, m);
-	else
-		process_exited(x, r, m);
-}
-
-static void on_refused(struct exec *x, const struct keeper_msg *m)
-{
-	struct run *r = run_find(x, m->lease);
-
-	if (!r)
-		return;
-	if (m->index == KEEPER_INDEX_WORKER)
-		run_stopped(x, r, WIRE__STOP_REASON__COULD_NOT_START, m->u.refused.p);
-	else
-		run_refuse(x, r, m->index, m->u.refused.p);
-}
-
-static void on_message(void *ctx, const struct keeper_msg *m, int fd)
-{
-	struct exec *x = ctx;
-	struct run *r;
-
-	if (m->lease >= COMPARE_LEASE && compare_message(x, m))
-		return;
-	switch (m->kind) {
-	case KEEPER_READY:
-		on_ready(x, m);
-		break;
-	case KEEPER_SLOT:
-		on_slot(x, m, fd);
-		return;
-	case KEEPER_STARTED:
-		if (m->flags & KEEPER_WORKER && m->slot < KEEPER_SLOTS_MAX && fd >= 0) {
-			worker_started(x, &x->slots[m->slot], fd, false);
-			return;
-		}
-		break;
-	case KEEPER_EXITED:
-		on_exited(x, m);
-		break;
-	case KEEPER_STOPPED:
-		r = run_find(x, m->lease);
-		if (r) {
-			r->seen = true;
-			run_stopped(x, r, r->reason, NULL);
-		} else {
-			struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = UINT64_MAX };
-
-			(void)exec_send(x, &ack, NULL);
-		}
-		break;
-	case KEEPER_REFUSED:
-		on_refused(x, m);
-		break;
-	case KEEPER_HELLO:
-	case KEEPER_START:
-	case KEEPER_STOP:
-	case KEEPER_ADJUST:
-	case KEEPER_FOLLOW:
-	case KEEPER_ADOPT:
-	case KEEPER_ACK:
-	case KEEPER_RELEASE:
-	case KEEPER_SHUTDOWN:
-		break;
-	}
-	if (fd >= 0)
-		(void)close(fd);
-}
-
-static void on_lost(void *ctx, const struct err *e)
-{
-	struct exec *x = ctx;
-
-	x->lost = true;
-	x->lost_why = *e;
-	if (x->polling)
-		(void)uv_poll_stop(&x->keeper_poll);
-	node_stop(x->n);
 }
 
 /* ---- the loop's side ---- */
@@ -743,7 +602,7 @@ void exec_timer_at(struct exec *x, uint64_t at_ns)
 int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)
 {
 	struct exec *x = calloc(1, sizeof(*x));
-	struct keeper_link_callbacks cb = { .on_message = on_message, .on_lost = on_lost, .ctx = x };
+	struct keeper_link_callbacks cb = {.on_message = exec_on_message, .on_lost = exec_on_lost, .ctx = x};
 
 	CHECK(x);
 	x->n = n;
@@ -768,7 +627,7 @@ int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)
 
 void exec_shutdown(struct exec *x)
 {
-	struct keeper_msg m = { .kind = KEEPER_SHUTDOWN, .u.shutdown.grace_ns = 5000000000ull };
+	struct keeper_msg m = {.kind = KEEPER_SHUTDOWN, .u.shutdown.grace_ns = 5000000000ull};
 
 	if (!x->shutting)
 		(void)exec_send(x, &m, NULL);

@@ -41,7 +41,8 @@ void exec_flush(struct exec *x);
 /* Stop everything; the keeper leaves. */
 void exec_shutdown(struct exec *x);
 
-int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room, struct err *e);
+int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room,
+        struct err *e);
 const char *exec_notice(const struct exec *x); /* what the keeper cannot enforce, "" nothing */
 
 #endif

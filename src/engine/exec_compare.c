@@ -35,7 +35,7 @@ static void unlink_compare(struct exec *x, struct compare *c)
 static void answer(struct exec *x, struct compare *c, bool equal)
 {
 	Wire__Compared m = WIRE__COMPARED__INIT;
-	struct command cmd = { .kind = CMD_COMPARED, .u.compared = &m };
+	struct command cmd = {.kind = CMD_COMPARED, .u.compared = &m};
 	struct slot *s = c->slot;
 
 	m.job = c->what.job.v;
@@ -53,45 +53,50 @@ static void answer(struct exec *x, struct compare *c, bool equal)
 	}
 }
 
-static int add_output(struct exec *x, const struct compare *c, const Wire__Step *s, uint32_t replica, const char *name,
-		      struct keeper_files *files, uint8_t *mem, size_t max, struct err *e)
+static int add_output(struct exec *x, const struct compare *c, const Wire__Step *s, uint32_t replica,
+        const char *name, struct keeper_files *files, uint8_t *mem, size_t max, struct err *e)
 {
-	struct keeper_file f = { .path = { name, 1 } };
+	struct keeper_file f = {.path = {name, 1}};
 	struct vote_view v[64];
 	struct start_source src;
 	char blob[66];
 
-	if (replica >= 64 || engine_votes(x->n->engine, c->what.job, c->what.step, c->what.task, v, 64) <= replica)
+	if (replica >= 64 ||
+	        engine_votes(x->n->engine, c->what.job, c->what.step, c->what.task, v, 64) <= replica)
 		return err_set(e, ERR_NOTFOUND, "there is no replica %u", replica);
 	if (source_of_attempt(x, s, c->what.job.v, c->what.step, c->what.task, v[replica].lease.v,
-			      s->n_outputs ? s->outputs[0]->path : "stdout", &src, e) < 0)
+	            s->n_outputs ? s->outputs[0]->path : "stdout", &src, e) < 0)
 		return -1;
 	if (src.data || src.bytes == 0) {
 		f.flags = KEEPER_FILE_INLINE;
-		f.data = (struct keeper_text){ src.data ? (const char *)src.data : "", (uint32_t)src.bytes };
+		f.data = (struct keeper_text){src.data ? (const char *)src.data : "", (uint32_t)src.bytes};
 	} else {
 		start_blob_name(src.sha256, blob);
-		f.data = (struct keeper_text){ blob, (uint32_t)strlen(blob) };
+		f.data = (struct keeper_text){blob, (uint32_t)strlen(blob)};
 	}
 	return keeper_file_add(files, mem, max, &f, e);
 }
 
-static int add_command(const Wire__Command *cmd, struct keeper_list *argv, char *mem, size_t max, struct err *e)
+static int add_command(
+        const Wire__Command *cmd, struct keeper_list *argv, char *mem, size_t max, struct err *e)
 {
 	if (cmd->shell[0]) {
-		if (keeper_list_add(argv, mem, max, "/bin/sh", e) < 0 || keeper_list_add(argv, mem, max, "-c", e) < 0 ||
-		    keeper_list_add(argv, mem, max, cmd->shell, e) < 0 || keeper_list_add(argv, mem, max, "sh", e) < 0)
+		if (keeper_list_add(argv, mem, max, "/bin/sh", e) < 0 ||
+		        keeper_list_add(argv, mem, max, "-c", e) < 0 ||
+		        keeper_list_add(argv, mem, max, cmd->shell, e) < 0 ||
+		        keeper_list_add(argv, mem, max, "sh", e) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < cmd->n_argv && !cmd->shell[0]; i++)
 		if (keeper_list_add(argv, mem, max, cmd->argv[i], e) < 0)
 			return -1;
-	return keeper_list_add(argv, mem, max, "a", e) < 0 || keeper_list_add(argv, mem, max, "b", e) < 0 ? -1 : 0;
+	return keeper_list_add(argv, mem, max, "a", e) < 0 || keeper_list_add(argv, mem, max, "b", e) < 0 ? -1
+	                                                                                                  : 0;
 }
 
 static int send_start(struct exec *x, struct compare *c, const Wire__JobSpec *spec, struct err *e)
 {
-	struct keeper_msg m = { .kind = KEEPER_START, .slot = c->slot->id, .lease = c->lease };
+	struct keeper_msg m = {.kind = KEEPER_START, .slot = c->slot->id, .lease = c->lease};
 	const Wire__Step *s = c->what.step < spec->n_steps ? spec->steps[c->what.step] : NULL;
 	struct job_view job;
 	char *argv, *env;
@@ -104,21 +109,21 @@ static int send_start(struct exec *x, struct compare *c, const Wire__JobSpec *sp
 	env = malloc(4096);
 	files = malloc(KEEPER_PACKET_MAX);
 	CHECK(argv && env && files);
-	m.u.start = (struct keeper_start){ .uid = job.uid,
-					   .gid = job.gid,
-					   .cpu_milli = 1000,
-					   .timeout_ns = COMPARE_TIMEOUT_NS,
-					   .grace_ns = 1000000000u,
-					   .output_bytes_max = 4096,
-					   .pids_max = 256,
-					   .umask = 022 };
-	m.u.start.workdir = m.u.start.stdin_ = (struct keeper_text){ "", 0 };
+	m.u.start = (struct keeper_start){.uid = job.uid,
+	        .gid = job.gid,
+	        .cpu_milli = 1000,
+	        .timeout_ns = COMPARE_TIMEOUT_NS,
+	        .grace_ns = 1000000000u,
+	        .output_bytes_max = 4096,
+	        .pids_max = 256,
+	        .umask = 022};
+	m.u.start.workdir = m.u.start.stdin_ = (struct keeper_text){"", 0};
 	if (add_command(s->verify->comparator, &m.u.start.argv, argv, KEEPER_PACKET_MAX, e) == 0 &&
-	    keeper_list_add(&m.u.start.env, env, 4096,
-			    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", e) == 0 &&
-	    keeper_list_add(&m.u.start.env, env, 4096, "LANG=C.UTF-8", e) == 0 &&
-	    add_output(x, c, s, c->what.a, "a", &m.u.start.inputs, files, KEEPER_PACKET_MAX, e) == 0 &&
-	    add_output(x, c, s, c->what.b, "b", &m.u.start.inputs, files, KEEPER_PACKET_MAX, e) == 0)
+	        keeper_list_add(&m.u.start.env, env, 4096,
+	                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", e) == 0 &&
+	        keeper_list_add(&m.u.start.env, env, 4096, "LANG=C.UTF-8", e) == 0 &&
+	        add_output(x, c, s, c->what.a, "a", &m.u.start.inputs, files, KEEPER_PACKET_MAX, e) == 0 &&
+	        add_output(x, c, s, c->what.b, "b", &m.u.start.inputs, files, KEEPER_PACKET_MAX, e) == 0)
 		rc = exec_send(x, &m, e);
 	free(argv);
 	free(env);
@@ -128,7 +133,7 @@ static int send_start(struct exec *x, struct compare *c, const Wire__JobSpec *sp
 
 static void begin(struct exec *x, struct compare *c)
 {
-	struct spec_ref spec = { 0 };
+	struct spec_ref spec = {0};
 	struct err e;
 	int rc;
 
@@ -145,7 +150,7 @@ static void begin(struct exec *x, struct compare *c)
 		return;
 	}
 	(void)fprintf(stderr, "osier: the comparator of job %llu could not be run: %s\n",
-		      (unsigned long long)c->what.job.v, e.msg);
+	        (unsigned long long)c->what.job.v, e.msg);
 	answer(x, c, false);
 }
 
@@ -177,7 +182,7 @@ void compare_resume(struct exec *x)
 
 bool compare_message(struct exec *x, const struct keeper_msg *m)
 {
-	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
+	struct keeper_msg ack = {.kind = KEEPER_ACK, .lease = m->lease, .index = m->index};
 	struct compare *c = x->compares, *next;
 	const struct keeper_exited *ex = &m->u.exited;
 

@@ -16,15 +16,15 @@
 #include "engine/worker_link.h"
 #include "io/keeper_link.h"
 
-#define RUN_AHEAD	 64u /* most tasks sent to the keeper beyond the last result; half are sent at a time */
-#define RUN_AHEAD_BYTES	 (64u << 10) /* and about so many bytes of them */
-#define INPUTS_AHEAD	 16u /* the same for a worker's tasks that come with inputs */
-#define TELL_NS		 10000000ull /* the longest a result waits for company while its lease has more to come */
-#define RUN_HASH	 1024u
-#define CLOSED_NS	 1000000000ull /* for EXITED to come after a worker closed its socket */
-#define IDLE_NS		 2000000000ull
-#define STEPS_TOLD_MAX	 256u /* steps remembered for WORKER_TELL */
-#define COMPARE_LEASE	 (1ull << 63) /* lease numbers from here on are comparators' */
+#define RUN_AHEAD       64u /* most tasks sent to the keeper beyond the last result; half are sent at a time */
+#define RUN_AHEAD_BYTES (64u << 10) /* and about so many bytes of them */
+#define INPUTS_AHEAD    16u         /* the same for a worker's tasks that come with inputs */
+#define TELL_NS         10000000ull /* the longest a result waits for company while its lease has more to come */
+#define RUN_HASH        1024u
+#define CLOSED_NS       1000000000ull /* for EXITED to come after a worker closed its socket */
+#define IDLE_NS         2000000000ull
+#define STEPS_TOLD_MAX  256u         /* steps remembered for WORKER_TELL */
+#define COMPARE_LEASE   (1ull << 63) /* lease numbers from here on are comparators' */
 
 /* A result that waits behind one whose files are still being read. */
 struct parked {
@@ -46,18 +46,18 @@ struct refusal {
 struct run {
 	struct exec *x;
 	struct run *hash_next;
-	struct run *wait_next;	/* waiting for a slot */
-	struct run *touch_next; /* something to give to the core at the end of the round */
+	struct run *wait_next;   /* waiting for a slot */
+	struct run *touch_next;  /* something to give to the core at the end of the round */
 	struct run *staged_next; /* results wait for company */
 	bool touched, waiting, staged;
 	uint64_t lease, job;
 	uint32_t step, variant;
-	uint64_t first, end; /* indexes */
-	uint64_t next;	     /* the next index that has no staged result */
-	uint64_t told;	     /* results before it were given to the core */
-	uint64_t sent;	     /* the next index to send */
+	uint64_t first, end;  /* indexes */
+	uint64_t next;        /* the next index that has no staged result */
+	uint64_t told;        /* results before it were given to the core */
+	uint64_t sent;        /* the next index to send */
 	uint32_t start_bytes; /* of the last START, about */
-	uint64_t durable;    /* results before it were durable when the run was taken up */
+	uint64_t durable;     /* results before it were durable when the run was taken up */
 	uint64_t granted_ns;
 	uint32_t uid, gid;
 	uint32_t n_devices, devices[DEVICES_PER_LEASE_MAX];
@@ -66,7 +66,7 @@ struct run {
 	const Wire__Variant *v;
 	uint64_t run_timeout_ns;
 	struct slot *slot;
-	struct results *res; /* staged */
+	struct results *res;     /* staged */
 	struct refusal *refused; /* in the order of their indexes */
 	uint32_t n_refused, max_refused;
 	struct gather *gathering;
@@ -82,16 +82,16 @@ struct run {
 	size_t inline_bytes;
 
 	/* worker tasks */
-	uint64_t received;     /* the next index the worker is to report: next, and what is parked */
-	uint64_t refused_at;   /* a task that is not sent; the ones behind it wait for it. UINT64_MAX none */
-	uint64_t moved_ns;     /* when the worker was last heard of or was given work while it had none */
-	uint64_t begun;	       /* the task it said it began, UINT64_MAX none */
-	uint64_t start_us;     /* for the next result's start */
+	uint64_t received;   /* the next index the worker is to report: next, and what is parked */
+	uint64_t refused_at; /* a task that is not sent; the ones behind it wait for it. UINT64_MAX none */
+	uint64_t moved_ns;   /* when the worker was last heard of or was given work while it had none */
+	uint64_t begun;      /* the task it said it began, UINT64_MAX none */
+	uint64_t start_us;   /* for the next result's start */
 	bool tell;
-	bool resuming; /* RESUME was sent and not answered */
-	bool exited; /* the worker process is gone */
+	bool resuming;      /* RESUME was sent and not answered */
+	bool exited;        /* the worker process is gone */
 	uint64_t closed_ns; /* when it closed its socket; 0: not */
-	bool killed; /* we let the keeper kill the worker, for what it did */
+	bool killed;        /* we let the keeper kill the worker, for what it did */
 
 	/* taken up after a start */
 	bool recovering, seen;
@@ -118,9 +118,10 @@ struct slot {
 	uint32_t step, variant;
 	struct spec_ref spec; /* held while there is a worker */
 	uint32_t uid, n_devices, devices[DEVICES_PER_LEASE_MAX];
-	uint64_t lease, adopted_from; /* what its worker serves, and served before (0: nothing); the keeper may be one behind */
-	bool wants_worker; /* a worker's START was sent */
-	bool comparing;	   /* a comparator runs in it */
+	uint64_t lease,
+	        adopted_from; /* what its worker serves, and served before (0: nothing); the keeper may be one behind */
+	bool wants_worker;    /* a worker's START was sent */
+	bool comparing;       /* a comparator runs in it */
 	struct worker worker; /* link NULL: none */
 };
 
@@ -186,7 +187,13 @@ void exec_timer_at(struct exec *x, uint64_t at_ns);
 uint64_t slot_who(const struct slot *s);
 
 void run_begin(struct exec *x, struct run *r); /* take a slot and start, or wait for a slot */
-struct run *run_take_up(struct exec *x, const struct lease_view *v); /* a new run of a lease; may be stopped at once */
+struct run *run_take_up(
+        struct exec *x, const struct lease_view *v); /* a new run of a lease; may be stopped at once */
+
+/* ---- exec_keeper.c: as struct keeper_link_callbacks ---- */
+
+void exec_on_message(void *ctx, const struct keeper_msg *m, int fd);
+void exec_on_lost(void *ctx, const struct err *e);
 
 /* ---- exec_slot.c ---- */
 
@@ -194,7 +201,7 @@ struct run *run_take_up(struct exec *x, const struct lease_view *v); /* a new ru
 bool slot_take(struct exec *x, struct run *r);
 /* A slot without a worker for something that is no lease: not idle, no run. NULL: all are taken. */
 struct slot *slot_take_cold(struct exec *x);
-void slot_give(struct exec *x, struct slot *s); /* idle from now on */
+void slot_give(struct exec *x, struct slot *s);    /* idle from now on */
 void slot_release(struct exec *x, struct slot *s); /* the keeper drops it, its worker dies */
 void slots_expire(struct exec *x, uint64_t now_ns);
 uint64_t slots_due_ns(const struct exec *x);
@@ -205,14 +212,16 @@ void process_fill(struct exec *x, struct run *r);
 void process_exited(struct exec *x, struct run *r, const struct keeper_msg *m);
 /* Stage the row of an EXITED; `files` are its spooled outputs as gathered, NULL when it has none. */
 struct gathered;
-void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files, size_t n_files);
+void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files,
+        size_t n_files);
 Wire__Outcome process_outcome(const struct keeper_exited *ex);
 
 /* ---- exec_park.c: results whose outputs are files ---- */
 
 bool run_must_park(const struct run *r);
 void park_exited(struct exec *x, struct run *r, const struct keeper_msg *m);
-void park_worker(struct exec *x, struct run *r, uint64_t index, const struct worker_result *w, const uint8_t *bytes, int fd);
+void park_worker(struct exec *x, struct run *r, uint64_t index, const struct worker_result *w,
+        const uint8_t *bytes, int fd);
 bool exited_has_files(const struct keeper_msg *m);
 void parked_drop(struct run *r);
 
@@ -223,20 +232,22 @@ void worker_started(struct exec *x, struct slot *s, int fd, bool resumed);
 void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m);
 void worker_fill(struct exec *x, struct run *r);
 void worker_drop(struct exec *x, struct slot *s); /* close its socket, forget it */
-void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, const uint8_t *bytes, size_t n,
-		  const struct gathered *file);
+void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, const uint8_t *bytes,
+        size_t n, const struct gathered *file);
 void worker_resume(struct exec *x, struct run *r); /* its worker lived on beyond the last engine */
 void worker_timeouts(struct exec *x, uint64_t now_ns);
 uint64_t worker_due_ns(const struct exec *x, const struct run *r);
 
 /* ---- exec_source.c: outputs of earlier tasks as inputs ---- */
 
-int source_find(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e);
+int source_find(
+        void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e);
 /* The output of one attempt, whatever came of it; data is valid until the next look-up. */
-int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
-		      const char *output, struct start_source *out, struct err *e);
+int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t lease, const char *output, struct start_source *out, struct err *e);
 bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task);
-int source_line(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
+int source_line(
+        void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
 void sources_free(struct exec *x);
 
 /* ---- exec_compare.c ---- */

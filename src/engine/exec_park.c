@@ -73,7 +73,8 @@ void park_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 		go_on(x, r);
 }
 
-void park_worker(struct exec *x, struct run *r, uint64_t index, const struct worker_result *w, const uint8_t *bytes, int fd)
+void park_worker(struct exec *x, struct run *r, uint64_t index, const struct worker_result *w,
+        const uint8_t *bytes, int fd)
 {
 	size_t n = fd >= 0 ? 0 : w->length;
 	struct parked *p = push(r, n);
@@ -88,12 +89,13 @@ void park_worker(struct exec *x, struct run *r, uint64_t index, const struct wor
 		go_on(x, r);
 }
 
-static void add_spooled(struct exec *x, struct gather *g, const struct keeper_msg *m, int which, const char *suffix)
+static void add_spooled(
+        struct exec *x, struct gather *g, const struct keeper_msg *m, int which, const char *suffix)
 {
 	char path[4096];
 
-	(void)snprintf(path, sizeof(path), "%s/spool/%llu-%llu.%s", x->n->state_dir, (unsigned long long)m->lease,
-		       (unsigned long long)m->index, suffix);
+	(void)snprintf(path, sizeof(path), "%s/spool/%llu-%llu.%s", x->n->state_dir,
+	        (unsigned long long)m->lease, (unsigned long long)m->index, suffix);
 	gather_add(g, which, path, -1);
 }
 

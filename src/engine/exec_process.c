@@ -10,14 +10,15 @@
 
 static int send_start(struct exec *x, struct run *r, uint64_t task, struct err *e)
 {
-	struct keeper_msg m = { .kind = KEEPER_START, .slot = r->slot->id, .lease = r->lease, .index = task };
+	struct keeper_msg m = {.kind = KEEPER_START, .slot = r->slot->id, .lease = r->lease, .index = task};
 	struct start_in in;
 
 	run_start_in(x, r, task, &in);
 	if (start_build(x->builder, &in, &m.u.start, e) < 0)
 		return -1;
 	r->slot->known = true;
-	r->start_bytes = m.u.start.argv.bytes + m.u.start.env.bytes + m.u.start.inputs.bytes + m.u.start.stdin_.n;
+	r->start_bytes =
+	        m.u.start.argv.bytes + m.u.start.env.bytes + m.u.start.inputs.bytes + m.u.start.stdin_.n;
 	return exec_send(x, &m, e);
 }
 
@@ -51,7 +52,7 @@ void process_fill(struct exec *x, struct run *r)
 
 void process_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 {
-	struct keeper_msg ack = { .kind = KEEPER_ACK, .lease = m->lease, .index = m->index };
+	struct keeper_msg ack = {.kind = KEEPER_ACK, .lease = m->lease, .index = m->index};
 
 	if (r->recovering && m->index >= r->sent && m->index < r->end)
 		r->sent = m->index + 1; /* the last engine sent it */
@@ -116,8 +117,8 @@ static void note_memory(const struct run *r, const struct keeper_exited *ex, cha
 		if (strcmp(r->v->needs[i]->name, "memory") == 0)
 			line = r->v->needs[i]->line;
 	if (line && r->spec.spec->source[0])
-		(void)snprintf(out, room, "killed at %s, peak %s, limit in %.100s:%u", limit, peak, r->spec.spec->source,
-			       line);
+		(void)snprintf(out, room, "killed at %s, peak %s, limit in %.100s:%u", limit, peak,
+		        r->spec.spec->source, line);
 	else
 		(void)snprintf(out, room, "killed at %s, peak %s", limit, peak);
 }
@@ -138,8 +139,8 @@ static void note_of(const struct run *r, const struct keeper_exited *ex, char *o
 		break;
 	case KEEPER_END_TIMEOUT:
 		(void)snprintf(out, room, "ran longer than its timeout of %llu.%03llu s",
-			       (unsigned long long)(r->run_timeout_ns / 1000000000),
-			       (unsigned long long)(r->run_timeout_ns / 1000000 % 1000));
+		        (unsigned long long)(r->run_timeout_ns / 1000000000),
+		        (unsigned long long)(r->run_timeout_ns / 1000000 % 1000));
 		break;
 	case KEEPER_END_MEMORY:
 		note_memory(r, ex, out, room);
@@ -168,7 +169,8 @@ static void stage_file(struct results *res, const struct gathered *g, bool trunc
 	results_output(res, g->bytes, truncated, g->sha256, g->data);
 }
 
-static void stage_outputs(struct results *res, const struct keeper_msg *m, const struct gathered *files, size_t n_files)
+static void stage_outputs(
+        struct results *res, const struct keeper_msg *m, const struct gathered *files, size_t n_files)
 {
 	const struct keeper_exited *ex = &m->u.exited;
 	size_t at = 0;
@@ -189,19 +191,20 @@ static void stage_outputs(struct results *res, const struct keeper_msg *m, const
 	}
 }
 
-void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files, size_t n_files)
+void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files,
+        size_t n_files)
 {
 	const struct keeper_exited *ex = &m->u.exited;
 	struct results *res;
-	struct result_row row = { .outcome = process_outcome(ex),
-				  .code = ex->code,
-				  .start_us = ex->started_ns > r->granted_ns ? (ex->started_ns - r->granted_ns) / 1000 : 0,
-				  .wall_us = ex->wall_us,
-				  .user_us = ex->user_us,
-				  .system_us = ex->system_us,
-				  .memory_bytes = ex->memory_bytes,
-				  .read_bytes = ex->read_bytes,
-				  .write_bytes = ex->write_bytes };
+	struct result_row row = {.outcome = process_outcome(ex),
+	        .code = ex->code,
+	        .start_us = ex->started_ns > r->granted_ns ? (ex->started_ns - r->granted_ns) / 1000 : 0,
+	        .wall_us = ex->wall_us,
+	        .user_us = ex->user_us,
+	        .system_us = ex->system_us,
+	        .memory_bytes = ex->memory_bytes,
+	        .read_bytes = ex->read_bytes,
+	        .write_bytes = ex->write_bytes};
 	char note[300];
 	bool lost_file = false;
 

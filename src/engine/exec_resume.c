@@ -20,9 +20,9 @@
 
 int exec_hello(struct exec *x, struct err *e)
 {
-	struct keeper_msg m = { .kind = KEEPER_HELLO, .u.hello.version = KEEPER_PROTOCOL };
+	struct keeper_msg m = {.kind = KEEPER_HELLO, .u.hello.version = KEEPER_PROTOCOL};
 	struct lease_view v;
-	lease_id at = { 0 };
+	lease_id at = {0};
 
 	while (engine_lease_next(x->n->engine, at, &v)) {
 		at = v.id;
@@ -32,7 +32,7 @@ int exec_hello(struct exec *x, struct err *e)
 		return -1;
 	keeper_link_flush(x->keeper);
 	while (!x->ready && !x->lost) {
-		struct pollfd p = { .fd = keeper_link_fd(x->keeper), .events = keeper_link_events(x->keeper) };
+		struct pollfd p = {.fd = keeper_link_fd(x->keeper), .events = keeper_link_events(x->keeper)};
 		int rc = poll(&p, 1, HELLO_TIMEOUT_MS);
 
 		if (rc < 0 && errno == EINTR)
@@ -61,7 +61,7 @@ static void resume_run(struct exec *x, struct run *r)
 		run_stopped(x, r, WIRE__STOP_REASON__KEEPER_LOST, "the keeper that ran it is gone");
 		return;
 	}
-	CHECK(engine_lease(x->n->engine, (lease_id){ r->lease }, &v));
+	CHECK(engine_lease(x->n->engine, (lease_id){r->lease}, &v));
 	if (v.stopping) {
 		exec_stop(x, v.id, v.reason);
 		return;
@@ -85,7 +85,7 @@ static void resume_run(struct exec *x, struct run *r)
 void exec_resume(struct exec *x)
 {
 	struct lease_view v;
-	lease_id at = { 0 };
+	lease_id at = {0};
 
 	for (uint32_t i = 0; i < x->slots_used; i++)
 		if (x->slots[i].known && !x->slots[i].run)

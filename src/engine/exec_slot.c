@@ -33,7 +33,7 @@ void slot_give(struct exec *x, struct slot *s)
 
 void slot_release(struct exec *x, struct slot *s)
 {
-	struct keeper_msg m = { .kind = KEEPER_RELEASE, .slot = s->id };
+	struct keeper_msg m = {.kind = KEEPER_RELEASE, .slot = s->id};
 
 	idle_remove(x, s);
 	worker_drop(x, s);
@@ -106,8 +106,9 @@ static void make_room(struct exec *x, const struct run *r)
 	used = memory_of(&r->spec, r->step, r->variant);
 	for (uint32_t i = 0; i < x->slots_used; i++) {
 		s = &x->slots[i];
-		used += s->run ? memory_of(&s->run->spec, s->run->step, s->run->variant)
-			       : s->worker.link ? memory_of(&s->spec, s->step, s->variant) : 0;
+		used += s->run           ? memory_of(&s->run->spec, s->run->step, s->run->variant)
+		        : s->worker.link ? memory_of(&s->spec, s->step, s->variant)
+		                         : 0;
 	}
 	for (s = x->idle_first; s && used > capacity; s = next) {
 		next = s->next_idle;
@@ -122,8 +123,8 @@ static void make_room(struct exec *x, const struct run *r)
 static struct slot *warm(struct exec *x, const struct run *r)
 {
 	for (struct slot *s = x->idle_last; s; s = s->prev_idle)
-		if (s->worker.link && s->worker.hello && !s->worker.gone && s->job == r->job && s->step == r->step && s->variant == r->variant &&
-		    same_devices(s, r))
+		if (s->worker.link && s->worker.hello && !s->worker.gone && s->job == r->job &&
+		        s->step == r->step && s->variant == r->variant && same_devices(s, r))
 			return s;
 	return NULL;
 }

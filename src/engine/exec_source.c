@@ -51,7 +51,8 @@ static struct source_cache *cache(struct exec *x)
 
 static bool covers(const struct source_cache *c, uint64_t job, uint32_t step, uint64_t task)
 {
-	return c->res && c->job == job && c->step == step && task >= c->res->first && task - c->res->first < c->res->count &&
+	return c->res && c->job == job && c->step == step && task >= c->res->first &&
+	       task - c->res->first < c->res->count &&
 	       RESULT_COLUMN(c->res, outcome, task - c->res->first) == WIRE__OUTCOME__SUCCEEDED;
 }
 
@@ -92,7 +93,8 @@ static void keep_small_outputs(struct source_cache *c, const uint8_t *small, siz
 	c->small_bytes = n;
 }
 
-static int load(struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task, struct err *e)
+static int load(
+        struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task, struct err *e)
 {
 	const uint8_t *bytes, *small;
 	size_t n, small_bytes;
@@ -134,10 +136,10 @@ static int is_attempt(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
 }
 
 /* As load(), but the entry of one attempt: of a verified task there are several successes. */
-static int load_attempt(struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
-			struct err *e)
+static int load_attempt(struct exec *x, struct source_cache *c, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t lease, struct err *e)
 {
-	struct attempt_search s = { .c = c, .lease = lease };
+	struct attempt_search s = {.c = c, .lease = lease};
 	const uint8_t *small;
 	size_t n;
 
@@ -151,7 +153,8 @@ static int load_attempt(struct exec *x, struct source_cache *c, uint64_t job, ui
 		if (s.bad)
 			*e = s.err;
 		else
-			(void)err_set(e, ERR_NOTFOUND, "attempt %llu has left no result", (unsigned long long)lease);
+			(void)err_set(e, ERR_NOTFOUND, "attempt %llu has left no result",
+			        (unsigned long long)lease);
 		return -1;
 	}
 	if (journal_read_outputs(x->n->reader, s.seq, &small, &n, e) < 0) {
@@ -170,18 +173,19 @@ static int load_attempt(struct exec *x, struct source_cache *c, uint64_t job, ui
 static uint64_t agreed(struct exec *x, uint64_t job, uint32_t step, uint64_t task)
 {
 	struct vote_view v[64];
-	uint32_t n = engine_votes(x->n->engine, (job_id){ job }, step, task, v, 64), most = 0;
+	uint32_t n = engine_votes(x->n->engine, (job_id){job}, step, task, v, 64), most = 0;
 	uint64_t lease = 0;
 
 	n = n > 64 ? 64 : n;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t same = 0;
 
-		if (v[i].state != TASK_DONE || v[i].outcome != WIRE__OUTCOME__SUCCEEDED || v[i].class_ == UINT32_MAX)
+		if (v[i].state != TASK_DONE || v[i].outcome != WIRE__OUTCOME__SUCCEEDED ||
+		        v[i].class_ == UINT32_MAX)
 			continue;
 		for (uint32_t k = 0; k < n; k++)
 			same += v[k].state == TASK_DONE && v[k].outcome == WIRE__OUTCOME__SUCCEEDED &&
-				v[k].class_ == v[i].class_;
+			        v[k].class_ == v[i].class_;
 		if (same > most) {
 			most = same;
 			lease = v[i].lease.v;
@@ -217,7 +221,8 @@ static void seek(struct source_cache *c, uint64_t at)
 }
 
 /* Output `which` of the task, out of the cached entry. */
-static int pick(struct source_cache *c, uint64_t task, uint32_t which, struct start_source *out, struct err *e)
+static int pick(
+        struct source_cache *c, uint64_t task, uint32_t which, struct start_source *out, struct err *e)
 {
 	uint64_t at = task - c->res->first;
 	size_t output, hashed, offset;
@@ -262,8 +267,8 @@ static int which_output(const Wire__Step *s, const char *name, uint32_t *out, st
 	return err_set(e, ERR_NOTFOUND, "step '%.60s' has no output '%.80s'", s->name, name);
 }
 
-int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task, uint64_t lease,
-		      const char *output, struct start_source *out, struct err *e)
+int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t lease, const char *output, struct start_source *out, struct err *e)
 {
 	struct source_cache *c = cache(x);
 	uint32_t which = 0;
@@ -273,7 +278,8 @@ int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_
 	return pick(c, task, which, out, e);
 }
 
-int source_find(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
+int source_find(
+        void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
 	struct run *r = ctx;
 	struct source_cache *c = cache(r->x);
@@ -289,13 +295,14 @@ int source_find(void *ctx, uint32_t step, uint64_t task, const char *output, str
 	if (rc < 0 && e->code != ERR_NOTFOUND)
 		return -1;
 	if (rc < 0 || !covers(c, r->job, step, task))
-		return err_set(e, ERR_NOTFOUND, "task %llu of step '%.60s' has left no output", (unsigned long long)task,
-			       r->spec.spec->steps[step]->name);
+		return err_set(e, ERR_NOTFOUND, "task %llu of step '%.60s' has left no output",
+		        (unsigned long long)task, r->spec.spec->steps[step]->name);
 	if (pick(c, task, which, out, e) < 0)
 		return -1;
 	if (!out->data && out->bytes && !blobs_has(r->x->n->blobs, out->sha256, NULL))
-		return err_set(e, ERR_NOTFOUND, "the output '%.80s' of task %llu of step '%.60s' is not kept any more", output,
-			       (unsigned long long)task, r->spec.spec->steps[step]->name);
+		return err_set(e, ERR_NOTFOUND,
+		        "the output '%.80s' of task %llu of step '%.60s' is not kept any more", output,
+		        (unsigned long long)task, r->spec.spec->steps[step]->name);
 	if (out->data && !r->s->worker) {
 		r->inline_bytes += out->bytes;
 		if (r->inline_bytes > INLINE_PER_START) {
@@ -314,8 +321,9 @@ bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task
 	bool from_map;
 	uint32_t of;
 
-	if (!engine_reduce_inputs(r->x->n->engine, (job_id){ r->job }, r->step, r->building, &from_map, &of, &first, &count) ||
-	    i >= count)
+	if (!engine_reduce_inputs(r->x->n->engine, (job_id){r->job}, r->step, r->building, &from_map, &of,
+	            &first, &count) ||
+	        i >= count)
 		return false;
 	*out_step = from_map ? of : r->step;
 	*out_task = first + i;
@@ -330,7 +338,8 @@ static int open_blob(void *ctx, const uint8_t sha256[32], struct err *e)
 	return blobs_open_read(x->n->blobs, sha256, &fd, NULL, e) < 0 ? -1 : fd;
 }
 
-int source_line(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
+int source_line(
+        void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
 {
 	struct run *r = ctx;
 

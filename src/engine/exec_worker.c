@@ -48,7 +48,7 @@ static bool is_told(const struct exec *x, const struct run *r)
 /* The same outcome for every task that is left. */
 static void all_cannot_start(struct exec *x, struct run *r, const char *note)
 {
-	struct result_row row = { .outcome = WIRE__OUTCOME__CANNOT_START };
+	struct result_row row = {.outcome = WIRE__OUTCOME__CANNOT_START};
 	struct results *res;
 
 	for (; r->next < r->end; r->next++) {
@@ -64,11 +64,11 @@ static void all_cannot_start(struct exec *x, struct run *r, const char *note)
 
 static void worker_spawn(struct exec *x, struct run *r)
 {
-	struct keeper_msg m = { .kind = KEEPER_START,
-				.flags = KEEPER_WORKER,
-				.slot = r->slot->id,
-				.lease = r->lease,
-				.index = KEEPER_INDEX_WORKER };
+	struct keeper_msg m = {.kind = KEEPER_START,
+	        .flags = KEEPER_WORKER,
+	        .slot = r->slot->id,
+	        .lease = r->lease,
+	        .index = KEEPER_INDEX_WORKER};
 	struct start_in in;
 	struct err e;
 
@@ -81,7 +81,7 @@ static void worker_spawn(struct exec *x, struct run *r)
 	r->slot->known = true;
 	r->slot->wants_worker = true;
 	spec_release(&r->slot->spec);
-	(void)spec_hold(x->n->specs, x->n->engine, (job_id){ r->job }, &r->slot->spec, &e);
+	(void)spec_hold(x->n->specs, x->n->engine, (job_id){r->job}, &r->slot->spec, &e);
 }
 
 /* Does the worker offer the step's function? An empty list: a worker taken over from the last engine, which asked it. */
@@ -117,7 +117,7 @@ static void worker_go(struct exec *x, struct run *r)
 
 void worker_begin(struct exec *x, struct run *r)
 {
-	struct keeper_msg m = { .kind = KEEPER_ADOPT, .slot = r->slot->id, .lease = r->lease };
+	struct keeper_msg m = {.kind = KEEPER_ADOPT, .slot = r->slot->id, .lease = r->lease};
 
 	r->tell = is_told(x, r);
 	r->slot->adopted_from = r->slot->worker.link ? r->slot->lease : 0;
@@ -170,7 +170,8 @@ static void input_flush(struct exec *x, struct run *r, struct input_packet *p, b
 	p->n = 0;
 }
 
-static int input_add(struct exec *x, struct run *r, struct input_packet *p, const struct start_source *src, struct err *e)
+static int input_add(
+        struct exec *x, struct run *r, struct input_packet *p, const struct start_source *src, struct err *e)
 {
 	char path[4096];
 	const void *bytes = src->data ? (const void *)src->data : "";
@@ -199,10 +200,8 @@ static int input_add(struct exec *x, struct run *r, struct input_packet *p, cons
 /* INPUT packets of one task. */
 static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err *e)
 {
-	struct input_packet p = { .head = { .kind = WORKER_INPUT,
-					    .flags = WORKER_FRESH,
-					    .lease = r->lease,
-					    .first = task } };
+	struct input_packet p = {
+	        .head = {.kind = WORKER_INPUT, .flags = WORKER_FRESH, .lease = r->lease, .first = task}};
 	struct start_source src;
 	uint32_t step;
 	uint64_t of;
@@ -227,7 +226,7 @@ static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err 
 		of = params_input_task(r->spec.spec->steps[step], task);
 		memset(&src, 0, sizeof(src));
 		if (source_find(r, step, of, in->from_output[0] ? in->from_output : "stdout", &src, e) < 0 ||
-		    input_add(x, r, &p, &src, e) < 0)
+		        input_add(x, r, &p, &src, e) < 0)
 			return err_wrap(e, "input '%.80s'", in->path);
 	}
 	input_flush(x, r, &p, true);
@@ -240,12 +239,15 @@ static size_t batch_begin(struct exec *x, const struct run *r)
 	uint64_t tasks = r->s->tasks;
 
 	memcpy(x->packet, &tasks, sizeof(tasks));
-	return sizeof(tasks) + put_text(x->packet + sizeof(tasks), r->s->worker->function, strlen(r->s->worker->function));
+	return sizeof(tasks) +
+	       put_text(x->packet + sizeof(tasks), r->s->worker->function, strlen(r->s->worker->function));
 }
 
-static void batch_send(struct exec *x, struct run *r, uint64_t first, uint64_t count, uint32_t flags, size_t n)
+static void batch_send(
+        struct exec *x, struct run *r, uint64_t first, uint64_t count, uint32_t flags, size_t n)
 {
-	struct worker_head h = { .kind = WORKER_BATCH, .flags = flags, .lease = r->lease, .first = first, .count = count };
+	struct worker_head h = {
+	        .kind = WORKER_BATCH, .flags = flags, .lease = r->lease, .first = first, .count = count};
 
 	if (r->tell)
 		h.flags |= WORKER_TELL;
@@ -311,8 +313,8 @@ void worker_fill(struct exec *x, struct run *r)
 	bool inputs = has_inputs(r);
 	struct err e;
 
-	if (!r->slot || !r->slot->worker.link || !r->slot->worker.hello || r->stopping || r->stopped || r->recovering ||
-	    r->killed || r->resuming)
+	if (!r->slot || !r->slot->worker.link || !r->slot->worker.hello || r->stopping || r->stopped ||
+	        r->recovering || r->killed || r->resuming)
 		return;
 	if (r->refused_at != UINT64_MAX && r->refused_at >= r->next)
 		return;
@@ -337,10 +339,10 @@ void worker_fill(struct exec *x, struct run *r)
 
 /* ---- results ---- */
 
-void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, const uint8_t *bytes, size_t n,
-		  const struct gathered *file)
+void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, const uint8_t *bytes,
+        size_t n, const struct gathered *file)
 {
-	struct result_row row = { .start_us = r->start_us, .wall_us = w->wall_us, .user_us = w->cpu_us };
+	struct result_row row = {.start_us = r->start_us, .wall_us = w->wall_us, .user_us = w->cpu_us};
 	struct results *res;
 	uint8_t sha[32];
 	char note[300];
@@ -373,7 +375,8 @@ void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, 
 		results_output(res, 0, false, NULL, NULL);
 	if (row.outcome != WIRE__OUTCOME__SUCCEEDED) {
 		results_output(res, n, false, sha, bytes); /* why it failed, where stderr would be */
-		(void)snprintf(note, sizeof(note), "%.*s", n > 250 ? 250 : (int)n, n ? (const char *)bytes : "");
+		(void)snprintf(
+		        note, sizeof(note), "%.*s", n > 250 ? 250 : (int)n, n ? (const char *)bytes : "");
 		results_note(res, file && file->failed ? file->why : note[0] ? note : "the function failed");
 	}
 	results_row_end(res);
@@ -381,7 +384,7 @@ void worker_stage(struct exec *x, struct run *r, const struct worker_result *w, 
 
 static void take_plain(struct exec *x, struct run *r, uint64_t count)
 {
-	struct worker_result ok = { .status = WORKER_OK };
+	struct worker_result ok = {.status = WORKER_OK};
 
 	if (run_must_park(r)) {
 		for (uint64_t i = 0; i < count; i++)
@@ -395,7 +398,8 @@ static void take_plain(struct exec *x, struct run *r, uint64_t count)
 	r->received += count;
 }
 
-static int take_each(struct exec *x, struct run *r, const struct worker_head *h, struct worker_results *it, struct err *e)
+static int take_each(
+        struct exec *x, struct run *r, const struct worker_head *h, struct worker_results *it, struct err *e)
 {
 	for (uint64_t i = h->first; i < h->first + h->count; i++) {
 		struct worker_result w;
@@ -428,8 +432,8 @@ static int resumed(struct exec *x, struct run *r, const struct worker_head *h, s
 	if (h->flags & WORKER_CANCELLED) {
 		if (h->first < r->received || h->first > r->end)
 			return err_set(e, ERR_CORRUPT, "that it stands at task %llu of %llu to %llu",
-				       (unsigned long long)h->first, (unsigned long long)r->received,
-				       (unsigned long long)r->end);
+			        (unsigned long long)h->first, (unsigned long long)r->received,
+			        (unsigned long long)r->end);
 		r->sent = h->first;
 	}
 	r->moved_ns = round_now_ns(x->n);
@@ -452,9 +456,10 @@ static int on_results(void *ctx, const struct worker_head *h, struct worker_resu
 	if (r->resuming && h->first > r->received)
 		return 0;
 	if (h->first > r->received || h->first + h->count > r->end)
-		return err_set(e, ERR_CORRUPT, "results of tasks %llu to %llu, expected from %llu to at most %llu",
-			       (unsigned long long)h->first, (unsigned long long)(h->first + h->count) - 1,
-			       (unsigned long long)r->received, (unsigned long long)r->end - 1);
+		return err_set(e, ERR_CORRUPT,
+		        "results of tasks %llu to %llu, expected from %llu to at most %llu",
+		        (unsigned long long)h->first, (unsigned long long)(h->first + h->count) - 1,
+		        (unsigned long long)r->received, (unsigned long long)r->end - 1);
 	r->moved_ns = round_now_ns(x->n);
 	r->begun = UINT64_MAX;
 	if (h->flags & WORKER_EMPTY) {
@@ -512,7 +517,7 @@ static void on_hello(void *ctx, uint32_t n, const char *const *names)
 /* What the worker did is the reason that the rest of the lease waits again: the keeper kills it, STOPPED ends the run. */
 static void worker_kill(struct exec *x, struct run *r, Wire__StopReason reason, const char *note)
 {
-	struct keeper_msg m = { .kind = KEEPER_STOP, .lease = r->lease, .u.stop.signal = SIGKILL };
+	struct keeper_msg m = {.kind = KEEPER_STOP, .lease = r->lease, .u.stop.signal = SIGKILL};
 
 	if (note && !r->note[0])
 		(void)snprintf(r->note, sizeof(r->note), "%s", note);
@@ -556,12 +561,12 @@ static void link_lost(void *ctx, const struct err *e)
 
 void worker_started(struct exec *x, struct slot *s, int fd, bool resumed)
 {
-	struct worker_link_callbacks cb = { .on_hello = on_hello,
-					    .on_results = on_results,
-					    .on_progress = on_progress,
-					    .on_writable = on_writable,
-					    .on_lost = link_lost,
-					    .ctx = s };
+	struct worker_link_callbacks cb = {.on_hello = on_hello,
+	        .on_results = on_results,
+	        .on_progress = on_progress,
+	        .on_writable = on_writable,
+	        .on_lost = link_lost,
+	        .ctx = s};
 
 	if (!s->run || s->worker.link) {
 		(void)close(fd);
@@ -580,11 +585,13 @@ static void crash_note(const struct keeper_exited *ex, char *out, size_t room)
 
 	switch ((enum keeper_end)ex->end) {
 	case KEEPER_END_EXIT:
-		at = (size_t)snprintf(out, room, "the worker exited with code %d before its tasks were done", ex->code);
+		at = (size_t)snprintf(
+		        out, room, "the worker exited with code %d before its tasks were done", ex->code);
 		break;
 	case KEEPER_END_SIGNAL:
 		sig = sigdescr_np(ex->code);
-		at = (size_t)snprintf(out, room, "the worker was killed by signal %d (%s)", ex->code, sig ? sig : "unknown");
+		at = (size_t)snprintf(out, room, "the worker was killed by signal %d (%s)", ex->code,
+		        sig ? sig : "unknown");
 		break;
 	case KEEPER_END_MEMORY:
 	case KEEPER_END_CANNOT_START:
@@ -604,17 +611,18 @@ static void crash_note(const struct keeper_exited *ex, char *out, size_t room)
 	for (line = n; line && err[line - 1] != '\n'; line--)
 		;
 	if (n > line && at < room)
-		(void)snprintf(out + at, room - at, ": %.*s", (int)(n - line > 120 ? 120 : n - line), err + line);
+		(void)snprintf(
+		        out + at, room - at, ": %.*s", (int)(n - line > 120 ? 120 : n - line), err + line);
 }
 
 /* The worker died of exactly this task: say so, in its place. */
 static void stage_crash(struct exec *x, struct run *r, const struct keeper_exited *ex, const char *note)
 {
-	struct result_row row = { .outcome = ex->end == KEEPER_END_MEMORY ? WIRE__OUTCOME__OUT_OF_MEMORY :
-									    WIRE__OUTCOME__CRASHED,
-				  .code = ex->code,
-				  .start_us = r->start_us,
-				  .memory_bytes = ex->memory_bytes };
+	struct result_row row = {.outcome = ex->end == KEEPER_END_MEMORY ? WIRE__OUTCOME__OUT_OF_MEMORY
+	                                                                 : WIRE__OUTCOME__CRASHED,
+	        .code = ex->code,
+	        .start_us = r->start_us,
+	        .memory_bytes = ex->memory_bytes};
 	struct results *res = run_results(x, r);
 
 	results_row(res, &row);
@@ -649,7 +657,7 @@ void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 		(void)snprintf(r->note, sizeof(r->note), "%s", note);
 	/* Without TELL a task that began says nothing of those after it. */
 	if (r->next < r->end && !run_must_park(r) && ex->end != KEEPER_END_STOPPED &&
-	    (r->end - r->next == 1 || (r->tell && r->begun == r->next))) {
+	        (r->end - r->next == 1 || (r->tell && r->begun == r->next))) {
 		stage_crash(x, r, ex, r->note);
 		reason = WIRE__STOP_REASON__DONE; /* the others are not to blame */
 	} else if (r->next < r->end) {
@@ -669,22 +677,23 @@ uint64_t worker_due_ns(const struct exec *x, const struct run *r)
 	(void)x;
 	if (r->closed_ns && !r->exited && !r->stopping && !r->stopped)
 		return r->closed_ns + CLOSED_NS;
-	if (!r->s || !r->s->worker || !r->run_timeout_ns || !r->slot || !r->slot->worker.hello || r->stopping || r->stopped ||
-	    r->received >= r->end || r->sent <= r->received)
+	if (!r->s || !r->s->worker || !r->run_timeout_ns || !r->slot || !r->slot->worker.hello ||
+	        r->stopping || r->stopped || r->received >= r->end || r->sent <= r->received)
 		return UINT64_MAX;
 	return r->moved_ns + r->run_timeout_ns;
 }
 
 static void time_out(struct exec *x, struct run *r)
 {
-	struct result_row row = { .outcome = WIRE__OUTCOME__TIMED_OUT,
-				  .start_us = r->start_us,
-				  .wall_us = r->run_timeout_ns / 1000 };
+	struct result_row row = {.outcome = WIRE__OUTCOME__TIMED_OUT,
+	        .start_us = r->start_us,
+	        .wall_us = r->run_timeout_ns / 1000};
 	struct results *res;
 	char note[200];
 
 	if (r->closed_ns) {
-		worker_kill(x, r, WIRE__STOP_REASON__WORKER_CRASHED, "the worker closed its socket and went on");
+		worker_kill(
+		        x, r, WIRE__STOP_REASON__WORKER_CRASHED, "the worker closed its socket and went on");
 		return;
 	}
 	/* Results wait for at most some milliseconds in the worker, so the next one that is missing is the one that runs. */
@@ -692,8 +701,8 @@ static void time_out(struct exec *x, struct run *r)
 	if (worker_due_ns(x, r) > round_now_ns(x->n) || !r->slot->worker.link)
 		return;
 	(void)snprintf(note, sizeof(note), "ran longer than its timeout of %llu.%03llu s",
-		       (unsigned long long)(r->run_timeout_ns / 1000000000),
-		       (unsigned long long)(r->run_timeout_ns / 1000000 % 1000));
+	        (unsigned long long)(r->run_timeout_ns / 1000000000),
+	        (unsigned long long)(r->run_timeout_ns / 1000000 % 1000));
 	if (!run_must_park(r)) {
 		res = run_results(x, r);
 		results_row(res, &row);
@@ -715,7 +724,7 @@ void worker_timeouts(struct exec *x, uint64_t now_ns)
 
 void worker_resume(struct exec *x, struct run *r)
 {
-	struct worker_head h = { .kind = WORKER_RESUME, .lease = r->lease, .first = r->next };
+	struct worker_head h = {.kind = WORKER_RESUME, .lease = r->lease, .first = r->next};
 
 	r->sent = r->received = r->next;
 	r->resuming = true;

@@ -19,8 +19,8 @@
 #define GATHER_ERR (-1)
 
 struct gathered {
-	int which; /* GATHER_OUT, GATHER_ERR, or the number of a declared output */
-	int fd;	   /* read this instead of path; -1. Closed when done */
+	int which;  /* GATHER_OUT, GATHER_ERR, or the number of a declared output */
+	int fd;     /* read this instead of path; -1. Closed when done */
 	char *path; /* owned; taken away when it becomes a blob */
 	uint64_t bytes;
 	uint8_t sha256[32];

@@ -14,15 +14,15 @@
 #include "wire/entry.h"
 
 #define FORGET_PER_LOOK 256u
-#define LOOK_AGAIN_NS	1000000000ull
-#define BLOBS_EVERY_NS	(3600ull * 1000000000ull)
+#define LOOK_AGAIN_NS   1000000000ull
+#define BLOBS_EVERY_NS  (3600ull * 1000000000ull)
 
 struct history {
 	struct node *node;
 	uv_timer_t timer;
-	uint64_t timer_ns;   /* 0: not set */
-	uint64_t looked_ns;  /* when last */
-	uint64_t swept_ns;   /* 0: not yet */
+	uint64_t timer_ns;  /* 0: not set */
+	uint64_t looked_ns; /* when last */
+	uint64_t swept_ns;  /* 0: not yet */
 	bool sweeping;
 };
 
@@ -33,7 +33,7 @@ static bool finished(enum job_state s)
 
 static void forget(struct node *n, job_id job, const char *policy)
 {
-	struct command cmd = { .kind = CMD_FORGET, .u.job = { .job = job, .reason = policy } };
+	struct command cmd = {.kind = CMD_FORGET, .u.job = {.job = job, .reason = policy}};
 
 	round_command(n, &cmd, NULL, 0, NULL);
 }
@@ -41,7 +41,7 @@ static void forget(struct node *n, job_id job, const char *policy)
 /* The oldest finished job. */
 static bool oldest(struct history *h, struct job_view *out)
 {
-	job_id at = { 0 };
+	job_id at = {0};
 
 	while (engine_job_next(h->node->engine, at, out)) {
 		at = out->id;
@@ -67,7 +67,7 @@ static void sweep_work(uv_work_t *w)
 	struct err e;
 
 	if (pins_scan(s->pins, &e) < 0 ||
-	    blobs_sweep(s->blobs, clock_wall_ns() / 1000000000u, pins_has, s->pins, &done, &e) < 0)
+	        blobs_sweep(s->blobs, clock_wall_ns() / 1000000000u, pins_has, s->pins, &done, &e) < 0)
 		(void)fprintf(stderr, "osier: blobs were not swept: %s\n", e.msg);
 }
 
@@ -132,7 +132,7 @@ static void drop_entries(struct node *n)
 	uint64_t from, to, oldest_ns = UINT64_MAX;
 
 	journal_stats(n->journal, &stats);
-	if (engine_job_next(n->engine, (job_id){ 0 }, &job))
+	if (engine_job_next(n->engine, (job_id){0}, &job))
 		oldest_ns = job.submitted_ns;
 	from = stats.history_from;
 	to = stats.entries;

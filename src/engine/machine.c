@@ -94,15 +94,16 @@ static uint32_t free_index(const struct announce *m, const char *resource, uint3
 	return index;
 }
 
-static void device(struct announce *m, const char *resource, uint32_t index, const char *id, const char *model,
-		   uint64_t milli, char vendor, uint32_t number)
+static void device(struct announce *m, const char *resource, uint32_t index, const char *id,
+        const char *model, uint64_t milli, char vendor, uint32_t number)
 {
 	struct node *n = m->n;
 	struct machine_device *known;
 	Wire__NodeSet__Device *d;
 
 	if (m->set.n_devices == DEVICES_PER_NODE_MAX) {
-		(void)fprintf(stderr, "osier: more than %u devices: '%s' is left out\n", DEVICES_PER_NODE_MAX, id);
+		(void)fprintf(
+		        stderr, "osier: more than %u devices: '%s' is left out\n", DEVICES_PER_NODE_MAX, id);
 		return;
 	}
 	d = take(m, sizeof(*d));
@@ -130,8 +131,10 @@ static void devices(struct announce *m, const struct probe *p)
 	m->set.devices = take(m, DEVICES_PER_NODE_MAX * sizeof(*m->set.devices));
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct probe_device *d = &p->devices[i];
-		char vendor = strcmp(d->resource, "gpu") != 0 ? '-' : d->vendor == PROBE_NVIDIA ? 'n' :
-			      d->vendor == PROBE_AMD ? 'r' : '-';
+		char vendor = strcmp(d->resource, "gpu") != 0 ? '-'
+		              : d->vendor == PROBE_NVIDIA     ? 'n'
+		              : d->vendor == PROBE_AMD        ? 'r'
+		                                              : '-';
 
 		if (!is_hidden(c, d))
 			device(m, name_for(c, d), d->index, d->id, d->model, 1000, vendor, d->vendor_index);
@@ -148,8 +151,8 @@ static void namespaces(struct node *n)
 		const struct config_namespace *c = &n->config.namespaces[i];
 		Wire__NamespaceSet m = WIRE__NAMESPACE_SET__INIT;
 		Wire__Need needs[RESOURCES_MAX], *list[RESOURCES_MAX];
-		struct command cmd = { .kind = CMD_NAMESPACE_SET, .u.namespace_set = &m };
-		struct node_answer answer = { .code = ERR_NONE };
+		struct command cmd = {.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m};
+		struct node_answer answer = {.code = ERR_NONE};
 
 		m.name = (char *)(uintptr_t)c->name;
 		m.weight = c->weight;
@@ -163,7 +166,8 @@ static void namespaces(struct node *n)
 		m.quota = list;
 		round_command(n, &cmd, NULL, 0, &answer);
 		if (answer.code != ERR_NONE)
-			(void)fprintf(stderr, "osier: namespace '%s' of config.yaml: %s\n", c->name, answer.message);
+			(void)fprintf(stderr, "osier: namespace '%s' of config.yaml: %s\n", c->name,
+			        answer.message);
 	}
 }
 
@@ -230,8 +234,9 @@ static int build(struct announce *m, struct err *e)
 			capacity_of(m, n->config.capacity[i].resource)->amount = n->config.capacity[i].amount;
 		labels(m);
 		if (p->notice[0])
-			(void)snprintf(n->notices + strlen(n->notices), sizeof(n->notices) - strlen(n->notices), "%s%s",
-				       n->notices[0] ? "\n" : "", p->notice);
+			(void)snprintf(n->notices + strlen(n->notices),
+			        sizeof(n->notices) - strlen(n->notices), "%s%s", n->notices[0] ? "\n" : "",
+			        p->notice);
 	}
 	free(p);
 	return rc;
@@ -239,9 +244,9 @@ static int build(struct announce *m, struct err *e)
 
 int machine_announce(struct node *n, struct err *e)
 {
-	struct announce m = { .n = n };
-	struct command cmd = { .kind = CMD_NODE_SET, .u.node_set = &m.set };
-	struct node_answer answer = { .code = ERR_NONE };
+	struct announce m = {.n = n};
+	struct command cmd = {.kind = CMD_NODE_SET, .u.node_set = &m.set};
+	struct node_answer answer = {.code = ERR_NONE};
 	void *mem = aligned_alloc(16, ANNOUNCE_BYTES);
 	int rc;
 

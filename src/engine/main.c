@@ -113,7 +113,7 @@ static void prepare(const struct arguments *a)
 /* Whose tasks may run here: everybody's when the keeper is root (it made our socket), else only our own user's. */
 static unsigned socket_mode(const struct arguments *a)
 {
-	struct ucred keeper = { .uid = geteuid() };
+	struct ucred keeper = {.uid = geteuid()};
 	socklen_t n = sizeof(keeper);
 
 	if (a->look)

@@ -54,7 +54,7 @@ struct pins *pins_new(const struct engine *e, const char *state_dir, uint64_t fr
 {
 	struct pins *p = calloc(1, sizeof(*p));
 	struct job_view job;
-	job_id at = { 0 };
+	job_id at = {0};
 
 	CHECK(p);
 	p->state_dir = strdup(state_dir);

@@ -54,7 +54,8 @@ static int map_core(struct node *n, struct err *e)
 	if (n->config.leases_max)
 		limits.leases_max = n->config.leases_max;
 	n->region_bytes = limits.memory_bytes;
-	n->region = mmap(NULL, n->region_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	n->region = mmap(NULL, n->region_bytes, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (n->region == MAP_FAILED) {
 		n->region = NULL;
 		return err_sys(e, "cannot map %zu bytes of address space for the core", n->region_bytes);
@@ -83,7 +84,7 @@ static int load_snapshot(struct node *n, uint64_t *out_from, struct err *e)
 
 int recover_fold(struct node *n, struct err *e)
 {
-	struct folding f = { .n = n, .mem_bytes = DECODE_BYTES, .apply = true };
+	struct folding f = {.n = n, .mem_bytes = DECODE_BYTES, .apply = true};
 	struct journal_head head;
 	uint64_t from = 0;
 	int rc;
@@ -114,7 +115,7 @@ int recover_fold(struct node *n, struct err *e)
 int recover_boot(struct node *n, struct err *e)
 {
 	Wire__Boot boot = WIRE__BOOT__INIT;
-	struct command cmd = { .kind = CMD_BOOT, .u.boot = &boot };
+	struct command cmd = {.kind = CMD_BOOT, .u.boot = &boot};
 	uint64_t seed;
 
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))

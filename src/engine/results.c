@@ -137,7 +137,8 @@ static void keep_small(struct results *r, const uint8_t *data, size_t n)
 	r->small_bytes += n;
 }
 
-void results_output(struct results *r, uint64_t bytes, bool truncated, const uint8_t sha[32], const uint8_t *data)
+void results_output(
+        struct results *r, uint64_t bytes, bool truncated, const uint8_t sha[32], const uint8_t *data)
 {
 	uint32_t at = r->n_outputs;
 
@@ -178,17 +179,18 @@ void results_note(struct results *r, const char *note)
 
 bool results_room(const struct results *r)
 {
-	return (r->plain || r->n < RESULTS_TASKS_MAX) && r->small_bytes < RESULTS_SMALL_MAX && r->n_outputs < 65536;
+	return (r->plain || r->n < RESULTS_TASKS_MAX) && r->small_bytes < RESULTS_SMALL_MAX &&
+	       r->n_outputs < 65536;
 }
 
 /* How many values of the column must be written: none when all are zero, one when all are equal. */
-#define COLUMN(name, type)                                                        \
-	static size_t name(const type *v, size_t n)                               \
-	{                                                                         \
-		for (size_t i = 1; i < n; i++)                                    \
-			if (v[i] != v[0])                                         \
-				return n;                                         \
-		return n && v[0] ? 1 : 0;                                         \
+#define COLUMN(name, type)                                                                                   \
+	static size_t name(const type *v, size_t n)                                                          \
+	{                                                                                                    \
+		for (size_t i = 1; i < n; i++)                                                               \
+			if (v[i] != v[0])                                                                    \
+				return n;                                                                    \
+		return n && v[0] ? 1 : 0;                                                                    \
 	}
 COLUMN(column_u64, uint64_t)
 COLUMN(column_u32, uint32_t)

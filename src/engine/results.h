@@ -15,9 +15,10 @@
 
 #include "wire/osier.pb-c.h"
 
-#define RESULTS_TASKS_MAX  32768u	/* of one entry, unless plain */
-#define RESULTS_SMALL_MAX  (4u << 20)	/* bytes of outputs beside one entry: full when passed */
-#define OUTPUT_SMALL_MAX   (64u * 1024u) /* outputs up to here live in the journal's store, larger ones are blobs */
+#define RESULTS_TASKS_MAX 32768u     /* of one entry, unless plain */
+#define RESULTS_SMALL_MAX (4u << 20) /* bytes of outputs beside one entry: full when passed */
+#define OUTPUT_SMALL_MAX                                                                                     \
+	(64u * 1024u) /* outputs up to here live in the journal's store, larger ones are blobs */
 
 struct result_row {
 	Wire__Outcome outcome;
@@ -51,7 +52,8 @@ void results_add_plain(struct results *r, uint64_t count);
 /* One more task; its outputs follow, in order, by results_output(), then results_row_end(). */
 void results_row(struct results *r, const struct result_row *row);
 /* An output of the row: sha may be NULL when bytes is 0. data: its bytes when it is small (0 < bytes <= OUTPUT_SMALL_MAX). */
-void results_output(struct results *r, uint64_t bytes, bool truncated, const uint8_t sha[32], const uint8_t *data);
+void results_output(
+        struct results *r, uint64_t bytes, bool truncated, const uint8_t sha[32], const uint8_t *data);
 void results_row_end(struct results *r);
 
 /* Why, for the first outcome that did not succeed; later ones are dropped. */

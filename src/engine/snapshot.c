@@ -26,7 +26,7 @@
 
 struct snapshots {
 	struct node *node;
-	uint64_t from;	     /* entries that the last one covers */
+	uint64_t from;       /* entries that the last one covers */
 	uint64_t tail_bytes; /* of entries since */
 	uint64_t last_bytes; /* size of the last one */
 	uint64_t not_before_ns;
@@ -71,7 +71,7 @@ static int put(void *ctx, const void *p, size_t n)
 /* In the child: only this thread is there; nothing but the snapshot is touched. */
 _Noreturn static void child(struct snapshots *s, int pipe_fd, pid_t parent)
 {
-	struct put_to to = { .snap = s->open };
+	struct put_to to = {.snap = s->open};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -104,7 +104,8 @@ static void finish(struct snapshots *s, bool ok, uint64_t bytes)
 	s->open = NULL;
 	rc = journal_snapshot_end(snap, ok, &e);
 	if (!ok || rc < 0) {
-		(void)fprintf(stderr, "osier: no snapshot was written%s%s\n", ok ? ": " : "", ok ? e.msg : "");
+		(void)fprintf(
+		        stderr, "osier: no snapshot was written%s%s\n", ok ? ": " : "", ok ? e.msg : "");
 		s->not_before_ns = round_now_ns(s->node) + RETRY_NS;
 		return;
 	}

@@ -107,7 +107,8 @@ static void evict(struct spec_cache *c)
 	}
 }
 
-static int load(struct spec_cache *c, const struct engine *e, job_id job, struct spec_item **out, struct err *err)
+static int load(
+        struct spec_cache *c, const struct engine *e, job_id job, struct spec_item **out, struct err *err)
 {
 	struct job_view v;
 	struct spec_item *it;

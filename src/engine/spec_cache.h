@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "core/engine.h"
 
-#define SPEC_CACHE_JOBS 64u
+#define SPEC_CACHE_JOBS  64u
 #define SPEC_CACHE_BYTES (16u << 20)
 
 struct spec_cache;
@@ -26,7 +26,8 @@ struct spec_cache *spec_cache_new(void);
 void spec_cache_free(struct spec_cache *c);
 
 /* The job's specification, until spec_release(). < 0: no such job, or its bytes cannot be read. */
-int spec_hold(struct spec_cache *c, const struct engine *e, job_id job, struct spec_ref *out, struct err *err);
+int spec_hold(
+        struct spec_cache *c, const struct engine *e, job_id job, struct spec_ref *out, struct err *err);
 void spec_release(struct spec_ref *r);
 
 /* Forget a job that is forgotten (it stays while held). */

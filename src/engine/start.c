@@ -15,7 +15,7 @@
 struct start_builder {
 	char argv[TEXT_MAX];
 	char env[TEXT_MAX];
-	char text[TEXT_MAX];  /* one expanded template */
+	char text[TEXT_MAX]; /* one expanded template */
 	char stdin_[TEXT_MAX];
 	char args[TEXT_MAX];
 	uint8_t inputs[FILES_MEM];
@@ -127,9 +127,9 @@ static int build_argv(struct building *g)
 		return err_set(g->err, ERR_INVALID, "step '%s' has no command", g->step->name);
 	if (c->shell[0])
 		return expand(g, "the shell command", c->shell, &s) < 0 || add_arg(g, "/bin/sh") < 0 ||
-				       add_arg(g, "-c") < 0 || add_arg(g, s) < 0
-			       ? -1
-			       : 0;
+		                       add_arg(g, "-c") < 0 || add_arg(g, s) < 0
+		               ? -1
+		               : 0;
 	for (size_t i = 0; i < c->n_argv; i++)
 		if (expand(g, "the command", c->argv[i], &s) < 0 || add_arg(g, s) < 0)
 			return -1;
@@ -224,9 +224,9 @@ static int build_env(struct building *g)
 	const char *v;
 
 	if (add_env(g, "OSIER_JOB=%.300s-%llu", in->spec->name, (unsigned long long)in->job) < 0 ||
-	    add_env(g, "OSIER_STEP=%.300s", s->name) < 0 ||
-	    add_env(g, "OSIER_TASKS=%llu", (unsigned long long)s->tasks) < 0 ||
-	    add_env(g, "OSIER_ATTEMPT=%llu", (unsigned long long)in->attempt) < 0)
+	        add_env(g, "OSIER_STEP=%.300s", s->name) < 0 ||
+	        add_env(g, "OSIER_TASKS=%llu", (unsigned long long)s->tasks) < 0 ||
+	        add_env(g, "OSIER_ATTEMPT=%llu", (unsigned long long)in->attempt) < 0)
 		return -1;
 	if (!in->worker && add_env(g, "OSIER_TASK=%llu", (unsigned long long)in->task) < 0)
 		return -1;
@@ -236,7 +236,7 @@ static int build_env(struct building *g)
 		if (expand(g, s->env[i]->key, s->env[i]->value, &v) < 0 || add_pair(g, s->env[i]->key, v) < 0)
 			return -1;
 	if (!says(s, "PATH") &&
-	    add_env(g, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") < 0)
+	        add_env(g, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") < 0)
 		return -1;
 	if (!says(s, "HOME") && add_pair(g, "HOME", in->user.home[0] ? in->user.home : "/") < 0)
 		return -1;
@@ -257,7 +257,7 @@ static int add_file(struct building *g, struct keeper_files *list, uint8_t *mem,
 static int add_source(struct building *g, const char *path, bool executable, const struct start_source *src)
 {
 	char name[66];
-	struct keeper_file f = { .path = { path, (uint32_t)strlen(path) } };
+	struct keeper_file f = {.path = {path, (uint32_t)strlen(path)}};
 
 	if (executable)
 		f.flags |= KEEPER_FILE_EXECUTABLE;
@@ -301,7 +301,8 @@ static int input_source(struct building *g, const Wire__Input *in, struct start_
 	if (step_index(g, in->from_step, &step) < 0)
 		return -1;
 	task = params_input_task(g->in->spec->steps[step], g->in->task);
-	if (g->in->source(g->in->ctx, step, task, in->from_output[0] ? in->from_output : "stdout", src, g->err) < 0)
+	if (g->in->source(
+	            g->in->ctx, step, task, in->from_output[0] ? in->from_output : "stdout", src, g->err) < 0)
 		return err_wrap(g->err, "input '%.80s'", in->path);
 	return 0;
 }
@@ -324,8 +325,10 @@ static int reduce_files(struct building *g)
 		if (g->in->source(g->in->ctx, step, task, "stdout", &src, g->err) < 0)
 			return err_wrap(g->err, "input %llu", (unsigned long long)i);
 		if (add_source(g, path, false, &src) < 0)
-			return err_hint(g->err, "a reduce takes at most %u inputs at once: say 'associative: true', or a smaller fan_in",
-					KEEPER_FILES_MAX);
+			return err_hint(g->err,
+			        "a reduce takes at most %u inputs at once: say 'associative: true', or a "
+			        "smaller fan_in",
+			        KEEPER_FILES_MAX);
 		at += (size_t)snprintf(list + at, TEXT_MAX - at, "%s%s", i ? " " : "", path);
 		CHECK(at < TEXT_MAX);
 	}
@@ -341,12 +344,13 @@ static int build_files(struct building *g)
 	for (size_t i = 0; i < s->n_inputs; i++) {
 		if (g->in->worker && s->inputs[i]->from_step[0])
 			continue; /* goes to the worker with the task */
-		if (input_source(g, s->inputs[i], &src) < 0 || expand(g, "an input", s->inputs[i]->path, &path) < 0 ||
-		    add_source(g, path, s->inputs[i]->executable, &src) < 0)
+		if (input_source(g, s->inputs[i], &src) < 0 ||
+		        expand(g, "an input", s->inputs[i]->path, &path) < 0 ||
+		        add_source(g, path, s->inputs[i]->executable, &src) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < s->n_outputs && !g->in->worker; i++) {
-		struct keeper_file f = { .flags = s->outputs[i]->optional ? KEEPER_FILE_OPTIONAL : 0 };
+		struct keeper_file f = {.flags = s->outputs[i]->optional ? KEEPER_FILE_OPTIONAL : 0};
 
 		if (expand(g, "an output", s->outputs[i]->path, &f.path.p) < 0)
 			return -1;
@@ -365,7 +369,7 @@ static int build_stdin(struct building *g)
 	size_t n;
 
 	g->out->stdin_kind = KEEPER_STDIN_NULL;
-	g->out->stdin_ = (struct keeper_text){ "", 0 };
+	g->out->stdin_ = (struct keeper_text){"", 0};
 	if (g->in->worker)
 		return 0;
 	if (g->step->stdin_file) {
@@ -374,7 +378,7 @@ static int build_stdin(struct building *g)
 		if (!src.data && src.bytes) {
 			start_blob_name(src.sha256, g->b->stdin_);
 			g->out->stdin_kind = KEEPER_STDIN_BLOB;
-			g->out->stdin_ = (struct keeper_text){ g->b->stdin_, (uint32_t)strlen(g->b->stdin_) };
+			g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)strlen(g->b->stdin_)};
 			return 0;
 		}
 		memcpy(g->b->stdin_, src.data ? src.data : (const uint8_t *)"", src.bytes);
@@ -388,7 +392,7 @@ static int build_stdin(struct building *g)
 		return 0;
 	}
 	g->out->stdin_kind = KEEPER_STDIN_TEXT;
-	g->out->stdin_ = (struct keeper_text){ g->b->stdin_, (uint32_t)n };
+	g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)n};
 	return 0;
 }
 
@@ -427,15 +431,15 @@ static int prepare(struct building *g, struct start_builder *b, const struct sta
 	g->step = in->spec->steps[in->step];
 	g->err = e;
 	devices_text(in, 0, in->n_devices, g->devices, sizeof(g->devices));
-	g->params = (struct params){ .spec = in->spec,
-				     .step = in->step,
-				     .task = in->task,
-				     .job = in->job,
-				     .attempt = in->attempt,
-				     .node = in->node,
-				     .devices = g->devices,
-				     .line = in->line,
-				     .line_ctx = in->ctx };
+	g->params = (struct params){.spec = in->spec,
+	        .step = in->step,
+	        .task = in->task,
+	        .job = in->job,
+	        .attempt = in->attempt,
+	        .node = in->node,
+	        .devices = g->devices,
+	        .line = in->line,
+	        .line_ctx = in->ctx};
 	return 0;
 }
 
@@ -447,13 +451,14 @@ int start_build(struct start_builder *b, const struct start_in *in, struct keepe
 	memset(out, 0, sizeof(*out));
 	g.out = out;
 	build_limits(&g);
-	out->workdir = (struct keeper_text){ g.step->workdir, (uint32_t)strlen(g.step->workdir) };
+	out->workdir = (struct keeper_text){g.step->workdir, (uint32_t)strlen(g.step->workdir)};
 	if (build_argv(&g) < 0 || build_env(&g) < 0 || build_files(&g) < 0 || build_stdin(&g) < 0)
 		return -1;
 	return 0;
 }
 
-int start_args(struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e)
+int start_args(
+        struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e)
 {
 	struct building g;
 	int64_t n;

@@ -51,10 +51,12 @@ struct start_in {
 	bool (*indexed)(void *ctx, const char *resource); /* is it a resource with devices here? */
 	/* The output named `output` ("stdout" or a declared path) of task `task` of step `step` of this job. data is valid until the
 	 * next call. < 0: there is none. */
-	int (*source)(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e);
+	int (*source)(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out,
+	        struct err *e);
 	/* For a reduce: input i of the task. False past the last. */
 	bool (*reduce)(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task);
-	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
+	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n,
+	        struct err *e);
 	void *ctx;
 	uint64_t run_timeout_ns; /* of the step, or as adjusted */
 };
@@ -66,7 +68,8 @@ void start_builder_free(struct start_builder *b);
 int start_build(struct start_builder *b, const struct start_in *in, struct keeper_start *out, struct err *e);
 
 /* The argument text of a worker's task, expanded; valid until the next call on b. */
-int start_args(struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e);
+int start_args(
+        struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e);
 
 /* How many of the lease's devices belong to need `k` of the variant, and where they begin. */
 size_t start_devices_of(const struct start_in *in, size_t k, size_t *out_first);

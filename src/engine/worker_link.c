@@ -11,7 +11,7 @@
 #include "base/check.h"
 
 #define PACKETS_PER_TURN 256u
-#define NAME_MAX_BYTES	 255u
+#define NAME_MAX_BYTES   255u
 
 struct queued {
 	struct queued *next;
@@ -55,7 +55,7 @@ static void lose(struct worker_link *l, const struct err *e)
 
 static int send_packet(struct worker_link *l, const struct iovec *iov, size_t n_iov)
 {
-	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov };
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov};
 
 	for (;;) {
 		ssize_t n = sendmsg(l->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -71,7 +71,7 @@ static int send_packet(struct worker_link *l, const struct iovec *iov, size_t n_
 
 void worker_link_send(struct worker_link *l, const struct worker_head *head, const void *body, size_t n)
 {
-	struct iovec iov[2] = { { (void *)(uintptr_t)head, sizeof(*head) }, { (void *)(uintptr_t)body, n } };
+	struct iovec iov[2] = {{(void *)(uintptr_t)head, sizeof(*head)}, {(void *)(uintptr_t)body, n}};
 	struct queued *q;
 
 	CHECK(sizeof(*head) + n <= WORKER_PACKET_MAX);
@@ -98,7 +98,7 @@ bool worker_link_busy(const struct worker_link *l)
 
 void worker_link_ack(struct worker_link *l, uint64_t lease, uint64_t cursor)
 {
-	struct worker_head h = { .kind = WORKER_ACK, .lease = lease, .first = cursor };
+	struct worker_head h = {.kind = WORKER_ACK, .lease = lease, .first = cursor};
 
 	worker_link_send(l, &h, NULL, 0);
 }
@@ -107,7 +107,7 @@ static void send_queued(struct worker_link *l)
 {
 	while (l->first) {
 		struct queued *q = l->first;
-		struct iovec iov = { q->bytes, q->n };
+		struct iovec iov = {q->bytes, q->n};
 
 		if (!send_packet(l, &iov, 1))
 			return;
@@ -130,7 +130,8 @@ static uint32_t get_u32(const uint8_t *p)
 	return v;
 }
 
-int worker_results_next(struct worker_results *it, struct worker_result *out, const uint8_t **bytes, int *fd, struct err *e)
+int worker_results_next(
+        struct worker_results *it, struct worker_result *out, const uint8_t **bytes, int *fd, struct err *e)
 {
 	*fd = -1;
 	*bytes = it->p;
@@ -152,22 +153,24 @@ int worker_results_next(struct worker_results *it, struct worker_result *out, co
 		return 1;
 	}
 	if (out->length > it->n || out->length > WORKER_INLINE_MAX)
-		return err_set(e, ERR_CORRUPT, "an output of %u bytes in a packet with %zu left", out->length, it->n);
+		return err_set(e, ERR_CORRUPT, "an output of %u bytes in a packet with %zu left", out->length,
+		        it->n);
 	*bytes = it->p;
 	it->p += out->length;
 	it->n -= out->length;
 	return 1;
 }
 
-static int hello(struct worker_link *l, const struct worker_head *h, const uint8_t *p, size_t n, struct err *e)
+static int hello(
+        struct worker_link *l, const struct worker_head *h, const uint8_t *p, size_t n, struct err *e)
 {
 	const char *names[WORKER_FUNCTIONS_MAX];
 	char text[WORKER_PACKET_MAX + WORKER_FUNCTIONS_MAX];
 	size_t at = 0;
 
 	if (h->first != WORKER_PROTOCOL)
-		return err_set(e, ERR_VERSION, "protocol %llu, this osier speaks %u", (unsigned long long)h->first,
-			       WORKER_PROTOCOL);
+		return err_set(e, ERR_VERSION, "protocol %llu, this osier speaks %u",
+		        (unsigned long long)h->first, WORKER_PROTOCOL);
 	if (h->count > WORKER_FUNCTIONS_MAX || l->hello)
 		return err_set(e, ERR_CORRUPT, "a HELLO with %llu functions", (unsigned long long)h->count);
 	for (uint64_t i = 0; i < h->count; i++) {
@@ -187,10 +190,10 @@ static int hello(struct worker_link *l, const struct worker_head *h, const uint8
 	return 0;
 }
 
-static int results(struct worker_link *l, const struct worker_head *h, const uint8_t *p, size_t n, int *fds, uint32_t n_fds,
-		   struct err *e)
+static int results(struct worker_link *l, const struct worker_head *h, const uint8_t *p, size_t n, int *fds,
+        uint32_t n_fds, struct err *e)
 {
-	struct worker_results it = { .p = p, .n = n, .left = h->count, .fds = fds, .n_fds = n_fds };
+	struct worker_results it = {.p = p, .n = n, .left = h->count, .fds = fds, .n_fds = n_fds};
 
 	if (!l->hello && !l->resumed)
 		return err_set(e, ERR_CORRUPT, "results before its HELLO");
@@ -230,9 +233,11 @@ static int receive(struct worker_link *l)
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(WORKER_FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov = { l->packet, sizeof(l->packet) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-			    .msg_controllen = sizeof(control.buf) };
+	struct iovec iov = {l->packet, sizeof(l->packet)};
+	struct msghdr m = {.msg_iov = &iov,
+	        .msg_iovlen = 1,
+	        .msg_control = control.buf,
+	        .msg_controllen = sizeof(control.buf)};
 	int fds[WORKER_FDS_MAX];
 	uint32_t n_fds = 0;
 	struct err e;
@@ -300,7 +305,8 @@ void worker_link_drain(struct worker_link *l)
 	leave(l);
 }
 
-struct worker_link *worker_link_open(uv_loop_t *loop, int fd, bool resumed, const struct worker_link_callbacks *cb)
+struct worker_link *worker_link_open(
+        uv_loop_t *loop, int fd, bool resumed, const struct worker_link_callbacks *cb)
 {
 	struct worker_link *l = malloc(sizeof(*l));
 

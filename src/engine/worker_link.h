@@ -33,7 +33,8 @@ struct worker_link_callbacks {
 	/* HELLO came: n names, each NUL-terminated, borrowed. Comes once, first. */
 	void (*on_hello)(void *ctx, uint32_t n, const char *const *names);
 	/* One RESULTS packet; walk it with worker_results_next(). Return < 0 with *e when it makes no sense: the link ends. */
-	int (*on_results)(void *ctx, const struct worker_head *head, struct worker_results *it, struct err *e);
+	int (*on_results)(
+	        void *ctx, const struct worker_head *head, struct worker_results *it, struct err *e);
 	void (*on_progress)(void *ctx, uint64_t lease, uint64_t task);
 	/* There is room again after worker_link_busy() said true. */
 	void (*on_writable)(void *ctx);
@@ -43,10 +44,12 @@ struct worker_link_callbacks {
 };
 
 /* The next result: 1, *out and its bytes (borrowed) or its descriptor (the callee's to close, else -1); 0 at the end; < 0 *e. */
-int worker_results_next(struct worker_results *it, struct worker_result *out, const uint8_t **bytes, int *fd, struct err *e);
+int worker_results_next(
+        struct worker_results *it, struct worker_result *out, const uint8_t **bytes, int *fd, struct err *e);
 
 /* fd is the link's from now on. resumed: an engine before this one has most likely read its HELLO. */
-struct worker_link *worker_link_open(uv_loop_t *loop, int fd, bool resumed, const struct worker_link_callbacks *cb);
+struct worker_link *worker_link_open(
+        uv_loop_t *loop, int fd, bool resumed, const struct worker_link_callbacks *cb);
 void worker_link_close(struct worker_link *l);
 
 /* Send one packet: head and body, at most WORKER_PACKET_MAX together; copied if it must wait. */

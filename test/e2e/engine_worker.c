@@ -113,8 +113,16 @@ int main(int argc, char **argv)
 		const char *name;
 		osier_fn fn;
 	} all[] = {
-		{ "noop", noop },   { "square", square }, { "sum", sum },   { "bytes", bytes }, { "big", big },
-		{ "argument", argument }, { "poison", poison }, { "hang", hang }, { "odd_fails", odd_fails }, { "mark", mark },
+	        {"noop", noop},
+	        {"square", square},
+	        {"sum", sum},
+	        {"bytes", bytes},
+	        {"big", big},
+	        {"argument", argument},
+	        {"poison", poison},
+	        {"hang", hang},
+	        {"odd_fails", odd_fails},
+	        {"mark", mark},
 	};
 
 	/* Says something that is no packet of the contract, and stays. */

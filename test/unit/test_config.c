@@ -62,17 +62,17 @@ static void every_key_is_read(void **state)
 {
 	(void)state;
 	assert_int_equal(load("name: press-4\n"
-			      "labels: {hall: north}\n"
-			      "capacity: {cpu: 1.5, memory: 12GiB, licence: 3}\n"
-			      "devices:\n"
-			      "  add: [{resource: laser, id: L-17, model: TruMark, share: 0.25}]\n"
-			      "  hide: [GPU-3f2a, gpu/1]\n"
-			      "  rename: {gpu/0: vision}\n"
-			      "namespaces: {team-a: {weight: 3, quota: {cpu: 8, memory: 16GiB}}}\n"
-			      "history: {age: 12h, bytes: 500MB}\n"
-			      "blobs: {age: 7d, bytes: 1TiB}\n"
-			      "limits: {memory: 1GiB, jobs: 100, leases: 50, reserve: 1MiB}\n"),
-			 0);
+	                      "labels: {hall: north}\n"
+	                      "capacity: {cpu: 1.5, memory: 12GiB, licence: 3}\n"
+	                      "devices:\n"
+	                      "  add: [{resource: laser, id: L-17, model: TruMark, share: 0.25}]\n"
+	                      "  hide: [GPU-3f2a, gpu/1]\n"
+	                      "  rename: {gpu/0: vision}\n"
+	                      "namespaces: {team-a: {weight: 3, quota: {cpu: 8, memory: 16GiB}}}\n"
+	                      "history: {age: 12h, bytes: 500MB}\n"
+	                      "blobs: {age: 7d, bytes: 1TiB}\n"
+	                      "limits: {memory: 1GiB, jobs: 100, leases: 50, reserve: 1MiB}\n"),
+	        0);
 	assert_string_equal(config.name, "press-4");
 	assert_string_equal(config.labels[0].from, "hall");
 	assert_string_equal(config.labels[0].to, "north");
@@ -109,27 +109,27 @@ static void unknown_key_is_told_with_its_line_and_a_guess(void **state)
 static void wrong_value_is_told_with_what_is_expected(void **state)
 {
 	static const char *const bad[] = {
-		"name: [a]\n",
-		"name: 'a b'\n",
-		"name: \"\"\n",
-		"capacity: {cpu: many}\n",
-		"capacity: {cpu: 1.2345}\n",
-		"capacity: {cpu: -1}\n",
-		"capacity: {memory: 5 bananas}\n",
-		"capacity: {'bad name': 1}\n",
-		"capacity: 5\n",
-		"devices: {add: {resource: a}}\n",
-		"devices: {add: [{resource: a}]}\n",
-		"devices: {add: [{resource: a, id: b, share: 2}]}\n",
-		"devices: {add: [{resource: a, id: b, share: 0}]}\n",
-		"devices: {hide: x}\n",
-		"namespaces: {a: {weight: 0}}\n",
-		"namespaces: {a: {weight: 1.5}}\n",
-		"history: {age: 5}\n",
-		"history: {bytes: -1}\n",
-		"limits: {memory: 1KiB}\n",
-		"limits: {jobs: 0}\n",
-		"- a\n",
+	        "name: [a]\n",
+	        "name: 'a b'\n",
+	        "name: \"\"\n",
+	        "capacity: {cpu: many}\n",
+	        "capacity: {cpu: 1.2345}\n",
+	        "capacity: {cpu: -1}\n",
+	        "capacity: {memory: 5 bananas}\n",
+	        "capacity: {'bad name': 1}\n",
+	        "capacity: 5\n",
+	        "devices: {add: {resource: a}}\n",
+	        "devices: {add: [{resource: a}]}\n",
+	        "devices: {add: [{resource: a, id: b, share: 2}]}\n",
+	        "devices: {add: [{resource: a, id: b, share: 0}]}\n",
+	        "devices: {hide: x}\n",
+	        "namespaces: {a: {weight: 0}}\n",
+	        "namespaces: {a: {weight: 1.5}}\n",
+	        "history: {age: 5}\n",
+	        "history: {bytes: -1}\n",
+	        "limits: {memory: 1KiB}\n",
+	        "limits: {jobs: 0}\n",
+	        "- a\n",
 	};
 
 	(void)state;
@@ -143,7 +143,7 @@ static void wrong_value_is_told_with_what_is_expected(void **state)
 	assert_int_equal(load("a: 1\n\nlimits:\n  jobs: none\n"), -1);
 	assert_int_equal(load("limits:\n  jobs: none\n"), -1);
 	assert_string_equal(err.msg,
-			    "config.yaml:2:9: 'jobs': found 'none', expected a whole number from 1 to 100000000");
+	        "config.yaml:2:9: 'jobs': found 'none', expected a whole number from 1 to 100000000");
 }
 
 static void units_are_exact(void **state)
@@ -169,11 +169,11 @@ static void units_are_exact(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(empty_file_is_all_defaults),
-		cmocka_unit_test(every_key_is_read),
-		cmocka_unit_test(unknown_key_is_told_with_its_line_and_a_guess),
-		cmocka_unit_test(wrong_value_is_told_with_what_is_expected),
-		cmocka_unit_test(units_are_exact),
+	        cmocka_unit_test(empty_file_is_all_defaults),
+	        cmocka_unit_test(every_key_is_read),
+	        cmocka_unit_test(unknown_key_is_told_with_its_line_and_a_guess),
+	        cmocka_unit_test(wrong_value_is_told_with_what_is_expected),
+	        cmocka_unit_test(units_are_exact),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
 

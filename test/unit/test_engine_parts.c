@@ -17,7 +17,7 @@
 
 static void clock_follows_the_wall_forward(void **state)
 {
-	struct clock c = { .now_ns = 1000 * S, .boot_ns = 5 * S };
+	struct clock c = {.now_ns = 1000 * S, .boot_ns = 5 * S};
 
 	(void)state;
 	assert_int_equal(clock_step(&c, 6 * S, 1001 * S), 1001 * S);
@@ -26,7 +26,7 @@ static void clock_follows_the_wall_forward(void **state)
 
 static void clock_never_goes_back_and_timers_go_on(void **state)
 {
-	struct clock c = { .now_ns = 5000 * S, .boot_ns = 7 * S };
+	struct clock c = {.now_ns = 5000 * S, .boot_ns = 7 * S};
 	uint64_t before = 5000 * S, now;
 
 	(void)state;
@@ -42,8 +42,8 @@ static void clock_never_goes_back_and_timers_go_on(void **state)
 
 static void held_items_leave_in_order_and_only_when_durable(void **state)
 {
-	struct held h = { 0 };
-	struct held_item it = { .kind = HELD_ACK };
+	struct held h = {0};
+	struct held_item it = {.kind = HELD_ACK};
 
 	(void)state;
 	for (uint64_t i = 1; i <= 1000; i++) {
@@ -80,8 +80,8 @@ static void plain_results_are_only_a_count(void **state)
 static void columns_shrink_to_what_differs(void **state)
 {
 	struct results *r = results_new();
-	struct result_row row = { .outcome = WIRE__OUTCOME__FAILED, .code = 3, .wall_us = 5 };
-	uint8_t sha[32] = { 1 };
+	struct result_row row = {.outcome = WIRE__OUTCOME__FAILED, .code = 3, .wall_us = 5};
+	uint8_t sha[32] = {1};
 	struct err e;
 	Wire__Results m;
 
@@ -111,7 +111,7 @@ static void columns_shrink_to_what_differs(void **state)
 	assert_int_equal(r->small_bytes, 120);
 	assert_string_equal(m.note, "first");
 	results_clear(r);
-	row = (struct result_row){ .outcome = WIRE__OUTCOME__SUCCEEDED, .wall_us = 7 };
+	row = (struct result_row){.outcome = WIRE__OUTCOME__SUCCEEDED, .wall_us = 7};
 	results_row(r, &row);
 	results_row_end(r);
 	results_message(r, &m);
@@ -124,11 +124,11 @@ static void columns_shrink_to_what_differs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(clock_follows_the_wall_forward),
-		cmocka_unit_test(clock_never_goes_back_and_timers_go_on),
-		cmocka_unit_test(held_items_leave_in_order_and_only_when_durable),
-		cmocka_unit_test(plain_results_are_only_a_count),
-		cmocka_unit_test(columns_shrink_to_what_differs),
+	        cmocka_unit_test(clock_follows_the_wall_forward),
+	        cmocka_unit_test(clock_never_goes_back_and_timers_go_on),
+	        cmocka_unit_test(held_items_leave_in_order_and_only_when_durable),
+	        cmocka_unit_test(plain_results_are_only_a_count),
+	        cmocka_unit_test(columns_shrink_to_what_differs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

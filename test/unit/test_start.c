@@ -40,7 +40,8 @@ static char vendor(void *ctx, const char *resource, uint32_t index, uint32_t *ou
 	return index % 2 ? 'r' : 'n';
 }
 
-static int source(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
+static int source(
+        void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
 	static uint8_t small[32];
 
@@ -53,7 +54,8 @@ static int source(void *ctx, uint32_t step, uint64_t task, const char *output, s
 		memset(out->sha256, 0xab, 32);
 		return 0;
 	}
-	out->bytes = (uint64_t)snprintf((char *)small, sizeof(small), "%s %llu", output, (unsigned long long)task);
+	out->bytes =
+	        (uint64_t)snprintf((char *)small, sizeof(small), "%s %llu", output, (unsigned long long)task);
 	out->data = small;
 	return 0;
 }
@@ -111,19 +113,19 @@ static int set_up(void **state)
 		w.need_list[i] = &w.needs[i];
 	}
 	w.variant.needs = w.need_list;
-	w.in = (struct start_in){ .spec = &w.spec,
-				  .step = 1,
-				  .variant = &w.variant,
-				  .job = 17,
-				  .attempt = 5,
-				  .task = 4,
-				  .node = "here",
-				  .user = { .uid = 1000, .gid = 100, .name = "ann", .home = "/home/ann" },
-				  .indexed = indexed,
-				  .vendor = vendor,
-				  .source = source,
-				  .reduce = reduce,
-				  .ctx = &w };
+	w.in = (struct start_in){.spec = &w.spec,
+	        .step = 1,
+	        .variant = &w.variant,
+	        .job = 17,
+	        .attempt = 5,
+	        .task = 4,
+	        .node = "here",
+	        .user = {.uid = 1000, .gid = 100, .name = "ann", .home = "/home/ann"},
+	        .indexed = indexed,
+	        .vendor = vendor,
+	        .source = source,
+	        .reduce = reduce,
+	        .ctx = &w};
 	*state = &w;
 	return 0;
 }
@@ -170,7 +172,7 @@ static const char *env(const struct world *w, const char *key)
 
 static void templates_are_expanded_for_the_task(void **state)
 {
-	static const char *const want[] = { "run", "104", "a b" };
+	static const char *const want[] = {"run", "104", "a b"};
 	struct world *w = *state;
 
 	assert_int_equal(build(w), 0);
@@ -179,7 +181,7 @@ static void templates_are_expanded_for_the_task(void **state)
 
 static void shell_text_is_one_argument_of_sh(void **state)
 {
-	static const char *const want[] = { "/bin/sh", "-c", "echo 104 $HOME" };
+	static const char *const want[] = {"/bin/sh", "-c", "echo 104 $HOME"};
 	struct world *w = *state;
 
 	w->command.n_argv = 0;
@@ -199,7 +201,7 @@ static void unknown_name_is_told(void **state)
 
 static void environment_is_clean_and_each_name_comes_once(void **state)
 {
-	Wire__Pair path = WIRE__PAIR__INIT, own = WIRE__PAIR__INIT, *list[2] = { &path, &own };
+	Wire__Pair path = WIRE__PAIR__INIT, own = WIRE__PAIR__INIT, *list[2] = {&path, &own};
 	struct world *w = *state;
 
 	assert_int_equal(build(w), 0);
@@ -226,7 +228,7 @@ static void environment_is_clean_and_each_name_comes_once(void **state)
 
 static void devices_are_told_as_their_tools_number_them(void **state)
 {
-	static const uint32_t devices[] = { 2, 3, 4 };
+	static const uint32_t devices[] = {2, 3, 4};
 	struct world *w = *state;
 
 	w->needs[0].name = (char *)"cpu";
@@ -285,8 +287,8 @@ static void limits_follow_the_needs(void **state)
 
 static void inputs_are_blobs_or_bytes(void **state)
 {
-	Wire__Input blob = WIRE__INPUT__INIT, output = WIRE__INPUT__INIT, *list[2] = { &blob, &output };
-	uint8_t sha[32] = { 0x01, 0x23 };
+	Wire__Input blob = WIRE__INPUT__INIT, output = WIRE__INPUT__INIT, *list[2] = {&blob, &output};
+	uint8_t sha[32] = {0x01, 0x23};
 	struct world *w = *state;
 	struct keeper_file f;
 	size_t at = 0;
@@ -369,7 +371,7 @@ static void stdin_is_text_a_blob_or_nothing(void **state)
 static void start_is_what_the_keeper_reads(void **state)
 {
 	static uint8_t packet[KEEPER_PACKET_MAX];
-	struct keeper_msg m = { .kind = KEEPER_START, .slot = 1, .lease = 5, .index = 4 }, back;
+	struct keeper_msg m = {.kind = KEEPER_START, .slot = 1, .lease = 5, .index = 4}, back;
 	struct world *w = *state;
 	size_t n = 0, at = 0;
 
@@ -385,16 +387,16 @@ int main(void)
 {
 #define fact(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		fact(templates_are_expanded_for_the_task),
-		fact(shell_text_is_one_argument_of_sh),
-		fact(unknown_name_is_told),
-		fact(environment_is_clean_and_each_name_comes_once),
-		fact(devices_are_told_as_their_tools_number_them),
-		fact(limits_follow_the_needs),
-		fact(inputs_are_blobs_or_bytes),
-		fact(reduce_gets_numbered_files_and_their_list),
-		fact(stdin_is_text_a_blob_or_nothing),
-		fact(start_is_what_the_keeper_reads),
+	        fact(templates_are_expanded_for_the_task),
+	        fact(shell_text_is_one_argument_of_sh),
+	        fact(unknown_name_is_told),
+	        fact(environment_is_clean_and_each_name_comes_once),
+	        fact(devices_are_told_as_their_tools_number_them),
+	        fact(limits_follow_the_needs),
+	        fact(inputs_are_blobs_or_bytes),
+	        fact(reduce_gets_numbered_files_and_their_list),
+	        fact(stdin_is_text_a_blob_or_nothing),
+	        fact(start_is_what_the_keeper_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
