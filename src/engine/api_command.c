@@ -66,7 +66,8 @@ void request_command(struct request *q, const struct command *c, job_id subject,
 
 static void on_settled(struct request *q, const struct node_answer *a)
 {
-	(void)a; /* also when the node goes down: what it shows is durable, or the journal has failed and with it the node */
+	(void)a; /* also when the node goes down: what it shows is durable, or the journal has failed and with it the node; or the disk
+		  * is full, which the node's version tells */
 	q->settled = true;
 	request_wake(q);
 }
@@ -80,7 +81,7 @@ bool request_settle(struct request *q)
 	w = calloc(1, sizeof(*w));
 	CHECK(w);
 	*w = (struct one){.q = q, .done = on_settled, .awaited = true};
-	if (!node_settle(q->api->node, on_answer, w)) {
+	if (!node_settle(q->api->node, SETTLE_SHOW, on_answer, w)) {
 		free(w);
 		return false;
 	}

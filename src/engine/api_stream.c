@@ -160,7 +160,7 @@ bool stream_settle(struct stream *s)
 	w = malloc(sizeof(*w));
 	CHECK(w);
 	w->s = s;
-	if (node_settle(s->api->node, on_settled, w)) {
+	if (node_settle(s->api->node, SETTLE_TELL, on_settled, w)) {
 		s->settling = w;
 		return true;
 	}

@@ -39,6 +39,11 @@ bool held_pop(struct held *h, uint64_t durable, struct held_item *out)
 	return true;
 }
 
+struct held_item *held_at(struct held *h, size_t i)
+{
+	return i < h->n ? &h->v[(h->first + i) & (h->max - 1)] : NULL;
+}
+
 void held_release(struct held *h)
 {
 	struct held_item it;

@@ -27,8 +27,9 @@ struct held_item {
 	union {
 		struct effect effect;
 		struct {
-			node_answer_fn fn;
+			node_answer_fn fn; /* NULL: it was told that the disk is full, and waits no more */
 			void *ctx;
+			bool patient; /* waits for room, however long */
 			job_id job;
 			uint64_t last; /* its last entry */
 			bool repeated;
@@ -50,6 +51,8 @@ struct held {
 void held_push(struct held *h, const struct held_item *it);
 /* The oldest item if it may go with `durable` entries durable: copied out and taken from the ring. */
 bool held_pop(struct held *h, uint64_t durable, struct held_item *out);
+/* Of what waits, the i-th from the oldest, or NULL: to be looked at until the next push or pop. */
+struct held_item *held_at(struct held *h, size_t i);
 void held_release(struct held *h); /* drops what is left */
 
 #endif

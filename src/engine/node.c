@@ -100,6 +100,7 @@ static int open_stores(struct node *n, struct err *e)
 				      .on_failed = on_failed,
 				      .ctx = n };
 	struct blobs_limits limits = { .bytes_max = n->config.blobs_bytes,
+				       .keep_free = n->config.disk_reserve_bytes ? n->config.disk_reserve_bytes : 1,
 				       .age_max_s = n->config.blobs_age_ns / 1000000000u };
 
 	if (journal_open(n->state_dir, &jo, &n->journal, e) < 0)

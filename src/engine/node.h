@@ -50,12 +50,17 @@ struct node_answer {
 };
 typedef void (*node_answer_fn)(void *ctx, const struct node_answer *a);
 
-/* Decide and apply `cmd` now (borrowed for the call); `fn` (may be NULL) is called when it is durable. */
+/* Decide and apply `cmd` now (borrowed for the call); `fn` (may be NULL) is called when it is durable, or with ERR_FULL when the
+ * disk has no room for it: then it may yet become durable, or be forgotten. While there is no room, nothing is decided. */
 void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx);
 
-/* Is all that was decided so far durable? Then false; else true, and `fn` is called once it is (with code ERR_NONE). For who
- * shows state: what is not durable may yet be forgotten. */
-bool node_settle(struct node *n, node_answer_fn fn, void *ctx);
+enum settle_for {
+	SETTLE_SHOW, /* a look at what is there: does not wait for a full disk, and shows what may yet be forgotten */
+	SETTLE_TELL, /* to tell an end that is final: waits for room, however long */
+};
+/* Is all that was decided so far durable? Then false; else true, and `fn` is called once it is (with code ERR_NONE; ERR_FULL
+ * when a look waits no longer). For who shows state: what is not durable may yet be forgotten. */
+bool node_settle(struct node *n, enum settle_for what, node_answer_fn fn, void *ctx);
 
 /* Be told, at most once a round and after it is durable, that a job changed (job 0: any job). */
 struct node_watch;

@@ -247,6 +247,11 @@ static bool refuse_early(struct node *n, const struct command *cmd, node_answer_
 		answer_early(n, fn, ctx, ERR_CLOSED, "the node is going down", "try again when it is up");
 		return true;
 	}
+	if (cmd->kind != CMD_SUBMIT && journal_full(n->journal)) {
+		answer_early(n, fn, ctx, ERR_FULL, "the disk of the state folder is full, nothing can be changed",
+			     "make room; what was taken goes on by itself");
+		return true;
+	}
 	if (cmd->kind == CMD_SUBMIT && (journal_full(n->journal) || disk_low(n))) {
 		answer_early(n, fn, ctx, ERR_FULL, "the disk of the state folder is full, no job is taken",
 			     "make room; what was taken goes on by itself");
@@ -291,11 +296,13 @@ void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, 
 	n->answers++;
 }
 
-bool node_settle(struct node *n, node_answer_fn fn, void *ctx)
+bool node_settle(struct node *n, enum settle_for what, node_answer_fn fn, void *ctx)
 {
-	struct held_item it = { .seq = n->size, .kind = HELD_ANSWER, .u.answer = { .fn = fn, .ctx = ctx } };
+	struct held_item it = { .seq = n->size,
+				.kind = HELD_ANSWER,
+				.u.answer = { .fn = fn, .ctx = ctx, .patient = what == SETTLE_TELL } };
 
-	if (journal_durable(n->journal) >= n->size)
+	if (journal_durable(n->journal) >= n->size || (what == SETTLE_SHOW && journal_full(n->journal)))
 		return false;
 	held_push(&n->held, &it);
 	n->answers++;
@@ -308,6 +315,10 @@ static void give_answer(const struct held_item *it)
 {
 	struct node_answer a, *words = it->u.answer.words;
 
+	if (!it->u.answer.fn) {
+		free(words);
+		return;
+	}
 	if (words) {
 		it->u.answer.fn(it->u.answer.ctx, words);
 		free(words);
@@ -318,6 +329,24 @@ static void give_answer(const struct held_item *it)
 	a.repeated = it->u.answer.repeated;
 	a.seq = it->u.answer.last;
 	it->u.answer.fn(it->u.answer.ctx, &a);
+}
+
+/* The disk is full, and whoever waits is told so instead of waiting for room. What was decided stays, in memory. */
+static void answer_full(struct node *n)
+{
+	struct node_answer a = { .code = ERR_FULL };
+	struct held_item *it;
+
+	(void)snprintf(a.message, sizeof(a.message), "the disk of the state folder became full before this was written");
+	(void)snprintf(a.hint, sizeof(a.hint), "make room: then it is written, unless the node ends first");
+	for (size_t i = 0; (it = held_at(&n->held, i)); i++) {
+		node_answer_fn fn = it->u.answer.fn;
+
+		if (it->kind != HELD_ANSWER || !fn || it->u.answer.patient)
+			continue;
+		it->u.answer.fn = NULL;
+		fn(it->u.answer.ctx, &a);
+	}
 }
 
 static void mark_watches(struct node *n, job_id job)
@@ -490,6 +519,8 @@ void round_end(struct node *n)
 			flush(n);
 			round_release_held(n, journal_durable(n->journal));
 		}
+		if (journal_full(n->journal))
+			answer_full(n);
 		tell_early(n);
 		tell_watches(n);
 		if (!n->dirty && !n->early && n->in_batch == 0 && !exec_has_more(n->exec))
