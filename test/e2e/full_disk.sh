@@ -95,12 +95,16 @@ told "a file as the state folder" 2 "the state folder '$T/file' is not a folder 
 told "a folder below a file" 6 "cannot create the state folder '$T/file/x': Not a directory hint: choose another" "$OSIER" up --state "$T/file/x"
 mkdir -m 555 "$T/readonly"
 if [ "$(id -u)" = 0 ]; then
-	as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 	chown 65534 "$T/readonly"
 else
-	as() { "$@"; }
+	as=(env)
 fi
-told "a folder that may not be written" 6 "Permission denied" as "$OSIER" up --state "$T/readonly"
-told "for run, too" 3 "Permission denied" as "$OSIER" run --state "$T/readonly" "$T/load.yaml"
-told "a folder that may not be made" 6 "cannot create the state folder .*Permission denied hint: choose another" as "$OSIER" up --state "$T/readonly/x"
+if ! "${as[@]}" test -x "$OSIER"; then
+	echo "ok - a folder that may not be written # SKIP another user cannot reach the build folder"
+	exit $bad
+fi
+told "a folder that may not be written" 6 "Permission denied" "${as[@]}" "$OSIER" up --state "$T/readonly"
+told "for run, too" 3 "Permission denied" "${as[@]}" "$OSIER" run --state "$T/readonly" "$T/load.yaml"
+told "a folder that may not be made" 6 "cannot create the state folder .*Permission denied hint: choose another" "${as[@]}" "$OSIER" up --state "$T/readonly/x"
 exit $bad
