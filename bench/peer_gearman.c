@@ -22,7 +22,7 @@ static int worker(in_port_t port)
 	gearman_function_t f = gearman_function_create(noop);
 
 	if (gearman_failed(gearman_worker_add_server(w, "127.0.0.1", port)) ||
-	    gearman_failed(gearman_worker_define_function(w, "noop", 4, f, 0, NULL)))
+	        gearman_failed(gearman_worker_define_function(w, "noop", 4, f, 0, NULL)))
 		return 1;
 	while (gearman_success(gearman_worker_work(w)))
 		;

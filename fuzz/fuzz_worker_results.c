@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct worker_results it = { 0 };
+	struct worker_results it = {0};
 	struct worker_result r;
 	const uint8_t *bytes;
 	struct err e;

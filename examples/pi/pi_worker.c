@@ -25,9 +25,9 @@
 #include <osier/worker.h>
 
 #define DIGITS_PER_TERM 14.1816474627254776555
-#define BITS_PER_DIGIT	3.32192809488736234787
-#define GUARD_BITS	256
-#define MERSENNE61	((UINT64_C(1) << 61) - 1)
+#define BITS_PER_DIGIT  3.32192809488736234787
+#define GUARD_BITS      256
+#define MERSENNE61      ((UINT64_C(1) << 61) - 1)
 
 static uint64_t digits_of(const struct osier_task *t)
 {
@@ -79,7 +79,8 @@ static int take(struct osier_task *t, size_t i, size_t count, mpz_t *v)
 	p += 8;
 	n -= 8;
 	if (have != count)
-		return osier_fail(t, "input %zu holds %lu numbers instead of %zu", i, (unsigned long)have, count);
+		return osier_fail(
+		        t, "input %zu holds %lu numbers instead of %zu", i, (unsigned long)have, count);
 	for (size_t k = 0; k < count; k++) {
 		int64_t limbs;
 		size_t size;
@@ -304,7 +305,7 @@ static uint32_t two_to(uint64_t e, uint32_t m)
 
 	for (int i = 0; i < 4; i++)
 		inv *= 2 - m * inv;
-	inv = (uint32_t)-(int32_t)inv;
+	inv = (uint32_t) - (int32_t)inv;
 	x = one;
 	for (int bit = 63 - __builtin_clzll(e | 1); bit >= 0; bit--) {
 		uint64_t w = (uint64_t)x * x;
@@ -351,7 +352,8 @@ static uint64_t check_bit(uint64_t digits)
 
 static int bbp(struct osier_task *t)
 {
-	uint64_t b = check_bit(digits_of(t)), n = b / 10 + 30, parts = osier_task_count(t), i = osier_task_index(t);
+	uint64_t b = check_bit(digits_of(t)), n = b / 10 + 30, parts = osier_task_count(t),
+	         i = osier_task_index(t);
 	u128 sum = 0;
 
 	if (10 * n + 9 >= UINT32_C(1) << 31)
@@ -421,7 +423,7 @@ static int report(struct osier_task *t)
 {
 	size_t blocks = osier_task_inputs(t) > 3 ? osier_task_inputs(t) - 3 : 0;
 	uint64_t digits = digits_of(t), bit = check_bit(digits), want_residue, hex_here, hex_bbp;
-	struct sums s = { .sha = EVP_MD_CTX_new() };
+	struct sums s = {.sha = EVP_MD_CTX_new()};
 	unsigned char md[32];
 	char sha[65];
 	const void *p;
@@ -459,22 +461,26 @@ static int report(struct osier_task *t)
 	for (int i = 0; i < 32; i++)
 		(void)snprintf(sha + 2 * i, 3, "%02x", md[i]);
 	if (s.n != digits)
-		return osier_fail(t, "%lu decimals came instead of %lu", (unsigned long)s.n, (unsigned long)digits);
+		return osier_fail(
+		        t, "%lu decimals came instead of %lu", (unsigned long)s.n, (unsigned long)digits);
 	if (hex_here >> 16 != hex_bbp >> 16)
-		return osier_fail(t, "the check does not agree: hexadecimal digits %016lx, by the BBP formula %016lx",
-			(unsigned long)hex_here, (unsigned long)hex_bbp);
+		return osier_fail(t,
+		        "the check does not agree: hexadecimal digits %016lx, by the BBP formula %016lx",
+		        (unsigned long)hex_here, (unsigned long)hex_bbp);
 	if (s.residue != want_residue)
 		return osier_fail(t, "the change of radix is wrong: residue %lu, expected %lu",
-			(unsigned long)s.residue, (unsigned long)want_residue);
+		        (unsigned long)s.residue, (unsigned long)want_residue);
 	return osier_return_text(t,
-		"pi to %lu decimals\n"
-		"  first 50   3.%.50s\n"
-		"  last 50    %.50s\n"
-		"  sha-256    %s\n"
-		"  check      hexadecimal digits %lu to %lu are %012lx by Chudnovsky and by the BBP formula: they agree\n"
-		"             decimals modulo 2^61-1 are %lu before and after the change of radix: they agree\n",
-		(unsigned long)digits, s.first, s.last, sha, (unsigned long)(bit / 4 + 1), (unsigned long)(bit / 4 + 12),
-		(unsigned long)(hex_here >> 16), (unsigned long)s.residue);
+	        "pi to %lu decimals\n"
+	        "  first 50   3.%.50s\n"
+	        "  last 50    %.50s\n"
+	        "  sha-256    %s\n"
+	        "  check      hexadecimal digits %lu to %lu are %012lx by Chudnovsky and by the BBP formula: "
+	        "they agree\n"
+	        "             decimals modulo 2^61-1 are %lu before and after the change of radix: they "
+	        "agree\n",
+	        (unsigned long)digits, s.first, s.last, sha, (unsigned long)(bit / 4 + 1),
+	        (unsigned long)(bit / 4 + 12), (unsigned long)(hex_here >> 16), (unsigned long)s.residue);
 }
 
 int main(int argc, char **argv)

@@ -40,8 +40,8 @@ int osier_function(const char *name, osier_fn fn);
 int osier_worker_run(void);
 int osier_worker_main(int argc, char **argv);
 
-uint64_t osier_task_index(const struct osier_task *t);	 /* which task of the step */
-uint64_t osier_task_count(const struct osier_task *t);	 /* how many the step has */
+uint64_t osier_task_index(const struct osier_task *t);   /* which task of the step */
+uint64_t osier_task_count(const struct osier_task *t);   /* how many the step has */
 uint64_t osier_task_attempt(const struct osier_task *t); /* the fencing number of this attempt */
 
 /* The argument bytes (`args:` of the step, expanded for this task); NUL-terminated. */

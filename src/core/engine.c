@@ -189,7 +189,8 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 	Wire__Entry *en;
 
 	if (d->by && d->by->uid != 0) {
-		refuse(d, "namespace_set", "denied", "ask root", "only root and the node's owner may set weights and quotas");
+		refuse(d, "namespace_set", "denied", "ask root",
+		        "only root and the node's owner may set weights and quotas");
 	} else if (sched_namespace_ok(d->e->sched, m, &err) < 0) {
 		refuse(d, "namespace_set", "invalid", err.hint, "%s", err.msg);
 	} else if (strlen(m->name) > 127) {

@@ -30,7 +30,7 @@
 struct engine;
 
 #define TASKS_PER_STEP_MAX 10000000u
-#define STEPS_PER_JOB_MAX 1024u
+#define STEPS_PER_JOB_MAX  1024u
 
 struct engine_limits {
 	size_t memory_bytes; /* of everything below; engine_new() needs a region of this size */
@@ -48,7 +48,8 @@ struct engine *engine_new(void *mem, const struct engine_limits *limits);
 /* Append to `out` the entries that `cmd` causes at `now_ns` (since 1970). A refusal is an entry too (Refused with its
  * reason), so this cannot fail. Does not change the engine: apply what comes back, in order, before the next call.
  * CMD_TICK: at most one timer or one placement a call; call again until nothing comes back. */
-void engine_decide(const struct engine *e, uint64_t now_ns, const struct command *cmd, struct entry_list *out);
+void engine_decide(
+        const struct engine *e, uint64_t now_ns, const struct command *cmd, struct entry_list *out);
 
 /* Fold in one entry, borrowed for the call; append what the shells must do once it is durable.
  * `out` may be NULL during recovery: no effects are wanted then. */
@@ -89,10 +90,10 @@ struct job_view {
 	uint32_t priority;
 	bool realtime, held;
 	uint64_t submitted_ns, started_ns, finished_ns; /* 0: not yet */
-	uint64_t deadline_ns;				/* absolute, 0 none */
-	struct step_counts counts;			/* over all steps */
-	uint64_t attempts;				/* leases granted to it */
-	uint64_t cpu_us;				/* user + system of all results so far */
+	uint64_t deadline_ns;                           /* absolute, 0 none */
+	struct step_counts counts;                      /* over all steps */
+	uint64_t attempts;                              /* leases granted to it */
+	uint64_t cpu_us;                                /* user + system of all results so far */
 };
 bool engine_job(const struct engine *e, job_id id, struct job_view *out);
 /* The next job after `after` (0: the first) by id, or false. The last by id: engine_job_last(). */
@@ -109,7 +110,7 @@ struct step_view {
 	struct step_counts counts;
 	uint64_t tasks;
 	uint32_t replicas; /* 1 unless verified */
-	uint32_t group;	   /* for sched_why(); UINT32_MAX when the job is finished */
+	uint32_t group;    /* for sched_why(); UINT32_MAX when the job is finished */
 	uint64_t queue_timeout_ns, run_timeout_ns, grace_ns; /* 0 none */
 	uint32_t waits_for; /* a step that it waits for as a whole, UINT32_MAX none */
 };
@@ -120,7 +121,7 @@ struct task_view {
 	enum task_state state;
 	Wire__Outcome outcome; /* of a TASK_DONE */
 	uint32_t attempts;     /* started so far, as far as counted (saturates at 63) */
-	lease_id lease;	       /* of a TASK_LEASED, else 0 */
+	lease_id lease;        /* of a TASK_LEASED, else 0 */
 	uint64_t due_ns;       /* of a TASK_DELAYED */
 };
 bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct task_view *out);
@@ -129,8 +130,9 @@ struct lease_view {
 	lease_id id;
 	job_id job;
 	uint32_t step, node, variant;
-	uint64_t first, count, cursor; /* cursor: the next index without a result, first <= cursor <= first+count */
-	uint64_t replica;	       /* of a verified step, else 0 */
+	uint64_t first, count,
+	        cursor;   /* cursor: the next index without a result, first <= cursor <= first+count */
+	uint64_t replica; /* of a verified step, else 0 */
 	uint64_t granted_ns;
 	uint32_t n_devices;
 	const uint32_t *devices;
@@ -142,21 +144,22 @@ bool engine_lease_next(const struct engine *e, lease_id after, struct lease_view
 
 /* Inputs of node `task` of the reduce step: the tasks [*first, *first + *count) whose outputs it takes, of the step
  * *of when *from_map, else of the reduce step itself (a partial reduction). */
-bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint64_t task, bool *from_map, uint32_t *of,
-			  uint64_t *first, uint64_t *count);
+bool engine_reduce_inputs(const struct engine *e, job_id id, uint32_t step, uint64_t task, bool *from_map,
+        uint32_t *of, uint64_t *first, uint64_t *count);
 
 /* The attempts that a task of a verified step has made, one per replica; the shell names who differed. Returns their number (at
  * most `max` are written), 0 when the step is not verified. */
 struct vote_view {
 	enum task_state state; /* of this replica */
 	Wire__Outcome outcome; /* of a TASK_DONE; SKIPPED: was not needed any more */
-	lease_id lease;	       /* that gave the outcome */
+	lease_id lease;        /* that gave the outcome */
 	uint32_t node;
-	uint32_t class_;       /* replicas that agree have the same number; UINT32_MAX not known */
-	bool committed;	       /* of the class that the task's success rests on; its lowest replica's outputs are the task's */
-	uint8_t digest[32];    /* of a success: SHA-256 of stdout, or over all its outputs but stderr */
+	uint32_t class_; /* replicas that agree have the same number; UINT32_MAX not known */
+	bool committed; /* of the class that the task's success rests on; its lowest replica's outputs are the task's */
+	uint8_t digest[32]; /* of a success: SHA-256 of stdout, or over all its outputs but stderr */
 };
-uint32_t engine_votes(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);
+uint32_t engine_votes(
+        const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);
 
 /* Comparisons that were asked for and not answered (after a start, the shell runs them again): the next one after `after`
  * (NULL: the first), as an EFFECT_COMPARE. */

@@ -365,7 +365,7 @@ static bool check_shared(struct build *b, const struct step_src *base, size_t n_
 	if (bytes <= SPEC_BYTES_MAX / n_steps)
 		return true;
 	spec_problem(b, spec_doc_get(b->root, "env"), "too long an environment for so many steps",
-		     "at most %u MiB in all; a file among the 'inputs' can be longer", SPEC_BYTES_MAX >> 20);
+	        "at most %u MiB in all; a file among the 'inputs' can be longer", SPEC_BYTES_MAX >> 20);
 	return false;
 }
 

@@ -16,7 +16,7 @@
 #define STDIN_BYTES_MAX  (1u << 20)
 #define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
 #define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
-#define SPEC_BYTES_MAX (8u << 20) /* of a specification as bytes: half of what an entry may have */
+#define SPEC_BYTES_MAX   (8u << 20) /* of a specification as bytes: half of what an entry may have */
 #define ENV_MAX          1000
 #define INPUTS_MAX       1000
 #define OUTPUTS_MAX      100
@@ -59,7 +59,7 @@ struct step_src {
 	const struct doc *own;       /* the first key that only makes sense inside a step, or NULL */
 	const struct doc **after_at; /* beside step->after */
 	const struct doc **input_at; /* beside step->inputs */
-	uint32_t *input_hash;	     /* of their paths */
+	uint32_t *input_hash;        /* of their paths */
 	const struct doc *stdin_at;
 	Wire__Need **needs;
 	size_t n_needs;

@@ -23,7 +23,8 @@ struct params {
 	const char *node;
 	const char *devices; /* "0,3" or "" */
 	/* Line `index` of a LINES axis; out is valid until the next call. NULL when no axis is LINES. */
-	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
+	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n,
+	        struct err *e);
 	void *line_ctx;
 };
 

@@ -71,8 +71,8 @@ struct sched_names {
 	uint32_t n;
 	const char *name[RESOURCES_MAX];
 };
-int sched_names_ok(const struct sched *s, const Wire__Variant *const *variants, size_t n, struct sched_names *seen,
-        struct err *e);
+int sched_names_ok(const struct sched *s, const Wire__Variant *const *variants, size_t n,
+        struct sched_names *seen, struct err *e);
 
 struct sched_job {
 	uint64_t id;

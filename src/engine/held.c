@@ -34,7 +34,7 @@ bool held_pop(struct held *h, uint64_t durable, struct held_item *out)
 	h->n--;
 	if (h->n == 0 && h->max > 65536) {
 		free(h->v);
-		*h = (struct held){ 0 };
+		*h = (struct held){0};
 	}
 	return true;
 }
@@ -52,5 +52,5 @@ void held_release(struct held *h)
 		if (it.kind == HELD_ANSWER)
 			free(it.u.answer.words);
 	free(h->v);
-	*h = (struct held){ 0 };
+	*h = (struct held){0};
 }

@@ -22,7 +22,8 @@ enum held_kind {
 };
 
 struct held_item {
-	uint64_t seq; /* free to go when the journal has this many entries durable: the last entry's number + 1 */
+	uint64_t
+	        seq; /* free to go when the journal has this many entries durable: the last entry's number + 1 */
 	enum held_kind kind;
 	union {
 		struct effect effect;
@@ -33,7 +34,8 @@ struct held_item {
 			job_id job;
 			uint64_t last; /* its last entry */
 			bool repeated;
-			struct node_answer *words; /* malloc'd when there is more to say (refusal, warning), else NULL */
+			struct node_answer
+			        *words; /* malloc'd when there is more to say (refusal, warning), else NULL */
 		} answer;
 		struct {
 			lease_id lease;

@@ -61,9 +61,10 @@ static int loop_open(struct node *n, struct err *e)
 		return err_set(e, ERR_SYSTEM, "cannot make an event loop");
 	n->loop_open = true;
 	CHECK(uv_prepare_init(&n->loop, &n->prepare) == 0 && uv_check_init(&n->loop, &n->check) == 0 &&
-	      uv_idle_init(&n->loop, &n->again) == 0 && uv_timer_init(&n->loop, &n->timer) == 0 &&
-	      uv_signal_init(&n->loop, &n->term) == 0 && uv_signal_init(&n->loop, &n->interrupt) == 0);
-	n->prepare.data = n->check.data = n->again.data = n->timer.data = n->term.data = n->interrupt.data = n;
+	        uv_idle_init(&n->loop, &n->again) == 0 && uv_timer_init(&n->loop, &n->timer) == 0 &&
+	        uv_signal_init(&n->loop, &n->term) == 0 && uv_signal_init(&n->loop, &n->interrupt) == 0);
+	n->prepare.data = n->check.data = n->again.data = n->timer.data = n->term.data = n->interrupt.data =
+	        n;
 	(void)uv_prepare_start(&n->prepare, on_prepare);
 	(void)uv_check_start(&n->check, on_check);
 	(void)uv_signal_start(&n->term, on_signal, SIGTERM);
@@ -77,7 +78,8 @@ static int open_config(struct node *n, const char *path, struct err *e)
 {
 	char own[4096];
 
-	n->config_mem = mmap(NULL, CONFIG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	n->config_mem = mmap(NULL, CONFIG_BYTES, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (n->config_mem == MAP_FAILED) {
 		n->config_mem = NULL;
 		return err_sys(e, "cannot map memory for the configuration");
@@ -95,13 +97,11 @@ static int open_config(struct node *n, const char *path, struct err *e)
 
 static int open_stores(struct node *n, struct err *e)
 {
-	struct journal_options jo = { .read_only = n->read_only,
-				      .on_durable = on_durable,
-				      .on_failed = on_failed,
-				      .ctx = n };
-	struct blobs_limits limits = { .bytes_max = n->config.blobs_bytes,
-				       .keep_free = n->config.disk_reserve_bytes ? n->config.disk_reserve_bytes : 1,
-				       .age_max_s = n->config.blobs_age_ns / 1000000000u };
+	struct journal_options jo = {
+	        .read_only = n->read_only, .on_durable = on_durable, .on_failed = on_failed, .ctx = n};
+	struct blobs_limits limits = {.bytes_max = n->config.blobs_bytes,
+	        .keep_free = n->config.disk_reserve_bytes ? n->config.disk_reserve_bytes : 1,
+	        .age_max_s = n->config.blobs_age_ns / 1000000000u};
 
 	if (journal_open(n->state_dir, &jo, &n->journal, e) < 0)
 		return -1;
@@ -145,7 +145,7 @@ int node_open(const struct node_options *o, struct node **out, struct err *e)
 		return -1;
 	}
 	if (open_config(n, o->config, e) < 0 || loop_open(n, e) < 0 || open_stores(n, e) < 0 ||
-	    (!n->read_only && open_live(n, o->keeper_fd, e) < 0)) {
+	        (!n->read_only && open_live(n, o->keeper_fd, e) < 0)) {
 		node_close(n);
 		return -1;
 	}
@@ -246,8 +246,8 @@ void node_unwatch(struct node_watch *w)
 
 /* ---- views ---- */
 
-int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path, size_t room,
-		struct err *e)
+int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path,
+        size_t room, struct err *e)
 {
 	struct task_view t;
 

@@ -26,7 +26,7 @@ struct blobs;
 struct node_options {
 	const char *state_dir; /* exists */
 	const char *config;    /* path of config.yaml, or NULL: STATE/config.yaml if there */
-	int keeper_fd;	       /* socket to the keeper, or -1 */
+	int keeper_fd;         /* socket to the keeper, or -1 */
 };
 
 /* Open the journal, fold it, say HELLO to the keeper, probe the machine, boot a new epoch. Ready to answer when it returns. */
@@ -70,8 +70,8 @@ void node_unwatch(struct node_watch *w);
 
 /* Where the live output of a running task can be read: makes the keeper write it to a spool file from now on (FOLLOW).
  * stream: 0 stdout, 1 stderr. Writes the path. ERR_NOTFOUND: it does not run (any more): see the journal. */
-int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path, size_t room,
-		struct err *e);
+int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path,
+        size_t room, struct err *e);
 
 uv_loop_t *node_loop(struct node *n);
 uint64_t node_now_ns(const struct node *n); /* since 1970 */

@@ -52,7 +52,7 @@ struct node {
 	uv_loop_t loop;
 	uv_prepare_t prepare;
 	uv_check_t check;
-	uv_idle_t again; /* active only while a round was cut short */
+	uv_idle_t again;  /* active only while a round was cut short */
 	uv_timer_t timer; /* engine_deadline_ns() */
 	uv_poll_t journal_poll;
 	uv_signal_t term, interrupt;
@@ -70,7 +70,7 @@ struct node {
 	bool has_gpus;
 
 	struct clock clock;
-	uint64_t now_ns; /* of this round; 0: read the clock again */
+	uint64_t now_ns;   /* of this round; 0: read the clock again */
 	uint64_t armed_ns; /* what the timer is set for; 0: not set */
 
 	void *region;
@@ -92,10 +92,10 @@ struct node {
 	uint8_t *buf; /* an encoded entry */
 	size_t buf_max;
 	struct held held;
-	uint64_t size;	   /* entries in the journal, durable or not */
+	uint64_t size;     /* entries in the journal, durable or not */
 	uint64_t answers;  /* pushed since the last flush */
 	uint64_t in_batch; /* entries since the last flush */
-	bool dirty;	   /* something was applied or became free: tick */
+	bool dirty;        /* something was applied or became free: tick */
 	bool in_command;   /* no nesting */
 	bool stopping;
 	bool broken; /* the journal failed */
@@ -114,9 +114,10 @@ void round_init(struct node *n);
 void round_release(struct node *n);
 /* Decide, apply, add to the batch; entries of Results are stored with `outputs`. What came of it in *out_answer (may be NULL). */
 void round_command(struct node *n, const struct command *cmd, const uint8_t *outputs, size_t output_bytes,
-		   struct node_answer *out_answer);
+        struct node_answer *out_answer);
 /* Results of a lease: as round_command(), and exec_ack() when they are durable. */
-void round_results(struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who);
+void round_results(
+        struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who);
 /* exec_ack(lease, cursor, who) when all that was decided so far is durable. */
 void round_hold_ack(struct node *n, lease_id lease, uint64_t cursor, uint64_t who);
 /* End of the round: executor, ticks, flush, timer. Called by the loop before it waits and after it was woken. */

@@ -9,12 +9,12 @@
 #include "engine/node_int.h"
 #include "wire/entry.h"
 
-#define ARENA_BYTES	 (256u << 10) /* doubles when a command needs more */
-#define ARENA_BYTES_MAX	 (1u << 30)
-#define ENTRIES		 64u
-#define TICKS_PER_ROUND	 4096u
+#define ARENA_BYTES      (256u << 10) /* doubles when a command needs more */
+#define ARENA_BYTES_MAX  (1u << 30)
+#define ENTRIES          64u
+#define TICKS_PER_ROUND  4096u
 #define PASSES_PER_ROUND 8u
-#define DISK_CHECK_NS	 100000000ull
+#define DISK_CHECK_NS    100000000ull
 
 static void arena_size(struct node *n, size_t bytes, size_t entries)
 {
@@ -97,13 +97,13 @@ static uint64_t add_entry(struct node *n, const Wire__Entry *en, const uint8_t *
 	}
 	CHECK(entry_encode(en, n->buf) == bytes);
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS &&
-	    engine_lease(n->engine, (lease_id){ en->results->lease }, &lease)) {
-		ix = (struct journal_index){ .job = lease.job.v,
-					     .step = lease.step,
-					     .first = en->results->first,
-					     .count = en->results->count,
-					     .outputs = outputs,
-					     .output_bytes = output_bytes };
+	        engine_lease(n->engine, (lease_id){en->results->lease}, &lease)) {
+		ix = (struct journal_index){.job = lease.job.v,
+		        .step = lease.step,
+		        .first = en->results->first,
+		        .count = en->results->count,
+		        .outputs = outputs,
+		        .output_bytes = output_bytes};
 		index = &ix;
 	}
 	seq = journal_add(n->journal, n->buf, bytes, index);
@@ -117,7 +117,7 @@ static uint64_t add_entry(struct node *n, const Wire__Entry *en, const uint8_t *
 static void hold_effects(struct node *n)
 {
 	for (size_t i = 0; i < n->effects.n; i++) {
-		struct held_item it = { .seq = n->size, .kind = HELD_EFFECT, .u.effect = n->effects.v[i] };
+		struct held_item it = {.seq = n->size, .kind = HELD_EFFECT, .u.effect = n->effects.v[i]};
 
 		held_push(&n->held, &it);
 	}
@@ -166,7 +166,7 @@ static void answer_from(struct node_answer *a, const Wire__Entry *en, uint64_t s
 }
 
 void round_command(struct node *n, const struct command *cmd, const uint8_t *outputs, size_t output_bytes,
-		   struct node_answer *out)
+        struct node_answer *out)
 {
 	CHECK(!n->in_command && !n->read_only);
 	n->in_command = true;
@@ -187,25 +187,25 @@ void round_command(struct node *n, const struct command *cmd, const uint8_t *out
 
 void round_hold_ack(struct node *n, lease_id lease, uint64_t cursor, uint64_t who)
 {
-	struct held_item it = { .seq = n->size,
-				.kind = HELD_ACK,
-				.u.ack = { .lease = lease, .cursor = cursor, .who = who } };
+	struct held_item it = {
+	        .seq = n->size, .kind = HELD_ACK, .u.ack = {.lease = lease, .cursor = cursor, .who = who}};
 
 	held_push(&n->held, &it);
 }
 
-void round_results(struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who)
+void round_results(
+        struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who)
 {
-	struct command cmd = { .kind = CMD_RESULTS, .u.results = r };
+	struct command cmd = {.kind = CMD_RESULTS, .u.results = r};
 
 	round_command(n, &cmd, outputs, output_bytes, NULL);
-	round_hold_ack(n, (lease_id){ r->lease }, r->first + r->count, who);
+	round_hold_ack(n, (lease_id){r->lease}, r->first + r->count, who);
 }
 
 /* ---- commands from outside ---- */
 
-static void answer_early(struct node *n, node_answer_fn fn, void *ctx, enum err_code code, const char *message,
-			 const char *hint)
+static void answer_early(struct node *n, node_answer_fn fn, void *ctx, enum err_code code,
+        const char *message, const char *hint)
 {
 	struct node_early *it;
 
@@ -232,7 +232,7 @@ static bool disk_low(struct node *n)
 		return n->disk_low;
 	n->disk_checked_ns = now;
 	n->disk_low = statvfs(n->state_dir, &fs) == 0 &&
-		      (uint64_t)fs.f_bavail * fs.f_frsize < n->config.disk_reserve_bytes;
+	              (uint64_t)fs.f_bavail * fs.f_frsize < n->config.disk_reserve_bytes;
 	return n->disk_low;
 }
 
@@ -240,7 +240,7 @@ static bool refuse_early(struct node *n, const struct command *cmd, node_answer_
 {
 	if (n->read_only) {
 		answer_early(n, fn, ctx, ERR_DENIED, "no node is up here, the journal is only looked at",
-			     "start one with 'osier up'");
+		        "start one with 'osier up'");
 		return true;
 	}
 	if (n->stopping) {
@@ -248,13 +248,14 @@ static bool refuse_early(struct node *n, const struct command *cmd, node_answer_
 		return true;
 	}
 	if (cmd->kind != CMD_SUBMIT && journal_full(n->journal)) {
-		answer_early(n, fn, ctx, ERR_FULL, "the disk of the state folder is full, nothing can be changed",
-			     "make room; what was taken goes on by itself");
+		answer_early(n, fn, ctx, ERR_FULL,
+		        "the disk of the state folder is full, nothing can be changed",
+		        "make room; what was taken goes on by itself");
 		return true;
 	}
 	if (cmd->kind == CMD_SUBMIT && (journal_full(n->journal) || disk_low(n))) {
 		answer_early(n, fn, ctx, ERR_FULL, "the disk of the state folder is full, no job is taken",
-			     "make room; what was taken goes on by itself");
+		        "make room; what was taken goes on by itself");
 		return true;
 	}
 	return false;
@@ -263,7 +264,7 @@ static bool refuse_early(struct node *n, const struct command *cmd, node_answer_
 void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx)
 {
 	struct node_answer a;
-	struct held_item it = { .kind = HELD_ANSWER };
+	struct held_item it = {.kind = HELD_ANSWER};
 
 	if (refuse_early(n, cmd, fn, ctx))
 		return;
@@ -278,7 +279,7 @@ void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, 
 		a.repeated = true;
 	}
 	if (cmd->kind == CMD_ADJUST && a.code == ERR_NONE)
-		exec_adjusted(n->exec, (job_id){ cmd->u.adjust->job });
+		exec_adjusted(n->exec, (job_id){cmd->u.adjust->job});
 	if (!fn)
 		return;
 	it.seq = n->size;
@@ -298,9 +299,9 @@ void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, 
 
 bool node_settle(struct node *n, enum settle_for what, node_answer_fn fn, void *ctx)
 {
-	struct held_item it = { .seq = n->size,
-				.kind = HELD_ANSWER,
-				.u.answer = { .fn = fn, .ctx = ctx, .patient = what == SETTLE_TELL } };
+	struct held_item it = {.seq = n->size,
+	        .kind = HELD_ANSWER,
+	        .u.answer = {.fn = fn, .ctx = ctx, .patient = what == SETTLE_TELL}};
 
 	if (journal_durable(n->journal) >= n->size || (what == SETTLE_SHOW && journal_full(n->journal)))
 		return false;
@@ -334,10 +335,11 @@ static void give_answer(const struct held_item *it)
 /* The disk is full, and whoever waits is told so instead of waiting for room. What was decided stays, in memory. */
 static void answer_full(struct node *n)
 {
-	struct node_answer a = { .code = ERR_FULL };
+	struct node_answer a = {.code = ERR_FULL};
 	struct held_item *it;
 
-	(void)snprintf(a.message, sizeof(a.message), "the disk of the state folder became full before this was written");
+	(void)snprintf(a.message, sizeof(a.message),
+	        "the disk of the state folder became full before this was written");
 	(void)snprintf(a.hint, sizeof(a.hint), "make room: then it is written, unless the node ends first");
 	for (size_t i = 0; (it = held_at(&n->held, i)); i++) {
 		node_answer_fn fn = it->u.answer.fn;
@@ -411,7 +413,7 @@ static void tell_watches(struct node *n)
 		if (!w->due || w->dead)
 			continue;
 		w->due = false;
-		w->fn(w->ctx, (job_id){ w->job });
+		w->fn(w->ctx, (job_id){w->job});
 	}
 	for (w = n->watches; w; w = next) {
 		next = w->next;
@@ -442,7 +444,7 @@ static void tell_early(struct node *n)
 /* False when there is more to tick, but others shall have their turn first. */
 static bool tick(struct node *n)
 {
-	struct command cmd = { .kind = CMD_TICK };
+	struct command cmd = {.kind = CMD_TICK};
 
 	if (n->stopping || journal_full(n->journal))
 		return true;

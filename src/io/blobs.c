@@ -233,7 +233,9 @@ enum keep { KEEP_NOTHING, KEEP_NAME };
 static int name_it(struct blobs *b, int from_fd, const char *from, const char *name, enum keep keep)
 {
 	if (keep == KEEP_NAME)
-		return unlinkat(b->fd, name, 0) < 0 && errno != ENOENT ? -1 : linkat(from_fd, from, b->fd, name, 0);
+		return unlinkat(b->fd, name, 0) < 0 && errno != ENOENT
+		               ? -1
+		               : linkat(from_fd, from, b->fd, name, 0);
 	return renameat(from_fd, from, b->fd, name);
 }
 
@@ -408,8 +410,8 @@ static int take_by_copy(struct blobs *b, int fd, const char *path, const struct 
 }
 
 /* A writer that we could not see got in between: give the file back. */
-static void give_back(struct blobs *b, const uint8_t digest[SHA256_BYTES], const char *path, uint64_t bytes,
-        enum keep keep)
+static void give_back(
+        struct blobs *b, const uint8_t digest[SHA256_BYTES], const char *path, uint64_t bytes, enum keep keep)
 {
 	char name[BLOB_NAME_BYTES];
 
@@ -449,7 +451,8 @@ static int take_by_rename(struct blobs *b, int fd, const char *path, const struc
 }
 
 /* Is the file a second name of a blob already? It has been linked before. */
-static bool is_linked(struct blobs *b, int fd, const char *path, const struct stat *st, uint8_t digest[SHA256_BYTES])
+static bool is_linked(
+        struct blobs *b, int fd, const char *path, const struct stat *st, uint8_t digest[SHA256_BYTES])
 {
 	char name[BLOB_NAME_BYTES];
 	struct stat blob;
@@ -491,7 +494,8 @@ static int take_file(struct blobs *b, const char *path, enum keep keep, uint8_t 
 	if (rc < 0)
 		return -1;
 	if (keep == KEEP_NOTHING)
-		(void)unlink(path); /* copied, or there already; stored is stored even where we may not remove */
+		(void)unlink(
+		        path); /* copied, or there already; stored is stored even where we may not remove */
 	memcpy(out_digest, digest, sizeof(digest));
 	if (out_bytes)
 		*out_bytes = (uint64_t)st.st_size;

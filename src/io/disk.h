@@ -10,7 +10,8 @@
 
 struct disk_space {
 	uint64_t total_bytes;
-	uint64_t free_bytes; /* for ordinary users: what a file system keeps for root is not ours to give, even as root */
+	uint64_t
+	        free_bytes; /* for ordinary users: what a file system keeps for root is not ours to give, even as root */
 	uint64_t free_files; /* inodes; UINT64_MAX where the file system has no such limit */
 };
 

@@ -288,8 +288,8 @@ static int line_has_template(const struct reader *r, size_t line)
 static int syntax_fault(struct reader *r, const yaml_parser_t *p)
 {
 	const char *expected = line_has_template(r, p->problem_mark.line)
-				       ? "valid YAML; in [] and {} a text with ${...} needs quotes"
-				       : "valid YAML";
+	                               ? "valid YAML; in [] and {} a text with ${...} needs quotes"
+	                               : "valid YAML";
 	char found[150];
 
 	if (p->context)
@@ -338,7 +338,7 @@ static int read_document(struct reader *r, yaml_parser_t *p)
 int doc_yaml_parse(
         struct arena *a, const char *text, size_t n, const struct doc **out, struct jobspec_problem *problem)
 {
-	struct reader r = { .arena = a, .problem = problem, .text = text, .text_bytes = n };
+	struct reader r = {.arena = a, .problem = problem, .text = text, .text_bytes = n};
 	yaml_parser_t parser;
 	int rc;
 

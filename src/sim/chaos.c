@@ -34,9 +34,9 @@ static void needs(struct spec *s, uint32_t i, uint32_t v, struct prng *p)
 
 	s->variants[i][v] = (Wire__Variant)WIRE__VARIANT__INIT;
 	for (int k = 0; k < 3; k++) {
-		uint64_t amount = k == 0 ? 250 * (1 + pick(p, 12)) :
-				  k == 1 ? (pick(p, 3) ? 0 : (1 + pick(p, 4)) << 30) :
-					   (pick(p, 6) ? 0 : 500 * (1 + pick(p, 2) * 3));
+		uint64_t amount = k == 0   ? 250 * (1 + pick(p, 12))
+		                  : k == 1 ? (pick(p, 3) ? 0 : (1 + pick(p, 4)) << 30)
+		                           : (pick(p, 6) ? 0 : 500 * (1 + pick(p, 2) * 3));
 
 		if (!amount)
 			continue;
@@ -54,7 +54,7 @@ static void needs(struct spec *s, uint32_t i, uint32_t v, struct prng *p)
 static void range(struct spec *s, uint32_t i, uint64_t n)
 {
 	s->params[i] = (Wire__Param)WIRE__PARAM__INIT;
-	s->params[i].name = (char *)(uintptr_t)"i";
+	s->params[i].name = (char *)(uintptr_t) "i";
 	s->params[i].last = (int64_t)n - 1;
 	s->params[i].stride = 1;
 	s->params[i].count = n;
@@ -77,7 +77,8 @@ static void depend(struct spec *s, uint32_t i, struct prng *p)
 		st->reduce = &s->reduce[i];
 		st->params = NULL;
 		st->n_params = 0;
-		st->tasks = s->reduce[i].associative ? reduce_tasks(s->steps[of].tasks, s->reduce[i].fan_in) : 1;
+		st->tasks =
+		        s->reduce[i].associative ? reduce_tasks(s->steps[of].tasks, s->reduce[i].fan_in) : 1;
 		st->verify = NULL;
 		return;
 	}
@@ -112,7 +113,7 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 	st->output_bytes_max = 1 << 20;
 	if (pick(p, 2)) {
 		s->worker[i] = (Wire__Worker)WIRE__WORKER__INIT;
-		s->worker[i].function = (char *)(uintptr_t)"f";
+		s->worker[i].function = (char *)(uintptr_t) "f";
 		st->worker = &s->worker[i];
 	}
 	s->retry[i] = (Wire__Retry)WIRE__RETRY__INIT;
@@ -139,13 +140,13 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		depend(s, i, p);
 }
 
-static char *names[] = { "a", "b", "c" };
+static char *names[] = {"a", "b", "c"};
 
 static void submit_random(struct world *w)
 {
 	static struct spec s;
-	static const char *keys[] = { "one", "two", "three" };
-	static char *argv[] = { "true" };
+	static const char *keys[] = {"one", "two", "three"};
+	static char *argv[] = {"true"};
 	struct prng *p = world_prng(w);
 	struct err e;
 
@@ -155,7 +156,7 @@ static void submit_random(struct world *w)
 	s.command.argv = argv;
 	s.command.n_argv = 1;
 	s.job.version = 1;
-	s.job.name = (char *)(uintptr_t)"job";
+	s.job.name = (char *)(uintptr_t) "job";
 	s.job.namespace_ = names[pick(p, 3)];
 	s.job.priority = (uint32_t)pick(p, 101);
 	s.job.keep_going = pick(p, 2) != 0;
@@ -191,18 +192,19 @@ static void administer(struct world *w)
 	uint64_t dice = pick(p, 3);
 
 	if (dice == 0)
-		world_namespace(w, names[pick(p, 3)], (uint32_t)pick(p, 5), pick(p, 2) ? 0 : 1000 * (1 + pick(p, 8)),
-			pick(p, 3) ? 0 : 500 * (1 + pick(p, 4)));
+		world_namespace(w, names[pick(p, 3)], (uint32_t)pick(p, 5),
+		        pick(p, 2) ? 0 : 1000 * (1 + pick(p, 8)), pick(p, 3) ? 0 : 500 * (1 + pick(p, 4)));
 	else
 		world_node(w, 1 + (uint32_t)pick(p, world_nodes(w)),
-			dice == 1 ? WIRE__NODE_SET__STATE__DRAINED : WIRE__NODE_SET__STATE__UP, 1 + (uint32_t)pick(p, 4));
+		        dice == 1 ? WIRE__NODE_SET__STATE__DRAINED : WIRE__NODE_SET__STATE__UP,
+		        1 + (uint32_t)pick(p, 4));
 }
 
 /* All that would keep a job from its end is taken back. */
 static void make_up(struct world *w)
 {
 	Wire__JobAdjusted adjust = WIRE__JOB_ADJUSTED__INIT;
-	struct command cmd = { .kind = CMD_ADJUST, .u.adjust = &adjust };
+	struct command cmd = {.kind = CMD_ADJUST, .u.adjust = &adjust};
 
 	for (uint32_t i = 1; i <= world_nodes(w); i++)
 		world_node(w, i, WIRE__NODE_SET__STATE__UP, 4);
@@ -220,10 +222,10 @@ static void wish(struct world *w)
 	struct prng *p = world_prng(w);
 	Wire__Principal by = WIRE__PRINCIPAL__INIT;
 	Wire__JobAdjusted adjust = WIRE__JOB_ADJUSTED__INIT;
-	struct command cmd = { .by = &by };
+	struct command cmd = {.by = &by};
 	uint64_t last = engine_job_last(world_engine(w)).v, dice = pick(p, 11);
 
-	by.name = (char *)(uintptr_t)"uid:1000";
+	by.name = (char *)(uintptr_t) "uid:1000";
 	by.uid = by.gid = 1000;
 	if (!last || dice < 5) {
 		submit_random(w);
@@ -260,7 +262,7 @@ static void wish(struct world *w)
 /* Chances drawn once for each seed, so that some days are calm and some are not. */
 static struct faults weather(struct prng *p)
 {
-	struct faults f = { 0 };
+	struct faults f = {0};
 
 	f.engine_kill = pick(p, 2) ? (uint32_t)pick(p, 12) : 0;
 	f.keeper_kill = pick(p, 3) ? 0 : (uint32_t)pick(p, 4);
@@ -281,7 +283,7 @@ static struct faults weather(struct prng *p)
 void chaos(uint64_t seed, FILE *trace, struct world_counts *out)
 {
 	struct prng p;
-	struct faults calm = { .disk_ns_max = SIM_MS, .task_ns_max = SIM_S }, f;
+	struct faults calm = {.disk_ns_max = SIM_MS, .task_ns_max = SIM_S}, f;
 	struct world *w;
 	uint64_t wishes, steps;
 

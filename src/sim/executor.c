@@ -61,21 +61,26 @@ static void begin_task(struct world *w, struct run *r)
 		ns = s->run_timeout_ns + 1;
 	r->epoch++;
 	world_at(w, w->now + ns,
-		(struct event){ .kind = EV_TASK_ENDS, .life = w->keeper_life, .lease = r->lease, .arg = r->epoch });
+	        (struct event){
+	                .kind = EV_TASK_ENDS, .life = w->keeper_life, .lease = r->lease, .arg = r->epoch});
 }
 
 /* Send results [from, to) of the run, or its end. The way takes time, may lose the message and may double it. */
 static void send(struct world *w, const struct run *r, bool end, bool again)
 {
-	struct event ev = { .kind = EV_MESSAGE, .life = w->engine_life, .lease = r->lease,
-		.arg = end ? END_MARK : r->ended, .again = again };
+	struct event ev = {.kind = EV_MESSAGE,
+	        .life = w->engine_life,
+	        .lease = r->lease,
+	        .arg = end ? END_MARK : r->ended,
+	        .again = again};
 
 	if (!world_chance(w, w->faults.lose))
 		world_at(w, w->now + 20000 + prng_below(&w->prng, SIM_MS), ev);
 	ev.twice = true;
 	if (world_chance(w, w->faults.twice))
 		world_at(w, w->now + 20000 + prng_below(&w->prng, 10 * SIM_MS), ev);
-	world_at(w, w->now + RESEND_NS, (struct event){ .kind = EV_RESEND, .life = w->engine_life, .lease = r->lease });
+	world_at(w, w->now + RESEND_NS,
+	        (struct event){.kind = EV_RESEND, .life = w->engine_life, .lease = r->lease});
 }
 
 static void over(struct world *w, struct run *r, Wire__StopReason reason)
@@ -121,7 +126,7 @@ static void start(struct world *w, uint64_t lease)
 	struct run r;
 
 	/* It may have been ended again before its start was durable. */
-	if (!engine_lease(w->engine, (lease_id){ lease }, &v) || v.cursor == v.first + v.count)
+	if (!engine_lease(w->engine, (lease_id){lease}, &v) || v.cursor == v.first + v.count)
 		return;
 	CHECK(!executor_run(w, lease));
 	world_say(w, "node   > lease %lu starts", (unsigned long)lease);
@@ -129,15 +134,23 @@ static void start(struct world *w, uint64_t lease)
 		const struct run *o = &w->runs[i];
 
 		if (!o->over && o->job == v.job.v && o->step == v.step && o->replica == v.replica &&
-		    v.first < o->first + o->count && v.first + v.count > o->next)
-			world_say(w, "node   > lease %lu still runs tasks from %lu to %lu", (unsigned long)o->lease,
-				(unsigned long)o->next, (unsigned long)(o->first + o->count - 1));
+		        v.first < o->first + o->count && v.first + v.count > o->next)
+			world_say(w, "node   > lease %lu still runs tasks from %lu to %lu",
+			        (unsigned long)o->lease, (unsigned long)o->next,
+			        (unsigned long)(o->first + o->count - 1));
 		/* Nothing runs twice at a time. */
 		CHECK(o->over || o->job != v.job.v || o->step != v.step || o->replica != v.replica ||
-			v.first >= o->first + o->count || v.first + v.count <= o->next);
+		        v.first >= o->first + o->count || v.first + v.count <= o->next);
 	}
-	r = (struct run){ .lease = lease, .job = v.job.v, .step = v.step, .first = v.first, .count = v.count,
-		.replica = v.replica, .node = v.node, .variant = v.variant, .next = v.first };
+	r = (struct run){.lease = lease,
+	        .job = v.job.v,
+	        .step = v.step,
+	        .first = v.first,
+	        .count = v.count,
+	        .replica = v.replica,
+	        .node = v.node,
+	        .variant = v.variant,
+	        .next = v.first};
 	r.worker = run_step(w, &r)->worker != NULL;
 	r.results = calloc(v.count, sizeof(*r.results));
 	CHECK(r.results);
@@ -152,7 +165,7 @@ static void stop(struct world *w, uint64_t lease, Wire__StopReason reason)
 
 	if (!r) { /* it never began: say so */
 		Wire__LeaseEnded ended = WIRE__LEASE_ENDED__INIT;
-		struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &ended };
+		struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &ended};
 
 		ended.lease = lease;
 		ended.reason = reason;
@@ -164,7 +177,7 @@ static void stop(struct world *w, uint64_t lease, Wire__StopReason reason)
 	r->stopping = true;
 	r->reason = reason;
 	world_at(w, w->now + 1 + prng_below(&w->prng, 100 * SIM_MS),
-		(struct event){ .kind = EV_STOPPED, .life = w->keeper_life, .lease = lease });
+	        (struct event){.kind = EV_STOPPED, .life = w->keeper_life, .lease = lease});
 }
 
 void executor_effect(struct world *w, const struct effect *fx)
@@ -178,7 +191,7 @@ void executor_effect(struct world *w, const struct effect *fx)
 		break;
 	case EFFECT_COMPARE:
 		world_at(w, w->now + prng_below(&w->prng, 10 * SIM_MS),
-			(struct event){ .kind = EV_COMPARED, .life = w->engine_life, .effect = *fx });
+		        (struct event){.kind = EV_COMPARED, .life = w->engine_life, .effect = *fx});
 		break;
 	case EFFECT_JOB:
 	case EFFECT_FORGET:
@@ -206,24 +219,24 @@ void executor_end_acked(struct world *w, uint64_t lease)
 void executor_engine_started(struct world *w)
 {
 	struct lease_view v;
-	struct effect fx = { 0 };
+	struct effect fx = {0};
 	uint64_t *leases = NULL, at = 0;
 	size_t n = 0, room = 0;
 	bool more;
 
 	/* All of them first: what we say makes the engine grant new ones, of which we are yet to hear. */
-	for (; engine_lease_next(w->engine, (lease_id){ at }, &v); at = v.id.v) {
+	for (; engine_lease_next(w->engine, (lease_id){at}, &v); at = v.id.v) {
 		ROOM(leases, n, room);
 		leases[n++] = v.id.v;
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct run *r = executor_run(w, leases[i]);
 
-		if (!engine_lease(w->engine, (lease_id){ leases[i] }, &v))
+		if (!engine_lease(w->engine, (lease_id){leases[i]}, &v))
 			continue;
 		if (!r) {
 			Wire__LeaseEnded ended = WIRE__LEASE_ENDED__INIT;
-			struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &ended };
+			struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &ended};
 
 			ended.lease = v.id.v;
 			ended.reason = WIRE__STOP_REASON__KEEPER_LOST;
@@ -237,12 +250,13 @@ void executor_engine_started(struct world *w)
 	for (size_t i = 0; i < w->n_runs;) {
 		struct run *r = &w->runs[i];
 
-		if (!engine_lease(w->engine, (lease_id){ r->lease }, &v)) {
+		if (!engine_lease(w->engine, (lease_id){r->lease}, &v)) {
 			run_drop(w, r);
 			continue;
 		}
 		r->told = r->acked;
-		world_at(w, w->now, (struct event){ .kind = EV_RESEND, .life = w->engine_life, .lease = r->lease });
+		world_at(w, w->now,
+		        (struct event){.kind = EV_RESEND, .life = w->engine_life, .lease = r->lease});
 		i++;
 	}
 	more = engine_compare_next(w->engine, NULL, &fx);
@@ -257,7 +271,7 @@ void executor_engine_started(struct world *w)
 static void report(struct world *w, struct run *r, uint64_t from, uint64_t to)
 {
 	Wire__Results m = WIRE__RESULTS__INIT;
-	struct command cmd = { .kind = CMD_RESULTS, .u.results = &m };
+	struct command cmd = {.kind = CMD_RESULTS, .u.results = &m};
 	uint64_t n = to - from;
 	Wire__Outcome *outcome = calloc(n, sizeof(*outcome));
 	int32_t *code = calloc(n, sizeof(*code));
@@ -285,7 +299,7 @@ static void report(struct world *w, struct run *r, uint64_t from, uint64_t to)
 	m.wall_us = wall;
 	m.outputs = outputs;
 	m.output_bytes = bytes;
-	m.output_sha256 = (ProtobufCBinaryData){ 32 * n, sha };
+	m.output_sha256 = (ProtobufCBinaryData){32 * n, sha};
 	if (to > r->told)
 		r->told = to;
 	world_command(w, &cmd); /* r may be gone or elsewhere afterwards */
@@ -307,7 +321,8 @@ static void message(struct world *w, const struct event *ev)
 	from = ev->again ? r->acked : r->told;
 	if (ev->twice && r->ended)
 		from = r->ended - 1;
-	to = ev->arg == END_MARK ? r->ended : ev->arg; /* the end comes after everything before it, as on a socket */
+	to = ev->arg == END_MARK ? r->ended
+	                         : ev->arg; /* the end comes after everything before it, as on a socket */
 	if (to > from)
 		report(w, r, from, to);
 	if (ev->arg != END_MARK)
@@ -315,7 +330,7 @@ static void message(struct world *w, const struct event *ev)
 	r = executor_run(w, ev->lease);
 	if (r) {
 		Wire__LeaseEnded ended = WIRE__LEASE_ENDED__INIT;
-		struct command cmd = { .kind = CMD_LEASE_ENDED, .u.ended = &ended };
+		struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &ended};
 
 		ended.lease = r->lease;
 		ended.reason = r->reason;
@@ -326,7 +341,7 @@ static void message(struct world *w, const struct event *ev)
 static void compared(struct world *w, const struct effect *fx)
 {
 	Wire__Compared m = WIRE__COMPARED__INIT;
-	struct command cmd = { .kind = CMD_COMPARED, .u.compared = &m };
+	struct command cmd = {.kind = CMD_COMPARED, .u.compared = &m};
 	struct vote_view v[REPLICAS_MAX];
 	uint32_t n = engine_votes(w->engine, fx->job, fx->step, fx->task, v, REPLICAS_MAX);
 
@@ -368,7 +383,7 @@ void executor_event(struct world *w, const struct event *ev)
 /* No node holds more than it has, by what really runs there. */
 void executor_check(struct world *w)
 {
-	uint64_t cpu[64] = { 0 }, memory[64] = { 0 }, gpu[64] = { 0 };
+	uint64_t cpu[64] = {0}, memory[64] = {0}, gpu[64] = {0};
 
 	for (size_t i = 0; i < w->n_runs; i++) {
 		const struct run *r = &w->runs[i];

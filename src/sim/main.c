@@ -29,8 +29,10 @@ static uint64_t seed_of(const char *text)
 
 static int usage(FILE *to)
 {
-	(void)fprintf(to, "usage: %s [--seeds N] [--seed S] [--trace]   N random days, from seed S on\n"
-			  "       %s --story NAME [--trace] | --stories [--tap]\n", self, self);
+	(void)fprintf(to,
+	        "usage: %s [--seeds N] [--seed S] [--trace]   N random days, from seed S on\n"
+	        "       %s --story NAME [--trace] | --stories [--tap]\n",
+	        self, self);
 	return to == stderr ? 2 : 0;
 }
 
@@ -57,7 +59,7 @@ static bool tell(const struct story *s, bool trace)
 static bool day(uint64_t seed, bool trace, struct world_counts *sum)
 {
 	int pipefd[2], status;
-	struct world_counts c = { 0 };
+	struct world_counts c = {0};
 	pid_t pid;
 
 	CHECK(pipe(pipefd) == 0);
@@ -88,20 +90,21 @@ static bool day(uint64_t seed, bool trace, struct world_counts *sum)
 
 static int days(uint64_t seed, uint64_t n, bool trace, bool tap)
 {
-	struct world_counts sum = { 0 };
+	struct world_counts sum = {0};
 	uint64_t bad = 0;
 
 	for (uint64_t i = 0; i < n && bad < 10; i++) {
 		if (day(seed + i, trace, &sum))
 			continue;
 		bad++;
-		(void)printf("%s%s --seed %" PRIu64 " --trace\n", tap ? "not ok - again: " : "again: ", self, seed + i);
+		(void)printf("%s%s --seed %" PRIu64 " --trace\n", tap ? "not ok - again: " : "again: ", self,
+		        seed + i);
 	}
-	(void)printf("%s%" PRIu64 " days: %" PRIu64 " steps, %" PRIu64 " entries, %" PRIu64 " jobs (%" PRIu64 " forgotten), %" PRIu64
-		     " results, %" PRIu64 " leases, %" PRIu64 " kills of the engine, %" PRIu64
-		     " of the keeper, %" PRIu64 " refusals\n",
-		tap ? (bad ? "# " : "ok - ") : "", n, sum.steps, sum.entries, sum.acked, sum.forgotten, sum.results, sum.leases,
-		sum.kills, sum.keeper_kills, sum.stale);
+	(void)printf("%s%" PRIu64 " days: %" PRIu64 " steps, %" PRIu64 " entries, %" PRIu64 " jobs (%" PRIu64
+	             " forgotten), %" PRIu64 " results, %" PRIu64 " leases, %" PRIu64
+	             " kills of the engine, %" PRIu64 " of the keeper, %" PRIu64 " refusals\n",
+	        tap ? (bad ? "# " : "ok - ") : "", n, sum.steps, sum.entries, sum.acked, sum.forgotten,
+	        sum.results, sum.leases, sum.kills, sum.keeper_kills, sum.stale);
 	return bad != 0;
 }
 
@@ -127,17 +130,18 @@ static int all_stories(const char *one, bool trace, bool tap)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "seed", required_argument, NULL, 's' },
-		{ "seeds", required_argument, NULL, 'n' }, { "story", required_argument, NULL, 'y' },
-		{ "stories", no_argument, NULL, 'a' }, { "trace", no_argument, NULL, 't' },
-		{ "tap", no_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+	        {"seeds", required_argument, NULL, 'n'}, {"story", required_argument, NULL, 'y'},
+	        {"stories", no_argument, NULL, 'a'}, {"trace", no_argument, NULL, 't'},
+	        {"tap", no_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	uint64_t seed = 1, n = 1;
 	bool trace = false, tap = false, every = false;
 	const char *story = NULL;
 	int c;
 
 	self = argv[0];
-	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* a broken invariant aborts: what was told until then counts */
+	(void)setvbuf(
+	        stdout, NULL, _IOLBF, 0); /* a broken invariant aborts: what was told until then counts */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 's':

@@ -15,13 +15,13 @@ struct plain {
 
 static uint64_t submit(struct world *w, const struct plain *p)
 {
-	static char *argv[] = { "true" };
+	static char *argv[] = {"true"};
 	Wire__JobSpec job = WIRE__JOB_SPEC__INIT;
-	Wire__Step step = WIRE__STEP__INIT, *steps[] = { &step };
+	Wire__Step step = WIRE__STEP__INIT, *steps[] = {&step};
 	Wire__Command command = WIRE__COMMAND__INIT;
-	Wire__Need need = WIRE__NEED__INIT, *needs[] = { &need };
-	Wire__Variant variant = WIRE__VARIANT__INIT, *variants[] = { &variant };
-	Wire__Param param = WIRE__PARAM__INIT, *params[] = { &param };
+	Wire__Need need = WIRE__NEED__INIT, *needs[] = {&need};
+	Wire__Variant variant = WIRE__VARIANT__INIT, *variants[] = {&variant};
+	Wire__Param param = WIRE__PARAM__INIT, *params[] = {&param};
 	Wire__Retry retry = WIRE__RETRY__INIT;
 	Wire__Verify verify = WIRE__VERIFY__INIT;
 	Wire__Worker worker = WIRE__WORKER__INIT;
@@ -29,19 +29,19 @@ static uint64_t submit(struct world *w, const struct plain *p)
 
 	command.argv = argv;
 	command.n_argv = 1;
-	need.name = (char *)(uintptr_t)"cpu";
+	need.name = (char *)(uintptr_t) "cpu";
 	need.amount = p->cpu ? p->cpu : 1000;
 	variant.needs = needs;
 	variant.n_needs = 1;
-	param.name = (char *)(uintptr_t)"i";
+	param.name = (char *)(uintptr_t) "i";
 	param.last = (int64_t)p->tasks - 1;
 	param.stride = 1;
 	param.count = p->tasks;
 	retry.max = p->retries;
 	verify.replicas = p->replicas;
 	verify.agree = 2;
-	worker.function = (char *)(uintptr_t)"f";
-	step.name = step.kind = (char *)(uintptr_t)"s";
+	worker.function = (char *)(uintptr_t) "f";
+	step.name = step.kind = (char *)(uintptr_t) "s";
 	step.command = &command;
 	step.worker = p->worker ? &worker : NULL;
 	step.variants = variants;
@@ -54,8 +54,8 @@ static uint64_t submit(struct world *w, const struct plain *p)
 	step.pids_max = 10;
 	step.run_timeout_ns = p->run_timeout_ns;
 	job.version = 1;
-	job.name = (char *)(uintptr_t)"job";
-	job.namespace_ = (char *)(uintptr_t)"default";
+	job.name = (char *)(uintptr_t) "job";
+	job.namespace_ = (char *)(uintptr_t) "default";
 	job.priority = 50;
 	job.keep_going = 1;
 	job.class_ = p->realtime ? WIRE__JOB_SPEC__CLASS__REALTIME : WIRE__JOB_SPEC__CLASS__BATCH;
@@ -72,7 +72,7 @@ static uint64_t submit(struct world *w, const struct plain *p)
 /* Calm weather: nothing fails but what the story makes fail. */
 static struct world *calm_day(FILE *trace, uint64_t task_ns, uint64_t seed)
 {
-	struct faults f = { .task_ns_max = task_ns };
+	struct faults f = {.task_ns_max = task_ns};
 
 	return world_new(seed, &f, 1, trace);
 }
@@ -95,7 +95,7 @@ static void killed_engine_runs_task_once(FILE *trace)
 {
 	struct world *w = calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){ .tasks = 1 });
+	(void)submit(w, &(struct plain){.tasks = 1});
 	world_run_until(w, SIM_MS);
 	world_kill_engine(w);
 	finish(w);
@@ -105,7 +105,7 @@ static void killed_keeper_runs_task_again(FILE *trace)
 {
 	struct world *w = calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){ .tasks = 1 });
+	(void)submit(w, &(struct plain){.tasks = 1});
 	world_run_until(w, SIM_MS);
 	world_kill_keeper(w);
 	finish(w);
@@ -116,7 +116,7 @@ static void unacknowledged_job_may_be_lost(FILE *trace)
 	struct world *w = calm(trace, SIM_S);
 
 	world_run_until(w, SIM_MS);
-	(void)submit(w, &(struct plain){ .tasks = 1 });
+	(void)submit(w, &(struct plain){.tasks = 1});
 	world_kill_engine(w);
 	finish(w);
 }
@@ -126,20 +126,20 @@ static void poison_task_is_found_by_halving(FILE *trace)
 	struct world *w = calm(trace, SIM_MS);
 
 	/* Once osier knows that the tasks are short, it leases many together. */
-	(void)submit(w, &(struct plain){ .tasks = 4, .worker = true });
+	(void)submit(w, &(struct plain){.tasks = 4, .worker = true});
 	world_run_until(w, 2 * SIM_S);
 	world_poison(w, 2);
-	(void)submit(w, &(struct plain){ .tasks = 8, .worker = true, .cpu = 4000 });
+	(void)submit(w, &(struct plain){.tasks = 8, .worker = true, .cpu = 4000});
 	finish(w);
 }
 
 static void lying_replica_is_outvoted(FILE *trace)
 {
 	struct world *w = calm(trace, SIM_MS);
-	struct faults f = { .task_ns_max = SIM_MS, .task_lies = 400 };
+	struct faults f = {.task_ns_max = SIM_MS, .task_lies = 400};
 
 	world_set_faults(w, &f);
-	(void)submit(w, &(struct plain){ .tasks = 1, .replicas = 5 });
+	(void)submit(w, &(struct plain){.tasks = 1, .replicas = 5});
 	finish(w);
 }
 
@@ -147,9 +147,9 @@ static void realtime_stops_batch(FILE *trace)
 {
 	struct world *w = calm_day(trace, 100 * SIM_S, 5);
 
-	(void)submit(w, &(struct plain){ .tasks = 1, .cpu = 4000 });
+	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 4000});
 	world_run_until(w, SIM_MS);
-	(void)submit(w, &(struct plain){ .tasks = 1, .cpu = 2000, .realtime = true });
+	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 2000, .realtime = true});
 	finish(w);
 }
 
@@ -157,188 +157,191 @@ static void too_large_is_refused(FILE *trace)
 {
 	struct world *w = calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){ .tasks = 1, .cpu = 5000 });
+	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 5000});
 	finish(w);
 }
 
 static void doubled_results_change_nothing(FILE *trace)
 {
 	struct world *w = calm(trace, SIM_MS);
-	struct faults f = { .task_ns_max = SIM_MS, .twice = 1000 };
+	struct faults f = {.task_ns_max = SIM_MS, .twice = 1000};
 
 	world_set_faults(w, &f);
-	(void)submit(w, &(struct plain){ .tasks = 6, .cpu = 4000 });
+	(void)submit(w, &(struct plain){.tasks = 6, .cpu = 4000});
 	finish(w);
 }
 
-#define STORY(name) { #name, name, name##_expect }
+#define STORY(name)                                                                                          \
+	{                                                                                                    \
+#name, name, name##_expect                                                                   \
+	}
 
 static const char killed_engine_runs_task_once_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.001] world  > the engine is killed; 4 of 4 entries were durable\n"
-	"[  0.001] engine > boot\n"
-	"[  0.001] engine > node_set\n"
-	"[  0.014] engine > lease 1: task 0 succeeded\n"
-	"[  0.015] engine > lease 1 ended: done\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.001] world  > the engine is killed; 4 of 4 entries were durable\n"
+        "[  0.001] engine > boot\n"
+        "[  0.001] engine > node_set\n"
+        "[  0.014] engine > lease 1: task 0 succeeded\n"
+        "[  0.015] engine > lease 1 ended: done\n";
 
 static const char killed_keeper_runs_task_again_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.001] world  > the keeper is killed, and the engine with it\n"
-	"[  0.001] world  > the engine is killed; 4 of 4 entries were durable\n"
-	"[  0.001] engine > boot\n"
-	"[  0.001] engine > node_set\n"
-	"[  0.001] engine > lease 1 ended: keeper_lost\n"
-	"[  0.001] engine > job 1 step 0: tasks 0-0 to node 1, lease 2\n"
-	"[  0.001] node   > lease 2 starts\n"
-	"[  0.005] engine > lease 2: task 0 succeeded\n"
-	"[  0.006] engine > lease 2 ended: done\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.001] world  > the keeper is killed, and the engine with it\n"
+        "[  0.001] world  > the engine is killed; 4 of 4 entries were durable\n"
+        "[  0.001] engine > boot\n"
+        "[  0.001] engine > node_set\n"
+        "[  0.001] engine > lease 1 ended: keeper_lost\n"
+        "[  0.001] engine > job 1 step 0: tasks 0-0 to node 1, lease 2\n"
+        "[  0.001] node   > lease 2 starts\n"
+        "[  0.005] engine > lease 2: task 0 succeeded\n"
+        "[  0.006] engine > lease 2 ended: done\n";
 
 static const char unacknowledged_job_may_be_lost_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.001] engine > job 1 submitted\n"
-	"[  0.001] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.001] world  > the engine is killed; 2 of 4 entries were durable\n"
-	"[  0.001] engine > boot\n"
-	"[  0.001] engine > node_set\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.001] engine > job 1 submitted\n"
+        "[  0.001] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.001] world  > the engine is killed; 2 of 4 entries were durable\n"
+        "[  0.001] engine > boot\n"
+        "[  0.001] engine > node_set\n";
 
 static const char poison_task_is_found_by_halving_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] engine > job 1 step 0: tasks 1-1 to node 1, lease 2\n"
-	"[  0.000] engine > job 1 step 0: tasks 2-2 to node 1, lease 3\n"
-	"[  0.000] engine > job 1 step 0: tasks 3-3 to node 1, lease 4\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.000] node   > lease 2 starts\n"
-	"[  0.000] node   > lease 3 starts\n"
-	"[  0.000] node   > lease 4 starts\n"
-	"[  0.001] engine > lease 4: task 3 succeeded\n"
-	"[  0.001] engine > lease 4 ended: done\n"
-	"[  0.014] engine > lease 1: task 0 succeeded\n"
-	"[  0.014] engine > lease 1 ended: done\n"
-	"[  0.016] engine > lease 3: task 2 succeeded\n"
-	"[  0.016] engine > lease 3 ended: done\n"
-	"[  0.019] engine > lease 2: task 1 succeeded\n"
-	"[  0.019] engine > lease 2 ended: done\n"
-	"[  2.000] engine > job 2 submitted\n"
-	"[  2.000] engine > job 2 step 0: tasks 0-3 to node 1, lease 5\n"
-	"[  2.000] node   > lease 5 starts\n"
-	"[  2.018] engine > lease 5: task 0 succeeded\n"
-	"[  2.034] engine > lease 5: task 1 succeeded\n"
-	"[  2.049] engine > lease 5 ended: worker_crashed\n"
-	"[  2.049] engine > job 2 step 0: tasks 2-2 to node 1, lease 6\n"
-	"[  2.049] node   > lease 6 starts\n"
-	"[  2.051] engine > lease 6 ended: worker_crashed\n"
-	"[  2.051] engine > job 2 step 0: tasks 3-3 to node 1, lease 7\n"
-	"[  2.051] node   > lease 7 starts\n"
-	"[  2.059] engine > lease 7: task 3 succeeded\n"
-	"[  2.060] engine > lease 7 ended: done\n"
-	"[  2.060] engine > job 2 step 0: tasks 4-5 to node 1, lease 8\n"
-	"[  2.060] node   > lease 8 starts\n"
-	"[  2.060] engine > lease 8: task 4 succeeded\n"
-	"[  2.063] engine > lease 8: task 5 succeeded\n"
-	"[  2.063] engine > lease 8 ended: done\n"
-	"[  2.063] engine > job 2 step 0: tasks 6-6 to node 1, lease 9\n"
-	"[  2.063] node   > lease 9 starts\n"
-	"[  2.082] engine > lease 9: task 6 succeeded\n"
-	"[  2.082] engine > lease 9 ended: done\n"
-	"[  2.082] engine > job 2 step 0: tasks 7-7 to node 1, lease 10\n"
-	"[  2.082] node   > lease 10 starts\n"
-	"[  2.099] engine > lease 10: task 7 succeeded\n"
-	"[  2.099] engine > lease 10 ended: done\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] engine > job 1 step 0: tasks 1-1 to node 1, lease 2\n"
+        "[  0.000] engine > job 1 step 0: tasks 2-2 to node 1, lease 3\n"
+        "[  0.000] engine > job 1 step 0: tasks 3-3 to node 1, lease 4\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.000] node   > lease 2 starts\n"
+        "[  0.000] node   > lease 3 starts\n"
+        "[  0.000] node   > lease 4 starts\n"
+        "[  0.001] engine > lease 4: task 3 succeeded\n"
+        "[  0.001] engine > lease 4 ended: done\n"
+        "[  0.014] engine > lease 1: task 0 succeeded\n"
+        "[  0.014] engine > lease 1 ended: done\n"
+        "[  0.016] engine > lease 3: task 2 succeeded\n"
+        "[  0.016] engine > lease 3 ended: done\n"
+        "[  0.019] engine > lease 2: task 1 succeeded\n"
+        "[  0.019] engine > lease 2 ended: done\n"
+        "[  2.000] engine > job 2 submitted\n"
+        "[  2.000] engine > job 2 step 0: tasks 0-3 to node 1, lease 5\n"
+        "[  2.000] node   > lease 5 starts\n"
+        "[  2.018] engine > lease 5: task 0 succeeded\n"
+        "[  2.034] engine > lease 5: task 1 succeeded\n"
+        "[  2.049] engine > lease 5 ended: worker_crashed\n"
+        "[  2.049] engine > job 2 step 0: tasks 2-2 to node 1, lease 6\n"
+        "[  2.049] node   > lease 6 starts\n"
+        "[  2.051] engine > lease 6 ended: worker_crashed\n"
+        "[  2.051] engine > job 2 step 0: tasks 3-3 to node 1, lease 7\n"
+        "[  2.051] node   > lease 7 starts\n"
+        "[  2.059] engine > lease 7: task 3 succeeded\n"
+        "[  2.060] engine > lease 7 ended: done\n"
+        "[  2.060] engine > job 2 step 0: tasks 4-5 to node 1, lease 8\n"
+        "[  2.060] node   > lease 8 starts\n"
+        "[  2.060] engine > lease 8: task 4 succeeded\n"
+        "[  2.063] engine > lease 8: task 5 succeeded\n"
+        "[  2.063] engine > lease 8 ended: done\n"
+        "[  2.063] engine > job 2 step 0: tasks 6-6 to node 1, lease 9\n"
+        "[  2.063] node   > lease 9 starts\n"
+        "[  2.082] engine > lease 9: task 6 succeeded\n"
+        "[  2.082] engine > lease 9 ended: done\n"
+        "[  2.082] engine > job 2 step 0: tasks 7-7 to node 1, lease 10\n"
+        "[  2.082] node   > lease 10 starts\n"
+        "[  2.099] engine > lease 10: task 7 succeeded\n"
+        "[  2.099] engine > lease 10 ended: done\n";
 
 static const char lying_replica_is_outvoted_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 2\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 3\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 4\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.000] node   > lease 2 starts\n"
-	"[  0.000] node   > lease 3 starts\n"
-	"[  0.000] node   > lease 4 starts\n"
-	"[  0.004] engine > lease 2: task 0 succeeded\n"
-	"[  0.004] engine > lease 2 ended: done\n"
-	"[  0.004] engine > job 1 step 0: tasks 0-0 to node 1, lease 5\n"
-	"[  0.004] node   > lease 5 starts\n"
-	"[  0.007] engine > lease 3: task 0 succeeded\n"
-	"[  0.007] engine > lease 3 ended: done\n"
-	"[  0.010] engine > lease 4: task 0 succeeded\n"
-	"[  0.010] engine > stop lease 1: cancelled\n"
-	"[  0.010] engine > stop lease 5: cancelled\n"
-	"[  0.010] engine > lease 4 ended: done\n"
-	"[  0.014] engine > lease 1: task 0 succeeded\n"
-	"[  0.014] engine > lease 1 ended: cancelled\n"
-	"[  0.020] engine > lease 5: task 0 succeeded\n"
-	"[  0.020] engine > lease 5 ended: cancelled\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 2\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 3\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 4\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.000] node   > lease 2 starts\n"
+        "[  0.000] node   > lease 3 starts\n"
+        "[  0.000] node   > lease 4 starts\n"
+        "[  0.004] engine > lease 2: task 0 succeeded\n"
+        "[  0.004] engine > lease 2 ended: done\n"
+        "[  0.004] engine > job 1 step 0: tasks 0-0 to node 1, lease 5\n"
+        "[  0.004] node   > lease 5 starts\n"
+        "[  0.007] engine > lease 3: task 0 succeeded\n"
+        "[  0.007] engine > lease 3 ended: done\n"
+        "[  0.010] engine > lease 4: task 0 succeeded\n"
+        "[  0.010] engine > stop lease 1: cancelled\n"
+        "[  0.010] engine > stop lease 5: cancelled\n"
+        "[  0.010] engine > lease 4 ended: done\n"
+        "[  0.014] engine > lease 1: task 0 succeeded\n"
+        "[  0.014] engine > lease 1 ended: cancelled\n"
+        "[  0.020] engine > lease 5: task 0 succeeded\n"
+        "[  0.020] engine > lease 5 ended: cancelled\n";
 
 static const char realtime_stops_batch_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.001] engine > job 2 submitted\n"
-	"[  0.001] engine > stop lease 1: preempted\n"
-	"[  0.002] engine > lease 1 ended: preempted\n"
-	"[  0.002] engine > job 2 step 0: tasks 0-0 to node 1, lease 2\n"
-	"[  0.002] node   > lease 2 starts\n"
-	"[  0.021] engine > lease 2: task 0 succeeded\n"
-	"[  0.021] engine > lease 2 ended: done\n"
-	"[  0.021] engine > job 1 step 0: tasks 0-0 to node 1, lease 3\n"
-	"[  0.021] node   > lease 3 starts\n"
-	"[  0.041] engine > lease 3: task 0 succeeded\n"
-	"[  0.041] engine > lease 3 ended: done\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.001] engine > job 2 submitted\n"
+        "[  0.001] engine > stop lease 1: preempted\n"
+        "[  0.002] engine > lease 1 ended: preempted\n"
+        "[  0.002] engine > job 2 step 0: tasks 0-0 to node 1, lease 2\n"
+        "[  0.002] node   > lease 2 starts\n"
+        "[  0.021] engine > lease 2: task 0 succeeded\n"
+        "[  0.021] engine > lease 2 ended: done\n"
+        "[  0.021] engine > job 1 step 0: tasks 0-0 to node 1, lease 3\n"
+        "[  0.021] node   > lease 3 starts\n"
+        "[  0.041] engine > lease 3: task 0 succeeded\n"
+        "[  0.041] engine > lease 3 ended: done\n";
 
-static const char too_large_is_refused_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > refused: step 's' can never run: cpu 5 is more than any node has; the largest, 'n1', has cpu 4\n";
+static const char too_large_is_refused_expect[] = "[  0.000] engine > boot\n"
+                                                  "[  0.000] engine > node_set\n"
+                                                  "[  0.000] engine > refused: step 's' can never run: cpu 5 "
+                                                  "is more than any node has; the largest, 'n1', has cpu 4\n";
 
 static const char doubled_results_change_nothing_expect[] =
-	"[  0.000] engine > boot\n"
-	"[  0.000] engine > node_set\n"
-	"[  0.000] engine > job 1 submitted\n"
-	"[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
-	"[  0.000] node   > lease 1 starts\n"
-	"[  0.015] engine > lease 1: task 0 succeeded\n"
-	"[  0.015] engine > lease 1 ended: done\n"
-	"[  0.015] engine > job 1 step 0: tasks 1-3 to node 1, lease 2\n"
-	"[  0.015] node   > lease 2 starts\n"
-	"[  0.034] engine > lease 2: task 1 succeeded\n"
-	"[  0.038] engine > refused: stale result: lease 2 stands at task 2, not 1\n"
-	"[  0.045] engine > lease 2: task 2 succeeded\n"
-	"[  0.045] engine > lease 2: task 3 succeeded\n"
-	"[  0.045] engine > lease 2 ended: done\n"
-	"[  0.045] engine > job 1 step 0: tasks 4-4 to node 1, lease 3\n"
-	"[  0.045] node   > lease 3 starts\n"
-	"[  0.061] engine > lease 3: task 4 succeeded\n"
-	"[  0.061] engine > lease 3 ended: done\n"
-	"[  0.061] engine > job 1 step 0: tasks 5-5 to node 1, lease 4\n"
-	"[  0.062] node   > lease 4 starts\n"
-	"[  0.062] engine > lease 4: task 5 succeeded\n"
-	"[  0.063] engine > lease 4 ended: done\n";
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > job 1 submitted\n"
+        "[  0.000] engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
+        "[  0.000] node   > lease 1 starts\n"
+        "[  0.015] engine > lease 1: task 0 succeeded\n"
+        "[  0.015] engine > lease 1 ended: done\n"
+        "[  0.015] engine > job 1 step 0: tasks 1-3 to node 1, lease 2\n"
+        "[  0.015] node   > lease 2 starts\n"
+        "[  0.034] engine > lease 2: task 1 succeeded\n"
+        "[  0.038] engine > refused: stale result: lease 2 stands at task 2, not 1\n"
+        "[  0.045] engine > lease 2: task 2 succeeded\n"
+        "[  0.045] engine > lease 2: task 3 succeeded\n"
+        "[  0.045] engine > lease 2 ended: done\n"
+        "[  0.045] engine > job 1 step 0: tasks 4-4 to node 1, lease 3\n"
+        "[  0.045] node   > lease 3 starts\n"
+        "[  0.061] engine > lease 3: task 4 succeeded\n"
+        "[  0.061] engine > lease 3 ended: done\n"
+        "[  0.061] engine > job 1 step 0: tasks 5-5 to node 1, lease 4\n"
+        "[  0.062] node   > lease 4 starts\n"
+        "[  0.062] engine > lease 4: task 5 succeeded\n"
+        "[  0.063] engine > lease 4 ended: done\n";
 
 const struct story stories[] = {
-	STORY(killed_engine_runs_task_once),
-	STORY(killed_keeper_runs_task_again),
-	STORY(unacknowledged_job_may_be_lost),
-	STORY(poison_task_is_found_by_halving),
-	STORY(lying_replica_is_outvoted),
-	STORY(realtime_stops_batch),
-	STORY(too_large_is_refused),
-	STORY(doubled_results_change_nothing),
+        STORY(killed_engine_runs_task_once),
+        STORY(killed_keeper_runs_task_again),
+        STORY(unacknowledged_job_may_be_lost),
+        STORY(poison_task_is_found_by_halving),
+        STORY(lying_replica_is_outvoted),
+        STORY(realtime_stops_batch),
+        STORY(too_large_is_refused),
+        STORY(doubled_results_change_nothing),
 };
 const size_t n_stories = ARRAY_LEN(stories);

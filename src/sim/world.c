@@ -9,7 +9,7 @@
 
 #include "sim/world_state.h"
 
-#define BASE_NS	     1800000000000000000ull
+#define BASE_NS      1800000000000000000ull
 #define MEMORY_BYTES (1u << 28)
 #define LIST_MAX     4096
 
@@ -97,7 +97,7 @@ const Wire__JobSpec *world_spec(struct world *w, const struct book *b)
 
 static void book_job(struct world *w, const Wire__JobSubmitted *s, uint64_t seq)
 {
-	struct book b = { .job = s->job, .seq = seq, .n_steps = (uint32_t)s->spec->n_steps };
+	struct book b = {.job = s->job, .seq = seq, .n_steps = (uint32_t)s->spec->n_steps};
 
 	CHECK(!world_book(w, s->job) && b.n_steps <= BOOK_STEPS_MAX);
 	b.spec_n = jobspec_size(s->spec);
@@ -119,7 +119,7 @@ static void book_forgotten(struct world *w, uint64_t job, uint64_t seq)
 	struct book *b = world_book(w, job);
 	struct job_view v;
 
-	CHECK(b && !b->forgotten && engine_job(w->engine, (job_id){ job }, &v) && v.finished_ns);
+	CHECK(b && !b->forgotten && engine_job(w->engine, (job_id){job}, &v) && v.finished_ns);
 	b->forgotten = seq + 1;
 	w->counts.forgotten++;
 }
@@ -137,7 +137,7 @@ static void book_results(struct world *w, const Wire__Results *r, uint64_t seq)
 	struct lease_view v;
 	struct book *b;
 
-	CHECK(engine_lease(w->engine, (lease_id){ r->lease }, &v));
+	CHECK(engine_lease(w->engine, (lease_id){r->lease}, &v));
 	CHECK(r->first == v.cursor && r->first + r->count <= v.first + v.count);
 	b = world_book(w, v.job.v);
 	CHECK(b && v.step < b->n_steps);
@@ -177,7 +177,8 @@ static void books_forget(struct world *w, uint64_t size)
 static struct engine *engine_make(void **out_mem, size_t *out_n)
 {
 	struct engine_limits l = engine_limits_default(MEMORY_BYTES);
-	void *mem = mmap(NULL, l.memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = mmap(NULL, l.memory_bytes, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct engine *e;
 
 	CHECK(mem != MAP_FAILED);
@@ -201,20 +202,21 @@ static void tell_entry(struct world *w, const Wire__Entry *en)
 	if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED) {
 		const Wire__LeaseGranted *l = en->lease_granted;
 
-		world_say(w, "engine > job %lu step %u: tasks %lu-%lu to node %u, lease %lu", (unsigned long)l->job,
-			l->step, (unsigned long)l->first, (unsigned long)(l->first + l->count - 1), l->node,
-			(unsigned long)l->lease);
+		world_say(w, "engine > job %lu step %u: tasks %lu-%lu to node %u, lease %lu",
+		        (unsigned long)l->job, l->step, (unsigned long)l->first,
+		        (unsigned long)(l->first + l->count - 1), l->node, (unsigned long)l->lease);
 	} else if (en->body_case == WIRE__ENTRY__BODY_RESULTS) {
 		const Wire__Results *r = en->results;
 
-		world_say(w, "engine > lease %lu: task %lu %s%s", (unsigned long)r->lease, (unsigned long)r->first,
-			outcome_name(RESULT_COLUMN(r, outcome, 0)), r->count > 1 ? " and more" : "");
+		world_say(w, "engine > lease %lu: task %lu %s%s", (unsigned long)r->lease,
+		        (unsigned long)r->first, outcome_name(RESULT_COLUMN(r, outcome, 0)),
+		        r->count > 1 ? " and more" : "");
 	} else if (en->body_case == WIRE__ENTRY__BODY_LEASE_ENDED) {
 		world_say(w, "engine > lease %lu ended: %s", (unsigned long)en->lease_ended->lease,
-			stop_reason_name(en->lease_ended->reason));
+		        stop_reason_name(en->lease_ended->reason));
 	} else if (en->body_case == WIRE__ENTRY__BODY_LEASE_STOPPING) {
 		world_say(w, "engine > stop lease %lu: %s", (unsigned long)en->lease_stopping->lease,
-			stop_reason_name(en->lease_stopping->reason));
+		        stop_reason_name(en->lease_stopping->reason));
 	} else if (en->body_case == WIRE__ENTRY__BODY_REFUSED) {
 		world_say(w, "engine > refused: %s", en->refused->reason);
 	} else if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED) {
@@ -227,7 +229,7 @@ static void tell_entry(struct world *w, const Wire__Entry *en)
 static void write_down(struct world *w, const Wire__Entry *en)
 {
 	static struct effect fx[2 * EFFECTS_PER_APPLY_MAX];
-	struct effect_list list = { fx, 0, ARRAY_LEN(fx) };
+	struct effect_list list = {fx, 0, ARRAY_LEN(fx)};
 	uint64_t seq = w->n_disk;
 	struct stored s;
 
@@ -246,16 +248,18 @@ static void write_down(struct world *w, const Wire__Entry *en)
 	engine_apply(w->engine, en, &list);
 	w->counts.entries++;
 	for (size_t i = 0; i < list.n; i++)
-		hold(w, (struct held){ .seq = seq, .kind = HELD_EFFECT, .effect = fx[i] });
+		hold(w, (struct held){.seq = seq, .kind = HELD_EFFECT, .effect = fx[i]});
 	if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED)
-		hold(w, (struct held){ .seq = seq, .kind = HELD_JOB, .id = en->job_submitted->job });
+		hold(w, (struct held){.seq = seq, .kind = HELD_JOB, .id = en->job_submitted->job});
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS) {
 		w->counts.results += en->results->count;
-		hold(w, (struct held){ .seq = seq, .kind = HELD_RESULTS, .id = en->results->lease,
-				.cursor = en->results->first + en->results->count });
+		hold(w, (struct held){.seq = seq,
+		                .kind = HELD_RESULTS,
+		                .id = en->results->lease,
+		                .cursor = en->results->first + en->results->count});
 	}
 	if (en->body_case == WIRE__ENTRY__BODY_LEASE_ENDED)
-		hold(w, (struct held){ .seq = seq, .kind = HELD_END, .id = en->lease_ended->lease });
+		hold(w, (struct held){.seq = seq, .kind = HELD_END, .id = en->lease_ended->lease});
 	w->counts.stale += en->body_case == WIRE__ENTRY__BODY_REFUSED;
 	w->counts.leases += en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED;
 }
@@ -265,7 +269,7 @@ static size_t ask(struct world *w, const struct command *cmd, uint64_t *out_job)
 {
 	static const Wire__Entry *v[LIST_MAX];
 	struct arena a;
-	struct entry_list list = { .arena = &a, .v = v, .max = LIST_MAX };
+	struct entry_list list = {.arena = &a, .v = v, .max = LIST_MAX};
 	uint64_t life = w->engine_life;
 
 	arena_init(&a, w->scratch, SCRATCH_BYTES);
@@ -289,13 +293,15 @@ static void commit(struct world *w)
 	if (world_chance(w, w->faults.disk_stalls))
 		ns *= 100;
 	w->committing = w->n_disk;
-	world_at(w, w->now + ns, (struct event){ .kind = world_chance(w, w->faults.disk_fails) ? EV_DISK_FAILED : EV_COMMITTED, .life = w->engine_life });
+	world_at(w, w->now + ns,
+	        (struct event){.kind = world_chance(w, w->faults.disk_fails) ? EV_DISK_FAILED : EV_COMMITTED,
+	                .life = w->engine_life});
 }
 
 /* The end of a round: place and fire until nothing comes, then commit; and know when to look again. */
 static void settle(struct world *w)
 {
-	struct command tick = { .kind = CMD_TICK };
+	struct command tick = {.kind = CMD_TICK};
 	uint64_t at, rounds = 0;
 
 	while (ask(w, &tick, NULL))
@@ -307,7 +313,7 @@ static void settle(struct world *w)
 	at = at > w->base + w->now ? at - w->base : w->now + 1;
 	if (w->tick_at <= w->now || at < w->tick_at) {
 		w->tick_at = at;
-		world_at(w, at, (struct event){ .kind = EV_TICK, .life = w->engine_life });
+		world_at(w, at, (struct event){.kind = EV_TICK, .life = w->engine_life});
 	}
 }
 
@@ -325,10 +331,10 @@ uint64_t world_submit(struct world *w, const Wire__JobSpec *spec)
 uint64_t world_submit_key(struct world *w, const Wire__JobSpec *spec, const char *key)
 {
 	Wire__Principal by = WIRE__PRINCIPAL__INIT;
-	struct command cmd = { .kind = CMD_SUBMIT, .by = &by, .u.submit = { spec, key } };
+	struct command cmd = {.kind = CMD_SUBMIT, .by = &by, .u.submit = {spec, key}};
 	uint64_t job = 0, was, entries;
 
-	by.name = (char[]){ "uid:1000" };
+	by.name = (char[]){"uid:1000"};
 	by.uid = by.gid = 1000;
 	was = key ? engine_job_by_key(w->engine, &by, key).v : 0;
 	entries = ask(w, &cmd, &job);
@@ -342,13 +348,13 @@ uint64_t world_submit_key(struct world *w, const Wire__JobSpec *spec, const char
 /* Tell the engine what the machine has. */
 static void node_set(struct world *w, uint32_t node)
 {
-	static char names[4][8] = { "cpu", "memory", "gpu", "gpu" };
-	Wire__Need needs[3] = { WIRE__NEED__INIT, WIRE__NEED__INIT, WIRE__NEED__INIT }, *pneeds[3];
-	Wire__NodeSet__Device dev[2] = { WIRE__NODE_SET__DEVICE__INIT, WIRE__NODE_SET__DEVICE__INIT }, *pdev[2];
+	static char names[4][8] = {"cpu", "memory", "gpu", "gpu"};
+	Wire__Need needs[3] = {WIRE__NEED__INIT, WIRE__NEED__INIT, WIRE__NEED__INIT}, *pneeds[3];
+	Wire__NodeSet__Device dev[2] = {WIRE__NODE_SET__DEVICE__INIT, WIRE__NODE_SET__DEVICE__INIT}, *pdev[2];
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
-	struct command cmd = { .kind = CMD_NODE_SET, .u.node_set = &n };
+	struct command cmd = {.kind = CMD_NODE_SET, .u.node_set = &n};
 	char name[16];
-	const uint64_t q = w->node[node].quarters, amounts[3] = { 1000 * q, q << 31, 500 * q };
+	const uint64_t q = w->node[node].quarters, amounts[3] = {1000 * q, q << 31, 500 * q};
 
 	for (uint32_t i = 0; i < 3; i++) {
 		needs[i].name = names[i];
@@ -383,10 +389,10 @@ void world_node(struct world *w, uint32_t node, Wire__NodeSet__State state, uint
 
 void world_namespace(struct world *w, const char *name, uint32_t weight, uint64_t cpu, uint64_t gpu)
 {
-	static char names[2][8] = { "cpu", "gpu" };
-	Wire__Need needs[2] = { WIRE__NEED__INIT, WIRE__NEED__INIT }, *pneeds[2];
+	static char names[2][8] = {"cpu", "gpu"};
+	Wire__Need needs[2] = {WIRE__NEED__INIT, WIRE__NEED__INIT}, *pneeds[2];
 	Wire__NamespaceSet n = WIRE__NAMESPACE_SET__INIT;
-	struct command cmd = { .kind = CMD_NAMESPACE_SET, .u.namespace_set = &n };
+	struct command cmd = {.kind = CMD_NAMESPACE_SET, .u.namespace_set = &n};
 
 	n.name = (char *)(uintptr_t)name;
 	n.weight = weight;
@@ -437,7 +443,7 @@ static void fold(struct world *w, struct engine *e, size_t from, size_t to)
 static struct engine *recover(struct world *w, size_t to, size_t snapshot_at, void **mem, size_t *mem_n)
 {
 	struct engine *e = engine_make(mem, mem_n);
-	struct sink s = { 0 };
+	struct sink s = {0};
 	struct err err;
 
 	fold(w, e, 0, snapshot_at);
@@ -458,9 +464,9 @@ static struct engine *recover(struct world *w, size_t to, size_t snapshot_at, vo
 static void boot(struct world *w)
 {
 	Wire__Boot b = WIRE__BOOT__INIT;
-	struct command cmd = { .kind = CMD_BOOT, .u.boot = &b };
+	struct command cmd = {.kind = CMD_BOOT, .u.boot = &b};
 
-	b.version = (char[]){ "sim" };
+	b.version = (char[]){"sim"};
 	b.seed = w->seed;
 	(void)ask(w, &cmd, NULL);
 	for (uint32_t i = 1; i <= w->nodes; i++)
@@ -477,7 +483,7 @@ void world_kill_engine(struct world *w)
 	if (w->committing && prng_below(&w->prng, 2))
 		to = w->committing;
 	world_say(w, "world  > the engine is killed; %lu of %lu entries were durable", (unsigned long)to,
-		(unsigned long)w->n_disk);
+	        (unsigned long)w->n_disk);
 	for (size_t i = to; i < w->n_disk; i++)
 		free(w->disk[i].bytes);
 	w->n_disk = w->durable = to;
@@ -488,7 +494,8 @@ void world_kill_engine(struct world *w)
 	w->counts.kills++;
 	books_forget(w, to);
 	(void)munmap(w->memory, w->memory_n);
-	w->engine = recover(w, to, prng_below(&w->prng, 2) ? prng_below(&w->prng, to + 1) : 0, &w->memory, &w->memory_n);
+	w->engine = recover(
+	        w, to, prng_below(&w->prng, 2) ? prng_below(&w->prng, to + 1) : 0, &w->memory, &w->memory_n);
 	boot(w);
 }
 
@@ -674,7 +681,7 @@ void world_check(struct world *w, bool deep)
 		return;
 	engine_check(w->engine);
 	for (size_t i = 0; i < w->n_books; i++)
-		CHECK(engine_job(w->engine, (job_id){ w->books[i].job }, &v) == !w->books[i].forgotten);
+		CHECK(engine_job(w->engine, (job_id){w->books[i].job}, &v) == !w->books[i].forgotten);
 	{
 		void *mem;
 		size_t n;
@@ -692,7 +699,7 @@ void world_check_all_finished(struct world *w)
 	for (size_t i = 0; i < w->n_books; i++) {
 		if (!w->books[i].acked || w->books[i].forgotten)
 			continue;
-		CHECK(engine_job(w->engine, (job_id){ w->books[i].job }, &v));
+		CHECK(engine_job(w->engine, (job_id){w->books[i].job}, &v));
 		CHECK(v.finished_ns);
 	}
 }

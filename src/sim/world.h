@@ -24,13 +24,13 @@
 /* Chances are per thousand. */
 struct faults {
 	uint32_t engine_kill, keeper_kill; /* per step */
-	uint32_t lose, twice;		   /* per message from the executor */
+	uint32_t lose, twice;              /* per message from the executor */
 	uint32_t task_fails, task_hangs, worker_crashes, task_lies;
-	uint64_t disk_ns_max;  /* a commit takes up to this */
-	uint32_t disk_stalls;  /* per commit: it takes a hundred times as long */
-	uint32_t disk_fails;   /* per commit: it fails for good, and the engine stops and starts again */
-	uint32_t clock_jumps;  /* per step: hours forward */
-	uint64_t task_ns_max;  /* how long tasks take */
+	uint64_t disk_ns_max; /* a commit takes up to this */
+	uint32_t disk_stalls; /* per commit: it takes a hundred times as long */
+	uint32_t disk_fails;  /* per commit: it fails for good, and the engine stops and starts again */
+	uint32_t clock_jumps; /* per step: hours forward */
+	uint64_t task_ns_max; /* how long tasks take */
 };
 
 struct world;

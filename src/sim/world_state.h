@@ -10,14 +10,24 @@
 #define REPLICAS_MAX 8u
 #define NODES_MAX    8u
 
-enum event_kind { EV_TICK, EV_COMMITTED, EV_TASK_ENDS, EV_MESSAGE, EV_STOPPED, EV_RESEND, EV_COMPARED, EV_DISK_FAILED };
+enum event_kind {
+	EV_TICK,
+	EV_COMMITTED,
+	EV_TASK_ENDS,
+	EV_MESSAGE,
+	EV_STOPPED,
+	EV_RESEND,
+	EV_COMPARED,
+	EV_DISK_FAILED
+};
 
 struct event {
 	uint64_t at, order; /* total order: time, then order of making */
 	enum event_kind kind;
-	uint64_t life;	    /* of the engine or keeper it belongs to; a later life ignores it */
+	uint64_t life; /* of the engine or keeper it belongs to; a later life ignores it */
 	uint64_t lease, arg;
-	bool again, twice;    /* of a MESSAGE: all that is not acknowledged once more; or the last result a second time */
+	bool again,
+	        twice; /* of a MESSAGE: all that is not acknowledged once more; or the last result a second time */
 	struct effect effect; /* of a COMPARED */
 };
 
@@ -45,10 +55,10 @@ struct outcome {
 struct run {
 	uint64_t lease, job, first, count, replica;
 	uint32_t step, node, variant;
-	uint64_t next;	/* the task that runs now, or first + count */
+	uint64_t next;  /* the task that runs now, or first + count */
 	uint64_t ended; /* results made so far: tasks [first, first + ended) */
 	uint64_t acked; /* of them, durable at the engine */
-	uint64_t told;	/* of them, told to the engine of this life */
+	uint64_t told;  /* of them, told to the engine of this life */
 	struct outcome *results;
 	bool worker, stopping, over, end_acked; /* over: nothing runs any more; end_acked: the engine knows */
 	Wire__StopReason reason;
@@ -86,7 +96,8 @@ struct world {
 	struct event *heap;
 	size_t n_heap, heap_room;
 	struct stored *disk;
-	size_t n_disk, disk_room, durable, committing; /* committing: size of the disk when the commit under way ends, 0 none */
+	size_t n_disk, disk_room, durable,
+	        committing; /* committing: size of the disk when the commit under way ends, 0 none */
 	struct held *held;
 	size_t n_held, held_room;
 	struct run *runs;
@@ -101,13 +112,13 @@ struct world {
 
 #define SCRATCH_BYTES (4u << 20)
 /* Grow an array for one more element. */
-#define ROOM(v, n, room)                                                                                              \
-	do {                                                                                                          \
-		if ((n) == (room)) {                                                                                  \
-			(room) = (room) ? 2 * (room) : 16;                                                            \
-			(v) = realloc((v), (room) * sizeof(*(v)));                                                    \
-			CHECK(v);                                                                                     \
-		}                                                                                                     \
+#define ROOM(v, n, room)                                                                                     \
+	do {                                                                                                 \
+		if ((n) == (room)) {                                                                         \
+			(room) = (room) ? 2 * (room) : 16;                                                   \
+			(v) = realloc((v), (room) * sizeof(*(v)));                                           \
+			CHECK(v);                                                                            \
+		}                                                                                            \
 	} while (0)
 
 void world_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -120,7 +131,7 @@ const Wire__JobSpec *world_spec(struct world *w, const struct book *b);
 /* executor.c */
 void executor_effect(struct world *w, const struct effect *fx);
 void executor_event(struct world *w, const struct event *ev);
-void executor_engine_started(struct world *w); /* a new engine says HELLO */
+void executor_engine_started(struct world *w);                         /* a new engine says HELLO */
 void executor_acked(struct world *w, uint64_t lease, uint64_t cursor); /* results before cursor are durable */
 void executor_end_acked(struct world *w, uint64_t lease);
 void executor_lost(struct world *w); /* the keeper died: nothing runs any more, nothing is remembered */

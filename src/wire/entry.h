@@ -15,9 +15,9 @@
 #include "base/err.h"
 #include "wire/osier.pb-c.h"
 
-#define ENTRY_FORMAT 1u		    /* bumped when the meaning of bytes changes; stored with the journal */
-#define ENTRY_BYTES_MAX (16u << 20) /* of one encoded entry */
-#define ENTRY_MEMBERS_MAX (1u << 20) /* values of all fields of one entry, packed numbers not counted */
+#define ENTRY_FORMAT      1u          /* bumped when the meaning of bytes changes; stored with the journal */
+#define ENTRY_BYTES_MAX   (16u << 20) /* of one encoded entry */
+#define ENTRY_MEMBERS_MAX (1u << 20)  /* values of all fields of one entry, packed numbers not counted */
 
 /* Bytes that entry_encode() will write. */
 size_t entry_size(const Wire__Entry *en);
@@ -44,11 +44,10 @@ void arena_allocator(struct arena *a, ProtobufCAllocator *out);
 
 /* "lease_granted", "results" ... for humans and JSON. Never NULL. */
 const char *entry_kind_name(const Wire__Entry *en);
-const char *outcome_name(Wire__Outcome o);	    /* "succeeded", "timed_out" ... */
+const char *outcome_name(Wire__Outcome o);        /* "succeeded", "timed_out" ... */
 const char *stop_reason_name(Wire__StopReason r); /* "cancelled", "preempted" ... */
 
 /* A column of Results: empty = 0, one value = the same for all, else one each. */
-#define RESULT_COLUMN(r, col, i) \
-	((r)->n_##col == 0 ? 0 : (r)->n_##col == 1 ? (r)->col[0] : (r)->col[i])
+#define RESULT_COLUMN(r, col, i) ((r)->n_##col == 0 ? 0 : (r)->n_##col == 1 ? (r)->col[0] : (r)->col[i])
 
 #endif

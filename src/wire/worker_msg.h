@@ -41,12 +41,12 @@
 
 #include <stdint.h>
 
-#define WORKER_PROTOCOL	    1u
-#define WORKER_PACKET_MAX   (64u * 1024u)
-#define WORKER_FD	    3
-#define WORKER_INLINE_MAX   (32u * 1024u) /* of one output or argument in a packet; larger outputs are files */
-#define WORKER_OUTPUT_FILE  0x80000000u	  /* as a result's length: the output came as a descriptor */
-#define WORKER_FDS_MAX	    32u		  /* descriptors with one packet */
+#define WORKER_PROTOCOL      1u
+#define WORKER_PACKET_MAX    (64u * 1024u)
+#define WORKER_FD            3
+#define WORKER_INLINE_MAX    (32u * 1024u) /* of one output or argument in a packet; larger outputs are files */
+#define WORKER_OUTPUT_FILE   0x80000000u   /* as a result's length: the output came as a descriptor */
+#define WORKER_FDS_MAX       32u           /* descriptors with one packet */
 #define WORKER_FUNCTIONS_MAX 64u
 
 enum worker_kind {
@@ -61,13 +61,13 @@ enum worker_kind {
 };
 
 enum worker_flag {
-	WORKER_VARIES = 1,    /* BATCH */
-	WORKER_LAST = 2,      /* BATCH */
-	WORKER_TELL = 4,      /* BATCH */
-	WORKER_EMPTY = 8,     /* RESULTS */
-	WORKER_UNKNOWN = 16,  /* RESULTS */
+	WORKER_VARIES = 1,     /* BATCH */
+	WORKER_LAST = 2,       /* BATCH */
+	WORKER_TELL = 4,       /* BATCH */
+	WORKER_EMPTY = 8,      /* RESULTS */
+	WORKER_UNKNOWN = 16,   /* RESULTS */
 	WORKER_CANCELLED = 32, /* RESULTS */
-	WORKER_FRESH = 64     /* INPUT */
+	WORKER_FRESH = 64      /* INPUT */
 };
 
 enum worker_status { WORKER_OK = 0, WORKER_FAILED = 1, WORKER_NO_FUNCTION = 2 };

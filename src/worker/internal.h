@@ -65,7 +65,7 @@ void inputs_free(struct input *list);
 void outbox_init(int fd);
 /* Add the result of (lease, index); fd >= 0: the output is that file (owned by the outbox from now on). */
 void outbox_result(uint64_t lease, uint64_t index, const struct worker_result *r, const void *bytes, int fd,
-		   uint64_t now_ns);
+        uint64_t now_ns);
 /* Send what is gathered. */
 void outbox_flush(void);
 void outbox_send(uint32_t kind, uint32_t flags, uint64_t lease, uint64_t first, uint64_t count);

@@ -35,17 +35,17 @@ static struct {
 	size_t n_fds;
 	int fds[WORKER_FDS_MAX];
 	uint64_t oldest_ns;
-} box = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} box = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void put(const void *head, const void *body, size_t body_n, const int *fds, size_t n_fds)
 {
-	struct iovec iov[2] = { { (void *)(uintptr_t)head, sizeof(struct worker_head) },
-				{ (void *)(uintptr_t)body, body_n } };
+	struct iovec iov[2] = {
+	        {(void *)(uintptr_t)head, sizeof(struct worker_head)}, {(void *)(uintptr_t)body, body_n}};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * WORKER_FDS_MAX)];
 		struct cmsghdr align;
 	} control;
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = body_n ? 2 : 1 };
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = body_n ? 2 : 1};
 
 	if (n_fds) {
 		struct cmsghdr *c;
@@ -106,7 +106,7 @@ static void *flusher(void *unused)
 			flush_locked();
 			continue;
 		}
-		until = (struct timespec){ (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
+		until = (struct timespec){(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
 		(void)pthread_cond_timedwait(&box.wake, &box.lock, &until);
 	}
 	return NULL;
@@ -144,19 +144,20 @@ static void unplain(void)
 }
 
 void outbox_result(uint64_t lease, uint64_t index, const struct worker_result *r, const void *bytes, int fd,
-		   uint64_t now_ns)
+        uint64_t now_ns)
 {
 	bool empty = r->status == WORKER_OK && !r->length && !r->wall_us && fd < 0;
 	size_t body = fd < 0 ? r->length : 0, want = sizeof(*r) + body;
 
 	(void)pthread_mutex_lock(&box.lock);
-	if (box.head.count &&
-	    (box.head.lease != lease || box.head.first + box.head.count != index ||
-	     (!empty && box.plain && (box.head.count + 1) * sizeof(*r) + body > sizeof(box.body)) ||
-	     (!box.plain && box.n + want > sizeof(box.body)) || (fd >= 0 && box.n_fds == WORKER_FDS_MAX)))
+	if (box.head.count && (box.head.lease != lease || box.head.first + box.head.count != index ||
+	                              (!empty && box.plain &&
+	                                      (box.head.count + 1) * sizeof(*r) + body > sizeof(box.body)) ||
+	                              (!box.plain && box.n + want > sizeof(box.body)) ||
+	                              (fd >= 0 && box.n_fds == WORKER_FDS_MAX)))
 		flush_locked();
 	if (!box.head.count) {
-		box.head = (struct worker_head){ .kind = WORKER_RESULTS, .lease = lease, .first = index };
+		box.head = (struct worker_head){.kind = WORKER_RESULTS, .lease = lease, .first = index};
 		box.plain = true;
 		box.oldest_ns = now_ns;
 		if (box.flusher)
@@ -190,7 +191,7 @@ void outbox_flush(void)
 
 void outbox_send(uint32_t kind, uint32_t flags, uint64_t lease, uint64_t first, uint64_t count)
 {
-	struct worker_head h = { .kind = kind, .flags = flags, .lease = lease, .first = first, .count = count };
+	struct worker_head h = {.kind = kind, .flags = flags, .lease = lease, .first = first, .count = count};
 
 	(void)pthread_mutex_lock(&box.lock);
 	flush_locked();
@@ -205,7 +206,8 @@ void outbox_ack(uint64_t lease, uint64_t cursor)
 		struct packet *p = *at;
 
 		/* Leases come one after another: an ACK of this one covers every earlier one. */
-		if (p->head.lease > lease || (p->head.lease == lease && p->head.first + p->head.count > cursor)) {
+		if (p->head.lease > lease ||
+		        (p->head.lease == lease && p->head.first + p->head.count > cursor)) {
 			at = &p->next;
 			continue;
 		}

@@ -51,9 +51,10 @@ int queue_batch(struct queue *q, const uint8_t *p, size_t n)
 	memset(b, 0, sizeof(*b));
 	b->packet = must_alloc(n + 1);
 	memcpy(b->packet, p, n);
-	r = (struct reader){ b->packet, n };
-	if (read_bytes(&r, &b->head, sizeof(b->head)) < 0 || read_bytes(&r, &b->total, sizeof(b->total)) < 0 ||
-	    read_text(&r, &name, &name_n) < 0 || b->head.count == 0) {
+	r = (struct reader){b->packet, n};
+	if (read_bytes(&r, &b->head, sizeof(b->head)) < 0 ||
+	        read_bytes(&r, &b->total, sizeof(b->total)) < 0 || read_text(&r, &name, &name_n) < 0 ||
+	        b->head.count == 0) {
 		free(b->packet);
 		free(b);
 		return -1;
@@ -71,7 +72,7 @@ int queue_batch(struct queue *q, const uint8_t *p, size_t n)
 
 int batch_arg(struct batch *b, const char **out, size_t *out_n)
 {
-	struct reader r = { b->arg, b->arg_left };
+	struct reader r = {b->arg, b->arg_left};
 	const uint8_t *text;
 
 	if (read_text(&r, &text, out_n) < 0)
@@ -144,7 +145,7 @@ static void drop_inputs(struct queue *q, uint64_t lease, uint64_t task)
 
 int queue_input(struct queue *q, const uint8_t *p, size_t n)
 {
-	struct reader r = { p, n };
+	struct reader r = {p, n};
 	struct worker_head head;
 
 	if (read_bytes(&r, &head, sizeof(head)) < 0)

@@ -298,7 +298,7 @@ static uint32_t microseconds(uint64_t ns)
 /* One task; its result goes to the outbox. `began` is when it began; returns when it ended. */
 static uint64_t run_one(struct osier_task *t, osier_fn fn, const char *name, uint64_t began)
 {
-	struct worker_result r = { 0 };
+	struct worker_result r = {0};
 	const void *bytes = NULL;
 	uint64_t cpu = 0, ended;
 	static uint64_t slow; /* was the last one long enough to be worth a look at its CPU time? */
@@ -357,8 +357,8 @@ static int take(const uint8_t *p, size_t n)
 		at = queue_cancel(&queue, h.lease);
 		if (h.kind == WORKER_RESUME)
 			outbox_resume(h.lease, h.first);
-		outbox_send(WORKER_RESULTS, h.lease == last_lease ? WORKER_CANCELLED : WORKER_UNKNOWN, h.lease,
-			    at == UINT64_MAX ? last_next : at, 0);
+		outbox_send(WORKER_RESULTS, h.lease == last_lease ? WORKER_CANCELLED : WORKER_UNKNOWN,
+		        h.lease, at == UINT64_MAX ? last_next : at, 0);
 		return 0;
 	}
 	return -1;
@@ -379,7 +379,8 @@ static void look(bool wait)
 		if (n <= 0)
 			_exit(0); /* osier has no more work for us */
 		if (take(packet, (size_t)n) < 0) {
-			(void)fprintf(stderr, "osier worker: cannot read a message of osier's; versions differ?\n");
+			(void)fprintf(
+			        stderr, "osier worker: cannot read a message of osier's; versions differ?\n");
 			_exit(70);
 		}
 		wait = false;
@@ -454,7 +455,7 @@ static void serve(void)
 static void hello(void)
 {
 	uint8_t packet[WORKER_PACKET_MAX];
-	struct worker_head h = { .kind = WORKER_HELLO, .first = WORKER_PROTOCOL, .count = n_functions };
+	struct worker_head h = {.kind = WORKER_HELLO, .first = WORKER_PROTOCOL, .count = n_functions};
 	size_t at = sizeof(h);
 
 	memcpy(packet, &h, sizeof(h));
@@ -475,7 +476,8 @@ int osier_worker_run(void)
 	socklen_t n = sizeof(type);
 
 	if (getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET) {
-		(void)fprintf(stderr, "this is an osier worker: osier starts it (a step with 'worker:' in a job file)\n");
+		(void)fprintf(stderr,
+		        "this is an osier worker: osier starts it (a step with 'worker:' in a job file)\n");
 		return 2;
 	}
 	(void)fcntl(WORKER_FD, F_SETFD, FD_CLOEXEC);
@@ -489,8 +491,8 @@ int osier_worker_run(void)
 /* `--call NAME INDEX [ARGS] [INPUT FILE ...]`: one task by hand, for trying out and for debuggers. */
 static int call(int argc, char **argv)
 {
-	struct osier_task t = { .total = 1, .file = -1, .lease = 1 };
-	struct input inputs[16] = { { 0 } };
+	struct osier_task t = {.total = 1, .file = -1, .lease = 1};
+	struct input inputs[16] = {{0}};
 	osier_fn fn = find(argv[0]);
 	int code;
 

@@ -15,11 +15,11 @@
 #define AXES 4
 
 static Wire__Param axis[AXES];
-static Wire__Param *axes[AXES] = { &axis[0], &axis[1], &axis[2], &axis[3] };
-static char *words[] = { "", "a", "${a0}", "long word", "\xc3\xa4" };
-static char *names[AXES] = { "a0", "b", "longer_name", "d" };
+static Wire__Param *axes[AXES] = {&axis[0], &axis[1], &axis[2], &axis[3]};
+static char *words[] = {"", "a", "${a0}", "long word", "\xc3\xa4"};
+static char *names[AXES] = {"a0", "b", "longer_name", "d"};
 static Wire__Step step = WIRE__STEP__INIT;
-static Wire__Step *steps[] = { &step };
+static Wire__Step *steps[] = {&step};
 static Wire__JobSpec spec = WIRE__JOB_SPEC__INIT;
 
 static void random_array(struct prng *p)
@@ -60,9 +60,10 @@ static void naive_value(const Wire__Param *x, uint64_t i, char *out, size_t room
 }
 
 /* A random template beside what it must become for the task whose axes stand at `at`. */
-static void random_template(struct prng *p, uint64_t task, const uint64_t at[AXES], char *text, char *want, size_t room)
+static void random_template(
+        struct prng *p, uint64_t task, const uint64_t at[AXES], char *text, char *want, size_t room)
 {
-	static const char *const plain[] = { "x", "$", "$$", "}", "{", " $HOME ", "$1", "" };
+	static const char *const plain[] = {"x", "$", "$$", "}", "{", " $HOME ", "$1", ""};
 	size_t nt = 0, nw = 0;
 
 	for (uint64_t n = prng_below(p, 8); n; n--) {
@@ -81,7 +82,7 @@ static void random_template(struct prng *p, uint64_t task, const uint64_t at[AXE
 		} else if (what == 2) {
 			nt += (size_t)snprintf(text + nt, room - nt, "${task}/${tasks}");
 			nw += (size_t)snprintf(want + nw, room - nw, "%llu/%llu", (unsigned long long)task,
-					       (unsigned long long)step.tasks);
+			        (unsigned long long)step.tasks);
 		} else {
 			naive_value(&axis[k], at[k], value, sizeof(value));
 			nt += (size_t)snprintf(text + nt, room - nt, "${%s}", names[k]);
@@ -99,12 +100,12 @@ static void every_task_gets_its_own_values(void **state)
 	(void)state;
 	prng_init(&p, 4);
 	for (int round = 0; round < 300; round++) {
-		uint64_t at[AXES] = { 0 };
+		uint64_t at[AXES] = {0};
 
 		random_array(&p);
 		for (uint64_t t = 0; t < step.tasks; t++) {
-			struct params params = { .spec = &spec, .task = t };
-			struct err e = { 0 };
+			struct params params = {.spec = &spec, .task = t};
+			struct err e = {0};
 
 			for (size_t k = 0; k < step.n_params; k++)
 				assert_int_equal(params_axis_index(&step, t, k), at[k]);
@@ -125,7 +126,7 @@ static void every_task_gets_its_own_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_task_gets_its_own_values),
+	        cmocka_unit_test(every_task_gets_its_own_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

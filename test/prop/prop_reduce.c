@@ -81,9 +81,9 @@ static void size_of_a_tree_is_the_sum_of_its_levels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_small_tree_takes_each_input_once),
-		cmocka_unit_test(random_trees_add_up),
-		cmocka_unit_test(size_of_a_tree_is_the_sum_of_its_levels),
+	        cmocka_unit_test(every_small_tree_takes_each_input_once),
+	        cmocka_unit_test(random_trees_add_up),
+	        cmocka_unit_test(size_of_a_tree_is_the_sum_of_its_levels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

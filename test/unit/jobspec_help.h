@@ -20,10 +20,10 @@ static struct growing mem;
 static struct jobspec_problem problems[JOBSPEC_PROBLEMS_MAX];
 static size_t n_problems;
 static char complaint[4000];
-static struct jobspec_in job_in = { .source = "job.yaml", .folder = "/home/me" };
+static struct jobspec_in job_in = {.source = "job.yaml", .folder = "/home/me"};
 
-static int fake_digest(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes, bool *out_executable,
-		       struct err *e)
+static int fake_digest(void *ctx, const char *path, uint8_t out_sha256[32], uint64_t *out_bytes,
+        bool *out_executable, struct err *e)
 {
 	(void)ctx;
 	if (strcmp(path, "missing") == 0)
@@ -44,7 +44,7 @@ static int fake_lines(void *ctx, const char *path, uint8_t out_sha256[32], uint6
 	return 0;
 }
 
-static const struct jobspec_files fake_files = { NULL, fake_digest, fake_lines };
+static const struct jobspec_files fake_files = {NULL, fake_digest, fake_lines};
 
 static int mem_setup(void **state)
 {
@@ -66,14 +66,14 @@ static const Wire__JobSpec *spec_of_n(const char *text, size_t n)
 {
 	const struct doc *root = NULL;
 	const Wire__JobSpec *spec = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t used = 0;
 
 	growing_clear(&mem);
 	n_problems = 1;
 	complaint[0] = '\0';
 	if (doc_yaml_parse(&mem.arena, text, n, &root, problems) == 0 &&
-	    jobspec_from_doc(&mem.arena, root, &job_in, &spec, problems, &n_problems) == 0) {
+	        jobspec_from_doc(&mem.arena, root, &job_in, &spec, problems, &n_problems) == 0) {
 		if (jobspec_check(spec, &e) < 0)
 			fail_msg("read, but does not pass the check: %s", e.msg);
 		return spec;
@@ -82,7 +82,8 @@ static const Wire__JobSpec *spec_of_n(const char *text, size_t n)
 	for (size_t i = 0; i < n_problems && used < sizeof(complaint) - 1; i++) {
 		if (i)
 			complaint[used++] = '\n';
-		used += jobspec_problem_text(&problems[i], "job.yaml", complaint + used, sizeof(complaint) - used);
+		used += jobspec_problem_text(
+		        &problems[i], "job.yaml", complaint + used, sizeof(complaint) - used);
 	}
 	return NULL;
 }

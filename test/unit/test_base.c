@@ -15,7 +15,7 @@
 
 static void wrapped_error_reads_from_outside_in(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	errno = ENOENT;
@@ -27,7 +27,7 @@ static void wrapped_error_reads_from_outside_in(void **state)
 
 static void overlong_error_is_cut_and_stays_terminated(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char big[600];
 
 	(void)state;
@@ -71,10 +71,10 @@ static void same_seed_gives_same_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrapped_error_reads_from_outside_in),
-		cmocka_unit_test(overlong_error_is_cut_and_stays_terminated),
-		cmocka_unit_test(arena_is_full_when_it_is_full),
-		cmocka_unit_test(same_seed_gives_same_numbers),
+	        cmocka_unit_test(wrapped_error_reads_from_outside_in),
+	        cmocka_unit_test(overlong_error_is_cut_and_stays_terminated),
+	        cmocka_unit_test(arena_is_full_when_it_is_full),
+	        cmocka_unit_test(same_seed_gives_same_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

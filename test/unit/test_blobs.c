@@ -224,7 +224,7 @@ static void *take_the_same(void *ctx)
 
 static void same_bytes_may_be_taken_by_two_at_once(void **state)
 {
-	struct same_bytes s[2] = { { .w = *state }, { .w = *state } };
+	struct same_bytes s[2] = {{.w = *state}, {.w = *state}};
 	pthread_t t[2];
 
 	for (int i = 0; i < 2; i++) {

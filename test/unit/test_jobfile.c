@@ -32,7 +32,7 @@ static const char *path_of(const char *name)
 
 static int dir_teardown(void **state)
 {
-	static const char *const names[] = { "job.yaml", "tool.sh", "words", "big.yaml", "fifo" };
+	static const char *const names[] = {"job.yaml", "tool.sh", "words", "big.yaml", "fifo"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(path_of(names[i]));
@@ -50,16 +50,16 @@ static void write_file(const char *name, const char *text, size_t n, mode_t mode
 }
 
 static const char good[] = "parameters: {n: 3}\n"
-			   "command: ./tool.sh ${w} ${i}\n"
-			   "workdir: sub\n"
-			   "inputs: [tool.sh]\n"
-			   "array: {w: {lines: words}, i: '1..${n}'}\n"
-			   "resources: {memory: 1MiB}\n";
+                           "command: ./tool.sh ${w} ${i}\n"
+                           "workdir: sub\n"
+                           "inputs: [tool.sh]\n"
+                           "array: {w: {lines: words}, i: '1..${n}'}\n"
+                           "resources: {memory: 1MiB}\n";
 
 static void file_is_read_with_the_files_it_names(void **state)
 {
 	struct jobfile f;
-	struct err e = { 0 };
+	struct err e = {0};
 	uint8_t want[32];
 	char sub[100];
 
@@ -85,7 +85,7 @@ static void file_is_read_with_the_files_it_names(void **state)
 
 static void request_gives_the_server_the_same_job(void **state)
 {
-	static const struct jobspec_set set[] = { { "n", "5" } };
+	static const struct jobspec_set set[] = {{"n", "5"}};
 	struct jobfile f;
 	struct jobfile_jobs jobs;
 	uint8_t client[4000], server[4000];
@@ -121,7 +121,7 @@ static void file_that_cannot_be_read_is_told(void **state)
 {
 	static char big[(1 << 20) + 1];
 	struct jobfile f;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	jobfile_init(&f);
@@ -162,20 +162,22 @@ static void problem_is_printed_with_its_line_and_a_caret(void **state)
 {
 	(void)state;
 	assert_string_equal(printed("command: x\npriority: \xc3\xa4\n", true),
-			    "job.yaml:2:11: found '\xc3\xa4', expected a whole number from 0 to 100\n"
-			    "  priority: \xc3\xa4\n"
-			    "            \033[1;32m^\033[0m\n");
+	        "job.yaml:2:11: found '\xc3\xa4', expected a whole number from 0 to 100\n"
+	        "  priority: \xc3\xa4\n"
+	        "            \033[1;32m^\033[0m\n");
 	assert_string_equal(printed("command: x\nenv: {a: \"\xc3\xa4\", \xc3\xa4: 1}\n", true),
-			    "job.yaml:2:15: found '\xc3\xa4', expected a variable's name: a letter or '_', then letters, digits or "
-			    "'_'\n"
-			    "  env: {a: \"\xc3\xa4\", \xc3\xa4: 1}\n"
-			    "                \033[1;32m^\033[0m\n");
+	        "job.yaml:2:15: found '\xc3\xa4', expected a variable's name: a letter or '_', then letters, "
+	        "digits or "
+	        "'_'\n"
+	        "  env: {a: \"\xc3\xa4\", \xc3\xa4: 1}\n"
+	        "                \033[1;32m^\033[0m\n");
 	assert_string_equal(printed("command: x\nhold: maybe\n", false),
-			    "job.yaml:2:7: found 'maybe', expected true or false\n");
+	        "job.yaml:2:7: found 'maybe', expected true or false\n");
 	(void)mkfifo(path_of("fifo"), 0600);
 	assert_string_equal(printed("command: x\ninputs: [fifo, nothing]\n", false),
-			    "job.yaml:2:10: found 'fifo', expected a file that can be read (it is not a regular file)\n"
-			    "job.yaml:2:16: found 'nothing', expected a file that can be read (No such file or directory)\n");
+	        "job.yaml:2:10: found 'fifo', expected a file that can be read (it is not a regular file)\n"
+	        "job.yaml:2:16: found 'nothing', expected a file that can be read (No such file or "
+	        "directory)\n");
 }
 
 static json_t *json(const char *text)
@@ -189,10 +191,12 @@ static json_t *json(const char *text)
 static void request_can_be_bare_or_wrapped_or_many(void **state)
 {
 	json_t *bare = json("{\"name\": \"a\", \"command\": \"x\"}");
-	json_t *wrapped = json("{\"job\": {\"command\": \"x\", \"workdir\": \"b\"}, \"source\": \"dir/b.json\", \"workdir\": "
-			       "\"/home\"}");
-	json_t *many = json("{\"jobs\": [{\"command\": \"x\"}, {\"yaml\": \"command: y\\narray: 3\"}, {\"job\": {\"command\": "
-			    "\"z\"}, \"source\": \"z\"}], \"source\": \"m\"}");
+	json_t *wrapped = json("{\"job\": {\"command\": \"x\", \"workdir\": \"b\"}, \"source\": "
+	                       "\"dir/b.json\", \"workdir\": "
+	                       "\"/home\"}");
+	json_t *many = json("{\"jobs\": [{\"command\": \"x\"}, {\"yaml\": \"command: y\\narray: 3\"}, "
+	                    "{\"job\": {\"command\": "
+	                    "\"z\"}, \"source\": \"z\"}], \"source\": \"m\"}");
 	struct jobfile_jobs jobs;
 
 	(void)state;
@@ -230,45 +234,61 @@ static const char *refused(const char *text)
 static void request_that_is_wrong_is_told(void **state)
 {
 	(void)state;
-	assert_string_equal(refused("5"), "job: found no object, expected a job: {\"command\": ...}, {\"yaml\": ...} or {\"jobs\": "
-					  "[...]}");
-	assert_string_equal(refused("{\"jobs\": []}"),
-			    "job: jobs: found no list, an empty one or too long a one, expected a list of 1 to 10000 jobs");
+	assert_string_equal(refused("5"),
+	        "job: found no object, expected a job: {\"command\": ...}, {\"yaml\": ...} or {\"jobs\": "
+	        "[...]}");
+	assert_string_equal(refused("{\"jobs\": []}"), "job: jobs: found no list, an empty one or too long a "
+	                                               "one, expected a list of 1 to 10000 jobs");
 	assert_string_equal(refused("{\"job\": {\"command\": \"x\"}, \"prio\": 5}"),
-			    "job: prio: found an unknown key beside the job, expected one of job, yaml, jobs, source, workdir, "
-			    "files, parameters");
+	        "job: prio: found an unknown key beside the job, expected one of job, yaml, jobs, source, "
+	        "workdir, "
+	        "files, parameters");
 	assert_string_equal(refused("{\"job\": {\"command\": \"x\", \"inputs\": [\"a\"]}}"),
-			    "job: inputs[0]: found 'a', expected no files here: this job came without any");
+	        "job: inputs[0]: found 'a', expected no files here: this job came without any");
 	assert_string_equal(refused("{\"job\": {\"command\": \"x\", \"inputs\": [\"a\"]}, \"files\": {}}"),
-			    "job: inputs[0]: found 'a', expected a file that can be read (the request says nothing of it under "
-			    "'files')");
-	assert_string_equal(refused("{\"job\": {\"command\": \"x\", \"inputs\": [\"a\"]}, \"files\": {\"a\": {\"sha256\": \"12\"}}}"),
-			    "job: inputs[0]: found 'a', expected a file that can be read (its 'sha256' in the request is not 64 "
-			    "hexadecimal digits)");
+	        "job: inputs[0]: found 'a', expected a file that can be read (the request says nothing of it "
+	        "under "
+	        "'files')");
+	assert_string_equal(refused("{\"job\": {\"command\": \"x\", \"inputs\": [\"a\"]}, \"files\": {\"a\": "
+	                            "{\"sha256\": \"12\"}}}"),
+	        "job: inputs[0]: found 'a', expected a file that can be read (its 'sha256' in the request is "
+	        "not 64 "
+	        "hexadecimal digits)");
 	assert_string_equal(refused("{\"yaml\": \"command: x\\nhold: 1\", \"source\": \"j.yaml\"}"),
-			    "j.yaml:2:7: found '1', expected true or false");
-	assert_string_equal(refused("{\"yaml\": \"command: x\", \"job\": {}}"), "job: found both 'job' and 'yaml', expected one of "
-										"them");
-	assert_string_equal(refused("{\"jobs\": [{\"command\": \"x\"}, {\"steps\": {\"a\": {\"resources\": {\"memry\": 1}}}}]}"),
-			    "job: steps.a.resources.memry: found 'memry', expected one of cpu, memory, disk, gpu, fpga or a pool's "
-			    "name; did you mean 'memory'?");
+	        "j.yaml:2:7: found '1', expected true or false");
+	assert_string_equal(refused("{\"yaml\": \"command: x\", \"job\": {}}"),
+	        "job: found both 'job' and 'yaml', expected one of "
+	        "them");
+	assert_string_equal(refused("{\"jobs\": [{\"command\": \"x\"}, {\"steps\": {\"a\": {\"resources\": "
+	                            "{\"memry\": 1}}}}]}"),
+	        "job: steps.a.resources.memry: found 'memry', expected one of cpu, memory, disk, gpu, fpga "
+	        "or a pool's "
+	        "name; did you mean 'memory'?");
 	assert_string_equal(refused("{\"command\": \"x\", \"workdir\": \"rel\"}"),
-			    "job: workdir: found 'rel', expected an absolute folder, the same for all tasks");
+	        "job: workdir: found 'rel', expected an absolute folder, the same for all tasks");
 }
 
 static void json_of_a_job_is_a_job_file_again(void **state)
 {
 	static const char *const texts[] = {
-		"command: x",
-		"{name: j, namespace: n, labels: {a: b}, class: realtime, priority: 7, deadline: {within: 90s, on_missed: warn},"
-		" timeouts: {queue: 1s, run: 1.5s, job: 3h}, concurrency: 3, not_before: '2030-01-01T00:00:00.000000001Z', hold: "
-		"true, keep_going: false, worker: {command: [w], function: f, args: '${i}', batch: 5}, array: {i: -3..9 step 4, c: "
-		"[a, b]}, resources: {cpu: 0.125, memory: 3MiB, pool: 2}, verify: {replicas: 3, comparator: [cmp]}, retries: {max: "
-		"2, exit_codes: [7]}, limits: {pids: 3, output: 5kB}, grace: 10ms, checkpoint_signal: USR2, kind: k, env: {A: b}}",
-		"steps: {m: {command: x, array: 9, outputs: [o, {path: p, optional: true}]}, n: {command: [y, z], array: 9, inputs: "
-		"{q: {from: m, output: o}}, stdin: {from: m}}, r: {command: z, reduce: {of: n, associative: true, fan_in: 3}, "
-		"after: {step: m, on: always}}, v: {any_of: [{resources: {gpu: 1}, command: a}, {resources: {cpu: 8}, command: "
-		"[b]}], workdir: /tmp, stdin: text}}",
+	        "command: x",
+	        "{name: j, namespace: n, labels: {a: b}, class: realtime, priority: 7, deadline: {within: "
+	        "90s, on_missed: warn},"
+	        " timeouts: {queue: 1s, run: 1.5s, job: 3h}, concurrency: 3, not_before: "
+	        "'2030-01-01T00:00:00.000000001Z', hold: "
+	        "true, keep_going: false, worker: {command: [w], function: f, args: '${i}', batch: 5}, "
+	        "array: {i: -3..9 step 4, c: "
+	        "[a, b]}, resources: {cpu: 0.125, memory: 3MiB, pool: 2}, verify: {replicas: 3, comparator: "
+	        "[cmp]}, retries: {max: "
+	        "2, exit_codes: [7]}, limits: {pids: 3, output: 5kB}, grace: 10ms, checkpoint_signal: USR2, "
+	        "kind: k, env: {A: b}}",
+	        "steps: {m: {command: x, array: 9, outputs: [o, {path: p, optional: true}]}, n: {command: "
+	        "[y, z], array: 9, inputs: "
+	        "{q: {from: m, output: o}}, stdin: {from: m}}, r: {command: z, reduce: {of: n, associative: "
+	        "true, fan_in: 3}, "
+	        "after: {step: m, on: always}}, v: {any_of: [{resources: {gpu: 1}, command: a}, {resources: "
+	        "{cpu: 8}, command: "
+	        "[b]}], workdir: /tmp, stdin: text}}",
 	};
 
 	(void)state;
@@ -279,7 +299,8 @@ static void json_of_a_job_is_a_job_file_again(void **state)
 
 		assert_int_equal(doc_json_from(&mem.arena, once, &root, problems), 0);
 		if (jobspec_from_doc(&mem.arena, root, &job_in, &b, problems, &n_problems) < 0)
-			fail_msg("%s: found %s, expected %s", problems[0].path, problems[0].found, problems[0].expected);
+			fail_msg("%s: found %s, expected %s", problems[0].path, problems[0].found,
+			        problems[0].expected);
 		twice = jobspec_to_json(b);
 		if (!json_equal(once, twice))
 			fail_msg("%s\n%s", json_dumps(once, 0), json_dumps(twice, 0));
@@ -299,9 +320,11 @@ static void every_blob_of_a_job_is_named(void **state)
 	size_t n = 0;
 
 	(void)state;
-	assert_int_equal(jobfile_each_blob(spec_of("command: x\ninputs: [a, b]\nstdin: {file: c}\narray: {l: {lines: d}}"),
-					   count_blob, &n),
-			 0);
+	assert_int_equal(
+	        jobfile_each_blob(
+	                spec_of("command: x\ninputs: [a, b]\nstdin: {file: c}\narray: {l: {lines: d}}"),
+	                count_blob, &n),
+	        0);
 	assert_int_equal(n, 4);
 }
 
@@ -319,7 +342,7 @@ static void line_by_number_is_the_line(void **state)
 {
 	char *text = malloc(2 << 20), want[40];
 	struct lines *l;
-	struct err e = { 0 };
+	struct err e = {0};
 	const char *s;
 	size_t n = 0, k;
 
@@ -359,7 +382,7 @@ static int count_of(const char *text, size_t n, struct err *e)
 static void last_line_counts_without_its_end(void **state)
 {
 	static char big[70000];
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(count_of("", 0, &e), 0);
@@ -379,8 +402,8 @@ static void files_of_lines_stay_open_while_they_are_used(void **state)
 {
 	int opened = 0;
 	struct lines_cache *c = lines_cache_new(open_words, &opened);
-	uint8_t digest[32] = { 0 };
-	struct err e = { 0 };
+	uint8_t digest[32] = {0};
+	struct err e = {0};
 	const char *s;
 	size_t n;
 
@@ -493,21 +516,21 @@ static void every_key_is_in_the_documents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(file_is_read_with_the_files_it_names),
-		cmocka_unit_test(request_gives_the_server_the_same_job),
-		cmocka_unit_test(file_that_cannot_be_read_is_told),
-		cmocka_unit_test(problem_is_printed_with_its_line_and_a_caret),
-		cmocka_unit_test(request_can_be_bare_or_wrapped_or_many),
-		cmocka_unit_test(request_that_is_wrong_is_told),
-		cmocka_unit_test(json_of_a_job_is_a_job_file_again),
-		cmocka_unit_test(every_blob_of_a_job_is_named),
-		cmocka_unit_test(line_by_number_is_the_line),
-		cmocka_unit_test(last_line_counts_without_its_end),
-		cmocka_unit_test(files_of_lines_stay_open_while_they_are_used),
-		cmocka_unit_test(example_is_a_valid_job),
-		cmocka_unit_test(steps_of_the_example_are_valid_too),
-		cmocka_unit_test(every_job_in_the_documents_is_valid),
-		cmocka_unit_test(every_key_is_in_the_documents),
+	        cmocka_unit_test(file_is_read_with_the_files_it_names),
+	        cmocka_unit_test(request_gives_the_server_the_same_job),
+	        cmocka_unit_test(file_that_cannot_be_read_is_told),
+	        cmocka_unit_test(problem_is_printed_with_its_line_and_a_caret),
+	        cmocka_unit_test(request_can_be_bare_or_wrapped_or_many),
+	        cmocka_unit_test(request_that_is_wrong_is_told),
+	        cmocka_unit_test(json_of_a_job_is_a_job_file_again),
+	        cmocka_unit_test(every_blob_of_a_job_is_named),
+	        cmocka_unit_test(line_by_number_is_the_line),
+	        cmocka_unit_test(last_line_counts_without_its_end),
+	        cmocka_unit_test(files_of_lines_stay_open_while_they_are_used),
+	        cmocka_unit_test(example_is_a_valid_job),
+	        cmocka_unit_test(steps_of_the_example_are_valid_too),
+	        cmocka_unit_test(every_job_in_the_documents_is_valid),
+	        cmocka_unit_test(every_key_is_in_the_documents),
 	};
 
 	return cmocka_run_group_tests(tests, dir_setup, dir_teardown);

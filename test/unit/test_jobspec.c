@@ -62,20 +62,20 @@ static void list_is_argv_and_text_is_shell(void **state)
 static void amounts_keep_their_units_and_lines(void **state)
 {
 	const Wire__Step *s = spec_of("command: x\n"
-				      "resources:\n"
-				      "  cpu: 0.125\n"
-				      "  memory: 512MiB\n"
-				      "  disk: 1.5 GB\n"
-				      "  gpu: 0.25\n"
-				      "  licence: 2\n"
-				      "  pools: {gpus: 3}\n")
-				      ->steps[0];
+	                              "resources:\n"
+	                              "  cpu: 0.125\n"
+	                              "  memory: 512MiB\n"
+	                              "  disk: 1.5 GB\n"
+	                              "  gpu: 0.25\n"
+	                              "  licence: 2\n"
+	                              "  pools: {gpus: 3}\n")
+	                              ->steps[0];
 	static const struct {
 		const char *name;
 		uint64_t amount;
 		uint32_t line;
-	} want[] = { { "cpu", 125, 3 },	       { "memory", 512 << 20, 4 }, { "disk", 1500000000, 5 },
-		     { "gpu", 250, 6 },	       { "licence", 2000, 7 },	   { "gpus", 3000, 8 } };
+	} want[] = {{"cpu", 125, 3}, {"memory", 512 << 20, 4}, {"disk", 1500000000, 5}, {"gpu", 250, 6},
+	        {"licence", 2000, 7}, {"gpus", 3000, 8}};
 
 	(void)state;
 	assert_int_equal(s->variants[0]->n_needs, 6);
@@ -89,12 +89,12 @@ static void amounts_keep_their_units_and_lines(void **state)
 static void alternatives_take_what_they_do_not_name_from_the_step(void **state)
 {
 	const Wire__Step *s = spec_of("command: slow\n"
-				      "resources: {memory: 1GiB}\n"
-				      "any_of:\n"
-				      "- resources: {gpu: 1}\n"
-				      "  command: [fast, '${devices}']\n"
-				      "- resources: {cpu: 8}\n")
-				      ->steps[0];
+	                              "resources: {memory: 1GiB}\n"
+	                              "any_of:\n"
+	                              "- resources: {gpu: 1}\n"
+	                              "  command: [fast, '${devices}']\n"
+	                              "- resources: {cpu: 8}\n")
+	                              ->steps[0];
 
 	(void)state;
 	assert_int_equal(s->n_variants, 2);
@@ -110,10 +110,10 @@ static void alternatives_take_what_they_do_not_name_from_the_step(void **state)
 static void times_are_read_exactly(void **state)
 {
 	const Wire__JobSpec *j = spec_of("command: x\n"
-					 "not_before: 2026-02-28T23:59:59.5+01:00\n"
-					 "deadline: 1h30m\n"
-					 "timeouts: {queue: 100ms, run: 2d, job: 1.5s}\n"
-					 "grace: 0s\n");
+	                                 "not_before: 2026-02-28T23:59:59.5+01:00\n"
+	                                 "deadline: 1h30m\n"
+	                                 "timeouts: {queue: 100ms, run: 2d, job: 1.5s}\n"
+	                                 "grace: 0s\n");
 
 	(void)state;
 	assert_int_equal(j->not_before_ns, UINT64_C(1772319599500000000));
@@ -123,7 +123,8 @@ static void times_are_read_exactly(void **state)
 	assert_int_equal(j->steps[0]->run_timeout_ns, 2 * 86400 * SECOND);
 	assert_int_equal(j->steps[0]->grace_ns, 0);
 	assert_int_equal(spec_of("command: x\ngrace: 90")->steps[0]->grace_ns, 90 * SECOND);
-	assert_int_equal(spec_of("command: x\ndeadline: 2000-02-29T00:00:00Z")->deadline_ns, 951782400 * SECOND);
+	assert_int_equal(
+	        spec_of("command: x\ndeadline: 2000-02-29T00:00:00Z")->deadline_ns, 951782400 * SECOND);
 	j = spec_of("command: x\ndeadline: {within: 5m, on_missed: warn}");
 	assert_int_equal(j->deadline_after_ns, 300 * SECOND);
 	assert_true(j->deadline_warn);
@@ -143,8 +144,8 @@ static void array_can_be_written_in_five_ways(void **state)
 	assert_int_equal(s->tasks, 2);
 	assert_string_equal(s->params[0]->values[1], "b");
 	s = spec_of("command: x ${i} ${c} ${f}\narray:\n  i: {from: 1, to: 10, step: 4}\n  c: [red, green]\n"
-		    "  f: {lines: files.txt}\n")
-		    ->steps[0];
+	            "  f: {lines: files.txt}\n")
+	            ->steps[0];
 	assert_int_equal(s->n_params, 3);
 	assert_int_equal(s->params[0]->count, 3);
 	assert_int_equal(s->params[2]->kind, WIRE__PARAM__KIND__LINES);
@@ -156,12 +157,13 @@ static void array_can_be_written_in_five_ways(void **state)
 
 static void steps_come_out_in_an_order_that_can_run(void **state)
 {
-	const Wire__JobSpec *j = spec_of("steps:\n"
-					 "  link: {command: ld, after: [compile, {step: fetch, on: always}]}\n"
-					 "  other: echo\n"
-					 "  compile: {command: 'cc ${index}', array: 8, after: {step: gen, mode: each}}\n"
-					 "  gen: {command: gen, array: 8}\n"
-					 "  fetch: [wget, x]\n");
+	const Wire__JobSpec *j =
+	        spec_of("steps:\n"
+	                "  link: {command: ld, after: [compile, {step: fetch, on: always}]}\n"
+	                "  other: echo\n"
+	                "  compile: {command: 'cc ${index}', array: 8, after: {step: gen, mode: each}}\n"
+	                "  gen: {command: gen, array: 8}\n"
+	                "  fetch: [wget, x]\n");
 
 	(void)state;
 	assert_int_equal(j->n_steps, 5);
@@ -179,15 +181,16 @@ static void steps_come_out_in_an_order_that_can_run(void **state)
 
 static void keys_above_steps_are_their_defaults(void **state)
 {
-	const Wire__JobSpec *j = spec_of("env: {A: '1', B: '2'}\n"
-					 "workdir: src\n"
-					 "resources: {cpu: 2, memory: 1GiB}\n"
-					 "timeouts: {run: 1h, job: 2h}\n"
-					 "retries: {max: 3, backoff: 2s}\n"
-					 "steps:\n"
-					 "- {name: a, command: x}\n"
-					 "- {name: b, command: x, env: {B: '3', C: '4'}, resources: {cpu: 4},\n"
-					 "   retries: 5, timeouts: {run: 1m}, workdir: /tmp}\n");
+	const Wire__JobSpec *j =
+	        spec_of("env: {A: '1', B: '2'}\n"
+	                "workdir: src\n"
+	                "resources: {cpu: 2, memory: 1GiB}\n"
+	                "timeouts: {run: 1h, job: 2h}\n"
+	                "retries: {max: 3, backoff: 2s}\n"
+	                "steps:\n"
+	                "- {name: a, command: x}\n"
+	                "- {name: b, command: x, env: {B: '3', C: '4'}, resources: {cpu: 4},\n"
+	                "   retries: 5, timeouts: {run: 1m}, workdir: /tmp}\n");
 	const Wire__Step *a = j->steps[0], *b = j->steps[1];
 
 	(void)state;
@@ -209,11 +212,12 @@ static void keys_above_steps_are_their_defaults(void **state)
 
 static void reduction_is_sized_from_its_map(void **state)
 {
-	const Wire__JobSpec *j = spec_of("steps:\n"
-					 "  map: {command: m, array: 1000}\n"
-					 "  tree: {command: r, reduce: {of: map, associative: true, fan_in: 10}}\n"
-					 "  flat: {command: r, reduce: map}\n"
-					 "  top: {command: r, reduce: {of: tree, associative: true}}\n");
+	const Wire__JobSpec *j =
+	        spec_of("steps:\n"
+	                "  map: {command: m, array: 1000}\n"
+	                "  tree: {command: r, reduce: {of: map, associative: true, fan_in: 10}}\n"
+	                "  flat: {command: r, reduce: map}\n"
+	                "  top: {command: r, reduce: {of: tree, associative: true}}\n");
 
 	(void)state;
 	assert_int_equal(j->steps[1]->tasks, 111);
@@ -225,22 +229,23 @@ static void reduction_is_sized_from_its_map(void **state)
 
 static void inputs_come_from_files_and_steps(void **state)
 {
-	const Wire__JobSpec *j = spec_of("steps:\n"
-					 "  make: {command: m, array: 3, outputs: [part.bin, {path: log, optional: true}]}\n"
-					 "  use:\n"
-					 "    command: u\n"
-					 "    array: 3\n"
-					 "    stdin: {from: make}\n"
-					 "    inputs:\n"
-					 "      in/data: ../data.csv\n"
-					 "      part: {from: make, output: part.bin}\n"
-					 "  run:\n"
-					 "    command: ./tool.sh\n"
-					 "    inputs: [tool.sh, {file: x/y, path: z}, {file: w}]\n"
-					 "    stdin: hello ${task}\n"
-					 "  file:\n"
-					 "    command: cat\n"
-					 "    stdin: {file: words}\n");
+	const Wire__JobSpec *j =
+	        spec_of("steps:\n"
+	                "  make: {command: m, array: 3, outputs: [part.bin, {path: log, optional: true}]}\n"
+	                "  use:\n"
+	                "    command: u\n"
+	                "    array: 3\n"
+	                "    stdin: {from: make}\n"
+	                "    inputs:\n"
+	                "      in/data: ../data.csv\n"
+	                "      part: {from: make, output: part.bin}\n"
+	                "  run:\n"
+	                "    command: ./tool.sh\n"
+	                "    inputs: [tool.sh, {file: x/y, path: z}, {file: w}]\n"
+	                "    stdin: hello ${task}\n"
+	                "  file:\n"
+	                "    command: cat\n"
+	                "    stdin: {file: words}\n");
 	const Wire__Step *use = j->steps[1], *run = j->steps[2];
 
 	(void)state;
@@ -266,10 +271,11 @@ static void inputs_come_from_files_and_steps(void **state)
 
 static void input_from_a_reduction_is_its_result(void **state)
 {
-	const Wire__JobSpec *j = spec_of("steps:\n"
-					 "  map: {command: m, array: 4}\n"
-					 "  sum: {command: r, reduce: {of: map, associative: true, fan_in: 2}}\n"
-					 "  use: {command: u, array: 3, stdin: {from: sum}}\n");
+	const Wire__JobSpec *j =
+	        spec_of("steps:\n"
+	                "  map: {command: m, array: 4}\n"
+	                "  sum: {command: r, reduce: {of: map, associative: true, fan_in: 2}}\n"
+	                "  use: {command: u, array: 3, stdin: {from: sum}}\n");
 
 	(void)state;
 	assert_int_equal(j->steps[1]->tasks, 3);
@@ -279,9 +285,10 @@ static void input_from_a_reduction_is_its_result(void **state)
 
 static void worker_takes_the_place_of_a_command(void **state)
 {
-	const Wire__Step *s = spec_of("worker: {command: [python3, w.py], function: f, args: '${index}', batch: 100}\n"
-				      "array: 5\n")
-				      ->steps[0];
+	const Wire__Step *s =
+	        spec_of("worker: {command: [python3, w.py], function: f, args: '${index}', batch: 100}\n"
+	                "array: 5\n")
+	                ->steps[0];
 
 	(void)state;
 	assert_string_equal(s->command->argv[1], "w.py");
@@ -304,11 +311,11 @@ static void verify_wants_more_than_half(void **state)
 
 static void parameters_are_put_in_everywhere(void **state)
 {
-	static const struct jobspec_set set[] = { { "num", "20" } };
+	static const struct jobspec_set set[] = {{"num", "20"}};
 	const char *text = "parameters: {num: 10, who: world, mem: 64}\n"
-			   "command: echo ${who} ${index} $${who} ${num}\n"
-			   "array: 0..${num}\n"
-			   "resources: {memory: '${mem}MiB'}\n";
+	                   "command: echo ${who} ${index} $${who} ${num}\n"
+	                   "array: 0..${num}\n"
+	                   "resources: {memory: '${mem}MiB'}\n";
 	const Wire__JobSpec *j = spec_of(text);
 
 	(void)state;
@@ -318,29 +325,31 @@ static void parameters_are_put_in_everywhere(void **state)
 	job_in.set = set;
 	job_in.n_set = 1;
 	assert_int_equal(spec_of(text)->steps[0]->tasks, 21);
-	assert_string_equal(wrong("command: x"), "job.yaml: found 'num', expected one of the job's own parameters (see "
-						 "'parameters')");
+	assert_string_equal(wrong("command: x"),
+	        "job.yaml: found 'num', expected one of the job's own parameters (see "
+	        "'parameters')");
 	assert_string_equal(wrong("command: x\nparameters: {nums: 1}"),
-			    "job.yaml:2:13: found 'num', expected one of the job's own parameters; did you mean 'nums'?");
+	        "job.yaml:2:13: found 'num', expected one of the job's own parameters; did you mean 'nums'?");
 	job_in.n_set = 0;
 }
 
 static void everything_else_is_read_too(void **state)
 {
-	const Wire__JobSpec *j = spec_of("version: 1\n"
-					 "namespace: team\n"
-					 "labels: {app: x, team/owner: 'a b'}\n"
-					 "class: realtime\n"
-					 "priority: 0\n"
-					 "concurrency: 4\n"
-					 "hold: true\n"
-					 "keep_going: false\n"
-					 "command: x\n"
-					 "retries: {max: 2, backoff: 1s, backoff_max: 3s, jitter: 20%, exit_codes: [1, 75],\n"
-					 "          on_node_loss: fail}\n"
-					 "limits: {pids: 10, output: 1kB}\n"
-					 "checkpoint_signal: SIGUSR1\n"
-					 "kind: blur\n");
+	const Wire__JobSpec *j =
+	        spec_of("version: 1\n"
+	                "namespace: team\n"
+	                "labels: {app: x, team/owner: 'a b'}\n"
+	                "class: realtime\n"
+	                "priority: 0\n"
+	                "concurrency: 4\n"
+	                "hold: true\n"
+	                "keep_going: false\n"
+	                "command: x\n"
+	                "retries: {max: 2, backoff: 1s, backoff_max: 3s, jitter: 20%, exit_codes: [1, 75],\n"
+	                "          on_node_loss: fail}\n"
+	                "limits: {pids: 10, output: 1kB}\n"
+	                "checkpoint_signal: SIGUSR1\n"
+	                "kind: blur\n");
 	const Wire__Step *s = j->steps[0];
 
 	(void)state;
@@ -364,8 +373,9 @@ static void everything_else_is_read_too(void **state)
 
 static void json_and_yaml_mean_the_same(void **state)
 {
-	static const char text[] = "{\"name\": \"j\", \"command\": [\"echo\", \"5\", true], \"resources\": {\"cpu\": 0.1, "
-				   "\"memory\": 1048576, \"disk\": \"1GiB\"}, \"retries\": 2, \"array\": \"1..3\"}";
+	static const char text[] =
+	        "{\"name\": \"j\", \"command\": [\"echo\", \"5\", true], \"resources\": {\"cpu\": 0.1, "
+	        "\"memory\": 1048576, \"disk\": \"1GiB\"}, \"retries\": 2, \"array\": \"1..3\"}";
 	const Wire__JobSpec *y = spec_of(text), *j = NULL;
 	json_t *json = doc_json_load(text, strlen(text), DOC_BYTES_MAX, problems);
 	const struct doc *root = NULL;
@@ -376,7 +386,8 @@ static void json_and_yaml_mean_the_same(void **state)
 	assert_int_equal(jobspec_from_doc(&mem.arena, root, &job_in, &j, problems, &n_problems), 0);
 	assert_int_equal(j->steps[0]->variants[0]->needs[0]->amount, 100);
 	for (size_t i = 0; i < 3; i++) /* lines differ: JSON's are unknown */
-		assert_int_equal(j->steps[0]->variants[0]->needs[i]->amount, y->steps[0]->variants[0]->needs[i]->amount);
+		assert_int_equal(j->steps[0]->variants[0]->needs[i]->amount,
+		        y->steps[0]->variants[0]->needs[i]->amount);
 	assert_int_equal(j->steps[0]->tasks, 3);
 	assert_string_equal(j->steps[0]->command->argv[2], "true");
 	assert_int_equal(j->steps[0]->line, 0);
@@ -386,23 +397,23 @@ static void json_and_yaml_mean_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(name_and_command_are_a_job),
-		cmocka_unit_test(job_without_a_name_is_called_after_its_file),
-		cmocka_unit_test(list_is_argv_and_text_is_shell),
-		cmocka_unit_test(amounts_keep_their_units_and_lines),
-		cmocka_unit_test(alternatives_take_what_they_do_not_name_from_the_step),
-		cmocka_unit_test(times_are_read_exactly),
-		cmocka_unit_test(array_can_be_written_in_five_ways),
-		cmocka_unit_test(steps_come_out_in_an_order_that_can_run),
-		cmocka_unit_test(keys_above_steps_are_their_defaults),
-		cmocka_unit_test(reduction_is_sized_from_its_map),
-		cmocka_unit_test(inputs_come_from_files_and_steps),
-		cmocka_unit_test(input_from_a_reduction_is_its_result),
-		cmocka_unit_test(worker_takes_the_place_of_a_command),
-		cmocka_unit_test(verify_wants_more_than_half),
-		cmocka_unit_test(parameters_are_put_in_everywhere),
-		cmocka_unit_test(everything_else_is_read_too),
-		cmocka_unit_test(json_and_yaml_mean_the_same),
+	        cmocka_unit_test(name_and_command_are_a_job),
+	        cmocka_unit_test(job_without_a_name_is_called_after_its_file),
+	        cmocka_unit_test(list_is_argv_and_text_is_shell),
+	        cmocka_unit_test(amounts_keep_their_units_and_lines),
+	        cmocka_unit_test(alternatives_take_what_they_do_not_name_from_the_step),
+	        cmocka_unit_test(times_are_read_exactly),
+	        cmocka_unit_test(array_can_be_written_in_five_ways),
+	        cmocka_unit_test(steps_come_out_in_an_order_that_can_run),
+	        cmocka_unit_test(keys_above_steps_are_their_defaults),
+	        cmocka_unit_test(reduction_is_sized_from_its_map),
+	        cmocka_unit_test(inputs_come_from_files_and_steps),
+	        cmocka_unit_test(input_from_a_reduction_is_its_result),
+	        cmocka_unit_test(worker_takes_the_place_of_a_command),
+	        cmocka_unit_test(verify_wants_more_than_half),
+	        cmocka_unit_test(parameters_are_put_in_everywhere),
+	        cmocka_unit_test(everything_else_is_read_too),
+	        cmocka_unit_test(json_and_yaml_mean_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, mem_setup, mem_teardown);

@@ -16,25 +16,30 @@ static void each_is_told(const struct pair *p, size_t n)
 static void unknown_key_is_told_with_the_nearest(void **state)
 {
 	static const struct pair p[] = {
-		{ "command: x\nresources:\n  cpu: 1\n  memry: 1GiB\n",
-		  "job.yaml:4:3: found 'memry', expected one of cpu, memory, disk, gpu, fpga or a pool's name; did you mean "
-		  "'memory'?" },
-		{ "command: x\nresources: {mem: 1GiB}\n",
-		  "job.yaml:2:13: found 'mem', expected one of cpu, memory, disk, gpu, fpga or a pool's name; did you mean "
-		  "'memory'?" },
-		{ "command: x\nretires: 3\n",
-		  "job.yaml:2:1: found 'retires', expected one of version, name, namespace, labels, parameters, class, "
-		  "priority, deadline, timeouts, concurrency, not_before, hold, keep_going, steps, command, shell, worker, "
-		  "env, workdir, stdin, inputs, outputs, array, after, reduce, resources, any_of, verify, retries, limits, "
-		  "grace, checkpoint_signal, kind; did you mean 'retries'?" },
-		{ "command: x\nretries: {maximum: 3}\n",
-		  "job.yaml:2:11: found 'maximum', expected one of max, backoff, backoff_max, jitter, exit_codes, "
-		  "on_node_loss" },
-		{ "command: x\nclass: realtme\n",
-		  "job.yaml:2:8: found 'realtme', expected batch or realtime; did you mean 'realtime'?" },
-		{ "steps: {a: x, b: {command: y, timeouts: {job: 5m}}}\n",
-		  "job.yaml:1:42: found 'job', expected 'queue' or 'run'; the whole job's timeout goes to the top of the "
-		  "file" },
+	        {"command: x\nresources:\n  cpu: 1\n  memry: 1GiB\n",
+	                "job.yaml:4:3: found 'memry', expected one of cpu, memory, disk, gpu, fpga or a "
+	                "pool's name; did you mean "
+	                "'memory'?"},
+	        {"command: x\nresources: {mem: 1GiB}\n",
+	                "job.yaml:2:13: found 'mem', expected one of cpu, memory, disk, gpu, fpga or a "
+	                "pool's name; did you mean "
+	                "'memory'?"},
+	        {"command: x\nretires: 3\n", "job.yaml:2:1: found 'retires', expected one of version, name, "
+	                                     "namespace, labels, parameters, class, "
+	                                     "priority, deadline, timeouts, concurrency, not_before, hold, "
+	                                     "keep_going, steps, command, shell, worker, "
+	                                     "env, workdir, stdin, inputs, outputs, array, after, reduce, "
+	                                     "resources, any_of, verify, retries, limits, "
+	                                     "grace, checkpoint_signal, kind; did you mean 'retries'?"},
+	        {"command: x\nretries: {maximum: 3}\n", "job.yaml:2:11: found 'maximum', expected one of "
+	                                                "max, backoff, backoff_max, jitter, exit_codes, "
+	                                                "on_node_loss"},
+	        {"command: x\nclass: realtme\n", "job.yaml:2:8: found 'realtme', expected batch or realtime; "
+	                                         "did you mean 'realtime'?"},
+	        {"steps: {a: x, b: {command: y, timeouts: {job: 5m}}}\n",
+	                "job.yaml:1:42: found 'job', expected 'queue' or 'run'; the whole job's timeout goes "
+	                "to the top of the "
+	                "file"},
 	};
 
 	(void)state;
@@ -44,53 +49,67 @@ static void unknown_key_is_told_with_the_nearest(void **state)
 static void wrong_values_are_told(void **state)
 {
 	static const struct pair p[] = {
-		{ "command: x\npriority: 101", "job.yaml:2:11: found '101', expected a whole number from 0 to 100" },
-		{ "command: x\npriority: '5'", "job.yaml:2:11: found '5', expected a whole number from 0 to 100" },
-		{ "command: x\npriority: -1", "job.yaml:2:11: found '-1', expected a whole number from 0 to 100" },
-		{ "command: x\npriority: 0x10", "job.yaml:2:11: found '0x10', expected a whole number from 0 to 100" },
-		{ "command: x\nconcurrency: 99999999999999999999999",
-		  "job.yaml:2:14: found '99999999999999999999999', expected a whole number from 1 to 4294967295" },
-		{ "command: x\nhold: yes", "job.yaml:2:7: found 'yes', expected true or false" },
-		{ "command: x\nhold:", "job.yaml:2:6: found nothing, expected true or false" },
-		{ "command: x\nresources: {cpu: 0.0001}",
-		  "job.yaml:2:18: found '0.0001', expected a number such as 2 or 0.25, with at most three decimals" },
-		{ "command: x\nresources: {cpu: 0}", "job.yaml:2:18: found '0', expected more than 0, such as 0.1" },
-		{ "command: x\nresources: {cpu: 1e3}",
-		  "job.yaml:2:18: found '1e3', expected a number such as 2 or 0.25, with at most three decimals" },
-		{ "command: x\nresources: {memory: 512M}",
-		  "job.yaml:2:21: found '512M', expected a size such as 512MiB, 2GB or a number of bytes (units: B, kB, MB, "
-		  "GB, TB, KiB, MiB, GiB, TiB)" },
-		{ "command: x\nresources: {memory: 99999999TiB}",
-		  "job.yaml:2:21: found '99999999TiB', expected a size such as 512MiB, 2GB or a number of bytes (units: B, "
-		  "kB, MB, GB, TB, KiB, MiB, GiB, TiB)" },
-		{ "command: x\ngrace: 5 minutes",
-		  "job.yaml:2:8: found '5 minutes', expected a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most 100 "
-		  "years" },
-		{ "command: x\ngrace: 30m1h",
-		  "job.yaml:2:8: found '30m1h', expected a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most 100 years" },
-		{ "command: x\nnot_before: 2026-02-30T00:00:00Z",
-		  "job.yaml:2:13: found '2026-02-30T00:00:00Z', expected a time such as 2026-11-21T18:00:00Z or "
-		  "2026-11-21T18:00:00+01:00" },
-		{ "command: x\ndeadline: tomorrow",
-		  "job.yaml:2:11: found 'tomorrow', expected a time span after submit such as 5m, or a time such as "
-		  "2026-11-21T18:00:00Z" },
-		{ "command: x\ndeadline: {on_missed: warn}", "job.yaml:2:11: found a map, expected either 'within' or 'at'" },
-		{ "command: x\nname: 7up",
-		  "job.yaml:2:7: found '7up', expected a name: a letter, then letters, digits, '.', '_' or '-', at most 63" },
-		{ "command: x\ncheckpoint_signal: KILL",
-		  "job.yaml:2:20: found 'KILL', expected one of HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, TSTP, WINCH" },
-		{ "command: x\nworkdir: ''",
-		  "job.yaml:2:10: found '', expected an absolute folder, or one relative to the job file's, the same for all "
-		  "tasks" },
-		{ "command: x\nenv: {'A B': c}",
-		  "job.yaml:2:7: found 'A B', expected a variable's name: a letter or '_', then letters, digits or '_'" },
-		{ "command: x\nenv: [A=b]", "job.yaml:2:6: found a list, expected a map of at most 1000 variables (NAME: text)" },
-		{ "command: x\nretries: {backoff: 5s, backoff_max: 1s}",
-		  "job.yaml:2:10: found a 'backoff_max' below 'backoff', expected a longer time span" },
-		{ "command: x\nverify: {replicas: 2, agree: 3}",
-		  "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 2" },
-		{ "version: 2\ncommand: x", "job.yaml:1:10: found '2', expected 1, the only version of the job file there is" },
-		{ "- a\n- b\n", "job.yaml:1:1: found a list, expected a job: a map with at least 'command' or 'steps'" },
+	        {"command: x\npriority: 101",
+	                "job.yaml:2:11: found '101', expected a whole number from 0 to 100"},
+	        {"command: x\npriority: '5'",
+	                "job.yaml:2:11: found '5', expected a whole number from 0 to 100"},
+	        {"command: x\npriority: -1",
+	                "job.yaml:2:11: found '-1', expected a whole number from 0 to 100"},
+	        {"command: x\npriority: 0x10",
+	                "job.yaml:2:11: found '0x10', expected a whole number from 0 to 100"},
+	        {"command: x\nconcurrency: 99999999999999999999999",
+	                "job.yaml:2:14: found '99999999999999999999999', expected a whole number from 1 to "
+	                "4294967295"},
+	        {"command: x\nhold: yes", "job.yaml:2:7: found 'yes', expected true or false"},
+	        {"command: x\nhold:", "job.yaml:2:6: found nothing, expected true or false"},
+	        {"command: x\nresources: {cpu: 0.0001}", "job.yaml:2:18: found '0.0001', expected a number "
+	                                                 "such as 2 or 0.25, with at most three decimals"},
+	        {"command: x\nresources: {cpu: 0}",
+	                "job.yaml:2:18: found '0', expected more than 0, such as 0.1"},
+	        {"command: x\nresources: {cpu: 1e3}", "job.yaml:2:18: found '1e3', expected a number such as "
+	                                              "2 or 0.25, with at most three decimals"},
+	        {"command: x\nresources: {memory: 512M}",
+	                "job.yaml:2:21: found '512M', expected a size such as 512MiB, 2GB or a number of "
+	                "bytes (units: B, kB, MB, "
+	                "GB, TB, KiB, MiB, GiB, TiB)"},
+	        {"command: x\nresources: {memory: 99999999TiB}",
+	                "job.yaml:2:21: found '99999999TiB', expected a size such as 512MiB, 2GB or a number "
+	                "of bytes (units: B, "
+	                "kB, MB, GB, TB, KiB, MiB, GiB, TiB)"},
+	        {"command: x\ngrace: 5 minutes", "job.yaml:2:8: found '5 minutes', expected a time span such "
+	                                         "as 100ms, 5s, 3m, 1h30m or 2d, at most 100 "
+	                                         "years"},
+	        {"command: x\ngrace: 30m1h", "job.yaml:2:8: found '30m1h', expected a time span such as "
+	                                     "100ms, 5s, 3m, 1h30m or 2d, at most 100 years"},
+	        {"command: x\nnot_before: 2026-02-30T00:00:00Z",
+	                "job.yaml:2:13: found '2026-02-30T00:00:00Z', expected a time such as "
+	                "2026-11-21T18:00:00Z or "
+	                "2026-11-21T18:00:00+01:00"},
+	        {"command: x\ndeadline: tomorrow", "job.yaml:2:11: found 'tomorrow', expected a time span "
+	                                           "after submit such as 5m, or a time such as "
+	                                           "2026-11-21T18:00:00Z"},
+	        {"command: x\ndeadline: {on_missed: warn}",
+	                "job.yaml:2:11: found a map, expected either 'within' or 'at'"},
+	        {"command: x\nname: 7up", "job.yaml:2:7: found '7up', expected a name: a letter, then "
+	                                  "letters, digits, '.', '_' or '-', at most 63"},
+	        {"command: x\ncheckpoint_signal: KILL",
+	                "job.yaml:2:20: found 'KILL', expected one of HUP, INT, QUIT, USR1, USR2, ALRM, "
+	                "TERM, CONT, TSTP, WINCH"},
+	        {"command: x\nworkdir: ''", "job.yaml:2:10: found '', expected an absolute folder, or one "
+	                                    "relative to the job file's, the same for all "
+	                                    "tasks"},
+	        {"command: x\nenv: {'A B': c}", "job.yaml:2:7: found 'A B', expected a variable's name: a "
+	                                        "letter or '_', then letters, digits or '_'"},
+	        {"command: x\nenv: [A=b]",
+	                "job.yaml:2:6: found a list, expected a map of at most 1000 variables (NAME: text)"},
+	        {"command: x\nretries: {backoff: 5s, backoff_max: 1s}",
+	                "job.yaml:2:10: found a 'backoff_max' below 'backoff', expected a longer time span"},
+	        {"command: x\nverify: {replicas: 2, agree: 3}",
+	                "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 2"},
+	        {"version: 2\ncommand: x",
+	                "job.yaml:1:10: found '2', expected 1, the only version of the job file there is"},
+	        {"- a\n- b\n", "job.yaml:1:1: found a list, expected a job: a map with at least 'command' or "
+	                       "'steps'"},
 	};
 
 	(void)state;
@@ -100,27 +119,30 @@ static void wrong_values_are_told(void **state)
 static void command_that_is_none_is_told(void **state)
 {
 	static const struct pair p[] = {
-		{ "name: x", "job.yaml:1:1: found a job without a command, expected a key 'command', 'worker' or 'steps'" },
-		{ "steps: {a: {after: b}, b: x}",
-		  "job.yaml:1:12: found a step without a command, expected a key 'command' or 'worker'" },
-		{ "command: ' '",
-		  "job.yaml:1:10: found an empty command, expected text for the shell, or a list of a program and its "
-		  "arguments" },
-		{ "command: []", "job.yaml:1:10: found an empty list, expected a program and its arguments" },
-		{ "command: ['', a]", "job.yaml:1:11: found an empty program name, expected a program and its arguments" },
-		{ "command: x\nshell: y", "job.yaml:2:1: found 'shell', expected either 'command' or 'shell'" },
-		{ "command: x\nworker: {command: y, function: f}",
-		  "job.yaml:1:1: found 'command', expected either 'command' or 'worker', not both" },
-		{ "worker: {function: f}",
-		  "job.yaml:1:9: found a worker without 'command', expected the command that starts it" },
-		{ "worker: {command: w}",
-		  "job.yaml:1:9: found a worker without 'function', expected the name of the function that it registered" },
-		{ "command: x\nsteps: {a: y}",
-		  "job.yaml:1:1: found 'command', expected 'command' inside a step, since the job has 'steps'" },
-		{ "steps: []", "job.yaml:1:8: found a list, expected a map of steps (name: {command: ...}) or a list of them" },
-		{ "steps: [{command: x}]", "job.yaml:1:9: found a step without a name, expected a key 'name'" },
-		{ "steps:\n- {name: a, command: x}\n- {name: a, command: y}\n",
-		  "job.yaml:3:3: found 'a', expected another name: the step in line 2 is called so" },
+	        {"name: x", "job.yaml:1:1: found a job without a command, expected a key 'command', 'worker' "
+	                    "or 'steps'"},
+	        {"steps: {a: {after: b}, b: x}", "job.yaml:1:12: found a step without a command, expected a "
+	                                         "key 'command' or 'worker'"},
+	        {"command: ' '", "job.yaml:1:10: found an empty command, expected text for the shell, or a "
+	                         "list of a program and its "
+	                         "arguments"},
+	        {"command: []", "job.yaml:1:10: found an empty list, expected a program and its arguments"},
+	        {"command: ['', a]",
+	                "job.yaml:1:11: found an empty program name, expected a program and its arguments"},
+	        {"command: x\nshell: y", "job.yaml:2:1: found 'shell', expected either 'command' or 'shell'"},
+	        {"command: x\nworker: {command: y, function: f}",
+	                "job.yaml:1:1: found 'command', expected either 'command' or 'worker', not both"},
+	        {"worker: {function: f}", "job.yaml:1:9: found a worker without 'command', expected the "
+	                                  "command that starts it"},
+	        {"worker: {command: w}", "job.yaml:1:9: found a worker without 'function', expected the name "
+	                                 "of the function that it registered"},
+	        {"command: x\nsteps: {a: y}", "job.yaml:1:1: found 'command', expected 'command' inside a "
+	                                      "step, since the job has 'steps'"},
+	        {"steps: []", "job.yaml:1:8: found a list, expected a map of steps (name: {command: ...}) or "
+	                      "a list of them"},
+	        {"steps: [{command: x}]", "job.yaml:1:9: found a step without a name, expected a key 'name'"},
+	        {"steps:\n- {name: a, command: x}\n- {name: a, command: y}\n",
+	                "job.yaml:3:3: found 'a', expected another name: the step in line 2 is called so"},
 	};
 
 	(void)state;
@@ -130,17 +152,23 @@ static void command_that_is_none_is_told(void **state)
 static void cycle_is_told_by_its_steps(void **state)
 {
 	static const struct pair p[] = {
-		{ "steps:\n  a: {command: x, after: a}\n",
-		  "job.yaml:2:26: found a step that waits for itself, expected 'a' to wait for another step, or none" },
-		{ "steps:\n  z: x\n  a: {command: x, after: [z, b]}\n  b: {command: x, after: c}\n  c: {command: x, reduce: a}\n",
-		  "job.yaml:3:6: found a cycle: a after b after c after a, expected steps that wait only for steps that do "
-		  "not wait for them" },
-		{ "steps:\n  a: {command: x, inputs: {i: {from: b}}}\n  b: {command: x, stdin: {from: a}}\n",
-		  "job.yaml:2:6: found a cycle: a after b after a, expected steps that wait only for steps that do not wait "
-		  "for them" },
-		{ "steps:\n  compile: x\n  link: {command: x, after: complie}\n",
-		  "job.yaml:3:29: found 'complie', expected the name of a step; did you mean 'compile'?" },
-		{ "steps:\n  a: x\n  b: {command: x, after: [a, a]}\n", "job.yaml:3:30: found 'a', expected each step once" },
+	        {"steps:\n  a: {command: x, after: a}\n",
+	                "job.yaml:2:26: found a step that waits for itself, expected 'a' to wait for another "
+	                "step, or none"},
+	        {"steps:\n  z: x\n  a: {command: x, after: [z, b]}\n  b: {command: x, after: c}\n  c: "
+	         "{command: x, reduce: a}\n",
+	                "job.yaml:3:6: found a cycle: a after b after c after a, expected steps that wait "
+	                "only for steps that do "
+	                "not wait for them"},
+	        {"steps:\n  a: {command: x, inputs: {i: {from: b}}}\n  b: {command: x, stdin: {from: a}}\n",
+	                "job.yaml:2:6: found a cycle: a after b after a, expected steps that wait only for "
+	                "steps that do not wait "
+	                "for them"},
+	        {"steps:\n  compile: x\n  link: {command: x, after: complie}\n",
+	                "job.yaml:3:29: found 'complie', expected the name of a step; did you mean "
+	                "'compile'?"},
+	        {"steps:\n  a: x\n  b: {command: x, after: [a, a]}\n",
+	                "job.yaml:3:30: found 'a', expected each step once"},
 	};
 
 	(void)state;
@@ -150,42 +178,52 @@ static void cycle_is_told_by_its_steps(void **state)
 static void array_of_none_or_too_many_is_told(void **state)
 {
 	static const struct pair p[] = {
-		{ "command: x\narray: 0", "job.yaml:2:8: found '0', expected at least one task" },
-		{ "command: x\narray: -5", "job.yaml:2:8: found '-5', expected at least one task" },
-		{ "command: x\narray: 5..1",
-		  "job.yaml:2:8: found '5..1', expected at least one task: 5 to 1 is empty; to count down, 'step -1'" },
-		{ "command: x\narray: 1..5 step -1",
-		  "job.yaml:2:8: found '1..5 step -1', expected at least one task: 1 to 5 is empty" },
-		{ "command: x\narray: 1..5 step 0", "job.yaml:2:8: found '1..5 step 0', expected a step other than 0" },
-		{ "command: x\narray: []", "job.yaml:2:8: found an empty list, expected at least one value" },
-		{ "command: x\narray: {}", "job.yaml:2:8: found a map, expected 1 to 16 parameters" },
-		{ "command: x\narray: {f: {lines: empty}}",
-		  "job.yaml:2:20: found 'empty', expected at least one task: the file has no lines" },
-		{ "command: x\narray: {f: {lines: missing}}",
-		  "job.yaml:2:20: found 'missing', expected a file of lines that can be read (no such file)" },
-		{ "command: x\narray: 10000001",
-		  "job.yaml:2:8: found more than 10000000 tasks, expected at most 10000000 tasks in a job" },
-		{ "command: x\narray: {a: 0..9999, b: 0..1000}",
-		  "job.yaml:2:8: found more than 10000000 tasks, expected at most 10000000 tasks in a job" },
-		{ "command: x\narray: {a: -9223372036854775808..9223372036854775807, b: 1..2}",
-		  "job.yaml:2:8: found more than 10000000 tasks, expected at most 10000000 tasks in a job" },
-		{ "steps:\n  m: {command: x, array: 10000000}\n  r: {command: x, reduce: {of: m, associative: true}}\n",
-		  "job.yaml:3:27: found more than 10000000 tasks, expected at most 10000000 tasks in a job" },
-		{ "steps:\n  m: {command: x, array: 1025}\n  r: {command: x, reduce: m}\n",
-		  "job.yaml:3:27: found a reduction of too many inputs by one task, expected at most 1024 ('m' has 1025 tasks), "
-		  "or 'associative: true', which makes it a tree" },
-		{ "command: x\narray: {task: 1..2}",
-		  "job.yaml:2:9: found 'task', expected a parameter's name: a letter or '_', then letters, digits or '_', and "
-		  "none of those known everywhere (task, tasks, attempt, job, job_name, step, node, devices)" },
-		{ "command: x\narray: {i: 1-5}",
-		  "job.yaml:2:12: found '1-5', expected a range such as 0..99 or 0..100 step 5, a list of values, or a map "
-		  "with 'lines: FILE'" },
-		{ "steps:\n  a: {command: x, array: 3}\n  b: {command: x, array: 4, after: {step: a, mode: each}}\n",
-		  "job.yaml:3:36: found steps of different sizes, expected 'mode: each' between steps with as many tasks: 'b' "
-		  "has 4, 'a' 3" },
-		{ "steps:\n  a: {command: x, array: 3}\n  b: {command: x, inputs: {i: {from: a}}}\n",
-		  "job.yaml:3:31: found steps of different sizes, expected a step with one task or as many as here: 'b' has 1, "
-		  "'a' 3; 'reduce' takes all" },
+	        {"command: x\narray: 0", "job.yaml:2:8: found '0', expected at least one task"},
+	        {"command: x\narray: -5", "job.yaml:2:8: found '-5', expected at least one task"},
+	        {"command: x\narray: 5..1", "job.yaml:2:8: found '5..1', expected at least one task: 5 to 1 "
+	                                    "is empty; to count down, 'step -1'"},
+	        {"command: x\narray: 1..5 step -1",
+	                "job.yaml:2:8: found '1..5 step -1', expected at least one task: 1 to 5 is empty"},
+	        {"command: x\narray: 1..5 step 0",
+	                "job.yaml:2:8: found '1..5 step 0', expected a step other than 0"},
+	        {"command: x\narray: []", "job.yaml:2:8: found an empty list, expected at least one value"},
+	        {"command: x\narray: {}", "job.yaml:2:8: found a map, expected 1 to 16 parameters"},
+	        {"command: x\narray: {f: {lines: empty}}",
+	                "job.yaml:2:20: found 'empty', expected at least one task: the file has no lines"},
+	        {"command: x\narray: {f: {lines: missing}}", "job.yaml:2:20: found 'missing', expected a "
+	                                                     "file of lines that can be read (no such file)"},
+	        {"command: x\narray: 10000001", "job.yaml:2:8: found more than 10000000 tasks, expected at "
+	                                        "most 10000000 tasks in a job"},
+	        {"command: x\narray: {a: 0..9999, b: 0..1000}",
+	                "job.yaml:2:8: found more than 10000000 tasks, expected at most 10000000 tasks in a "
+	                "job"},
+	        {"command: x\narray: {a: -9223372036854775808..9223372036854775807, b: 1..2}",
+	                "job.yaml:2:8: found more than 10000000 tasks, expected at most 10000000 tasks in a "
+	                "job"},
+	        {"steps:\n  m: {command: x, array: 10000000}\n  r: {command: x, reduce: {of: m, associative: "
+	         "true}}\n",
+	                "job.yaml:3:27: found more than 10000000 tasks, expected at most 10000000 tasks in a "
+	                "job"},
+	        {"steps:\n  m: {command: x, array: 1025}\n  r: {command: x, reduce: m}\n",
+	                "job.yaml:3:27: found a reduction of too many inputs by one task, expected at most "
+	                "1024 ('m' has 1025 tasks), "
+	                "or 'associative: true', which makes it a tree"},
+	        {"command: x\narray: {task: 1..2}", "job.yaml:2:9: found 'task', expected a parameter's "
+	                                            "name: a letter or '_', then letters, digits or '_', and "
+	                                            "none of those known everywhere (task, tasks, attempt, "
+	                                            "job, job_name, step, node, devices)"},
+	        {"command: x\narray: {i: 1-5}", "job.yaml:2:12: found '1-5', expected a range such as 0..99 "
+	                                        "or 0..100 step 5, a list of values, or a map "
+	                                        "with 'lines: FILE'"},
+	        {"steps:\n  a: {command: x, array: 3}\n  b: {command: x, array: 4, after: {step: a, mode: "
+	         "each}}\n",
+	                "job.yaml:3:36: found steps of different sizes, expected 'mode: each' between steps "
+	                "with as many tasks: 'b' "
+	                "has 4, 'a' 3"},
+	        {"steps:\n  a: {command: x, array: 3}\n  b: {command: x, inputs: {i: {from: a}}}\n",
+	                "job.yaml:3:31: found steps of different sizes, expected a step with one task or as "
+	                "many as here: 'b' has 1, "
+	                "'a' 3; 'reduce' takes all"},
 	};
 
 	(void)state;
@@ -195,9 +233,11 @@ static void array_of_none_or_too_many_is_told(void **state)
 static void keys_of_a_step_beside_steps_are_told(void **state)
 {
 	(void)state;
-	assert_string_equal(wrong("inputs: [a, b, c]\noutputs: [a, b]\narray: {i: 1..2, j: 1..2}\nafter: [x, y]\n"
-				  "steps: {s: {command: x, inputs: [a], outputs: [b], array: {i: 1..3}, after: t}, t: y}\n"),
-			    "job.yaml:1:1: found 'inputs', expected 'inputs' inside a step, since the job has 'steps'");
+	assert_string_equal(
+	        wrong("inputs: [a, b, c]\noutputs: [a, b]\narray: {i: 1..2, j: 1..2}\nafter: [x, y]\n"
+	              "steps: {s: {command: x, inputs: [a], outputs: [b], array: {i: 1..3}, after: t}, t: "
+	              "y}\n"),
+	        "job.yaml:1:1: found 'inputs', expected 'inputs' inside a step, since the job has 'steps'");
 }
 
 static void more_than_1024_steps_are_refused(void **state)
@@ -210,28 +250,33 @@ static void more_than_1024_steps_are_refused(void **state)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
 	assert_int_equal(spec_of(text)->n_steps, 1024);
 	(void)snprintf(text + n, sizeof(text) - n, "  more: x\n");
-	assert_string_equal(wrong(text), "job.yaml:2:3: found too many steps, expected at most 1024 steps; an 'array' makes one "
-					 "step many tasks");
+	assert_string_equal(wrong(text),
+	        "job.yaml:2:3: found too many steps, expected at most 1024 steps; an 'array' makes one "
+	        "step many tasks");
 }
 
 static void template_with_an_unknown_name_is_told(void **state)
 {
 	static const struct pair p[] = {
-		{ "command: echo ${colr}\narray: {color: [r, g]}",
-		  "job.yaml:1:10: found '${colr}', expected one of color, task, tasks, attempt, job, job_name, step, node, "
-		  "devices; did you mean 'color'?; $${ for a literal ${" },
-		{ "command: [echo, 'a${']", "job.yaml:1:17: found ${ without }, expected a name in braces; $${ for a literal ${" },
-		{ "command: x\nenv: {A: '${}'}",
-		  "job.yaml:2:10: found ${} without a name, expected a name; $${ for a literal ${" },
-		{ "command: x\nstdin: ${HOME}",
-		  "job.yaml:2:8: found '${HOME}', expected one of task, tasks, attempt, job, job_name, step, node, devices; $${ "
-		  "for a literal ${" },
-		{ "command: x\noutputs: ['${x}.txt']",
-		  "job.yaml:2:11: found '${x}', expected one of task, tasks, attempt, job, job_name, step, node, devices; $${ "
-		  "for a literal ${" },
-		{ "worker: {command: 'w ${index}', function: f}\narray: 3",
-		  "job.yaml:1:19: found '${index}', expected one of tasks, attempt, job, job_name, step, node, devices (a "
-		  "worker serves many tasks); $${ for a literal ${" },
+	        {"command: echo ${colr}\narray: {color: [r, g]}",
+	                "job.yaml:1:10: found '${colr}', expected one of color, task, tasks, attempt, job, "
+	                "job_name, step, node, "
+	                "devices; did you mean 'color'?; $${ for a literal ${"},
+	        {"command: [echo, 'a${']",
+	                "job.yaml:1:17: found ${ without }, expected a name in braces; $${ for a literal ${"},
+	        {"command: x\nenv: {A: '${}'}",
+	                "job.yaml:2:10: found ${} without a name, expected a name; $${ for a literal ${"},
+	        {"command: x\nstdin: ${HOME}", "job.yaml:2:8: found '${HOME}', expected one of task, tasks, "
+	                                       "attempt, job, job_name, step, node, devices; $${ "
+	                                       "for a literal ${"},
+	        {"command: x\noutputs: ['${x}.txt']",
+	                "job.yaml:2:11: found '${x}', expected one of task, tasks, attempt, job, job_name, "
+	                "step, node, devices; $${ "
+	                "for a literal ${"},
+	        {"worker: {command: 'w ${index}', function: f}\narray: 3",
+	                "job.yaml:1:19: found '${index}', expected one of tasks, attempt, job, job_name, "
+	                "step, node, devices (a "
+	                "worker serves many tasks); $${ for a literal ${"},
 	};
 
 	(void)state;
@@ -241,30 +286,33 @@ static void template_with_an_unknown_name_is_told(void **state)
 static void files_that_do_not_fit_are_told(void **state)
 {
 	static const struct pair p[] = {
-		{ "command: x\ninputs: [missing]",
-		  "job.yaml:2:10: found 'missing', expected a file that can be read (no such file)" },
-		{ "command: x\ninputs: [/etc/passwd]",
-		  "job.yaml:2:10: found '/etc/passwd', expected a relative path that stays in the task's folder" },
-		{ "command: x\ninputs: {../x: a}",
-		  "job.yaml:2:10: found '../x', expected a relative path that stays in the task's folder" },
-		{ "command: x\ninputs: [{file: ../a}]",
-		  "job.yaml:2:10: found an input without 'path', expected where it goes in the task's folder" },
-		{ "command: x\ninputs: [a, {path: a, file: b}]",
-		  "job.yaml:2:13: found a map, expected another path: 'a' is an input already" },
-		{ "command: x\noutputs: [a, b/../c]",
-		  "job.yaml:2:14: found 'b/../c', expected a relative path that stays in the task's folder" },
-		{ "command: x\noutputs: [stdout]",
-		  "job.yaml:2:11: found 'stdout', expected another path: standard output and error are always kept" },
-		{ "command: x\noutputs: [a, a]", "job.yaml:2:14: found 'a', expected another path: 'a' is an output already" },
-		{ "steps:\n  a: x\n  b: {command: x, inputs: {i: {from: a, output: o}}}\n",
-		  "job.yaml:3:31: found 'o', expected stdout or one of the 'outputs' of step 'a'" },
-		{ "steps:\n  a: x\n  b: {command: x, after: {step: a, on: failure}, stdin: {from: a}}\n",
-		  "job.yaml:3:57: found 'a', expected a step awaited 'on: success': there is no output otherwise" },
-		{ "command: x\nstdin: {text: a, file: b}",
-		  "job.yaml:2:8: found a map, expected exactly one of 'text', 'file' and 'from'" },
-		{ "worker: {command: w, function: f}\nstdin: x",
-		  "job.yaml:2:8: found 'stdin' of a worker, expected 'args' in 'worker'; the engine talks to a worker "
-		  "otherwise" },
+	        {"command: x\ninputs: [missing]",
+	                "job.yaml:2:10: found 'missing', expected a file that can be read (no such file)"},
+	        {"command: x\ninputs: [/etc/passwd]", "job.yaml:2:10: found '/etc/passwd', expected a "
+	                                              "relative path that stays in the task's folder"},
+	        {"command: x\ninputs: {../x: a}", "job.yaml:2:10: found '../x', expected a relative path "
+	                                          "that stays in the task's folder"},
+	        {"command: x\ninputs: [{file: ../a}]", "job.yaml:2:10: found an input without 'path', "
+	                                               "expected where it goes in the task's folder"},
+	        {"command: x\ninputs: [a, {path: a, file: b}]",
+	                "job.yaml:2:13: found a map, expected another path: 'a' is an input already"},
+	        {"command: x\noutputs: [a, b/../c]", "job.yaml:2:14: found 'b/../c', expected a relative "
+	                                             "path that stays in the task's folder"},
+	        {"command: x\noutputs: [stdout]", "job.yaml:2:11: found 'stdout', expected another path: "
+	                                          "standard output and error are always kept"},
+	        {"command: x\noutputs: [a, a]",
+	                "job.yaml:2:14: found 'a', expected another path: 'a' is an output already"},
+	        {"steps:\n  a: x\n  b: {command: x, inputs: {i: {from: a, output: o}}}\n",
+	                "job.yaml:3:31: found 'o', expected stdout or one of the 'outputs' of step 'a'"},
+	        {"steps:\n  a: x\n  b: {command: x, after: {step: a, on: failure}, stdin: {from: a}}\n",
+	                "job.yaml:3:57: found 'a', expected a step awaited 'on: success': there is no output "
+	                "otherwise"},
+	        {"command: x\nstdin: {text: a, file: b}",
+	                "job.yaml:2:8: found a map, expected exactly one of 'text', 'file' and 'from'"},
+	        {"worker: {command: w, function: f}\nstdin: x",
+	                "job.yaml:2:8: found 'stdin' of a worker, expected 'args' in 'worker'; the engine "
+	                "talks to a worker "
+	                "otherwise"},
 	};
 
 	(void)state;
@@ -278,10 +326,11 @@ static void every_mistake_is_told_in_the_order_of_the_file(void **state)
 
 	(void)state;
 	assert_string_equal(wrong("priority: 500\ngrace: x\ncommand: []\nhold: 1\n"),
-			    "job.yaml:1:11: found '500', expected a whole number from 0 to 100\n"
-			    "job.yaml:2:8: found 'x', expected a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most 100 years\n"
-			    "job.yaml:3:10: found an empty list, expected a program and its arguments\n"
-			    "job.yaml:4:7: found '1', expected true or false");
+	        "job.yaml:1:11: found '500', expected a whole number from 0 to 100\n"
+	        "job.yaml:2:8: found 'x', expected a time span such as 100ms, 5s, 3m, 1h30m or 2d, at most "
+	        "100 years\n"
+	        "job.yaml:3:10: found an empty list, expected a program and its arguments\n"
+	        "job.yaml:4:7: found '1', expected true or false");
 	for (int i = 0; i < 30; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "k%d: 1\n", i);
 	assert_null(spec_of_n(text, n));
@@ -328,8 +377,9 @@ static void job_too_long_for_the_journal_is_refused(void **state)
 	assert_non_null(spec_of_n(text, n));
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "  more: x\n");
 	assert_null(spec_of_n(text, n));
-	assert_string_equal(complaint, "job.yaml:1:6: found too long an environment for so many steps, expected at most 8 MiB in "
-				       "all; a file among the 'inputs' can be longer");
+	assert_string_equal(complaint,
+	        "job.yaml:1:6: found too long an environment for so many steps, expected at most 8 MiB in "
+	        "all; a file among the 'inputs' can be longer");
 	n = (size_t)snprintf(text, sizeof(text), "env: {");
 	for (int i = 0; i < 900; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "V%d: x,", i);
@@ -337,8 +387,9 @@ static void job_too_long_for_the_journal_is_refused(void **state)
 	for (int i = 0; i < 1024; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
 	assert_null(spec_of_n(text, n));
-	assert_string_equal(complaint, "job.yaml:1:1: found too long a job, expected at most 8 MiB once it is written out; long "
-				       "lists can be files: array: {x: {lines: FILE}}");
+	assert_string_equal(complaint,
+	        "job.yaml:1:1: found too long a job, expected at most 8 MiB once it is written out; long "
+	        "lists can be files: array: {x: {lines: FILE}}");
 }
 
 static void job_that_does_not_fit_its_memory_is_refused(void **state)
@@ -364,20 +415,20 @@ static void job_that_does_not_fit_its_memory_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unknown_key_is_told_with_the_nearest),
-		cmocka_unit_test(wrong_values_are_told),
-		cmocka_unit_test(command_that_is_none_is_told),
-		cmocka_unit_test(cycle_is_told_by_its_steps),
-		cmocka_unit_test(array_of_none_or_too_many_is_told),
-		cmocka_unit_test(keys_of_a_step_beside_steps_are_told),
-		cmocka_unit_test(more_than_1024_steps_are_refused),
-		cmocka_unit_test(template_with_an_unknown_name_is_told),
-		cmocka_unit_test(files_that_do_not_fit_are_told),
-		cmocka_unit_test(every_mistake_is_told_in_the_order_of_the_file),
-		cmocka_unit_test(what_is_found_is_cut_and_made_printable),
-		cmocka_unit_test(parameters_cannot_blow_a_job_up),
-		cmocka_unit_test(job_too_long_for_the_journal_is_refused),
-		cmocka_unit_test(job_that_does_not_fit_its_memory_is_refused),
+	        cmocka_unit_test(unknown_key_is_told_with_the_nearest),
+	        cmocka_unit_test(wrong_values_are_told),
+	        cmocka_unit_test(command_that_is_none_is_told),
+	        cmocka_unit_test(cycle_is_told_by_its_steps),
+	        cmocka_unit_test(array_of_none_or_too_many_is_told),
+	        cmocka_unit_test(keys_of_a_step_beside_steps_are_told),
+	        cmocka_unit_test(more_than_1024_steps_are_refused),
+	        cmocka_unit_test(template_with_an_unknown_name_is_told),
+	        cmocka_unit_test(files_that_do_not_fit_are_told),
+	        cmocka_unit_test(every_mistake_is_told_in_the_order_of_the_file),
+	        cmocka_unit_test(what_is_found_is_cut_and_made_printable),
+	        cmocka_unit_test(parameters_cannot_blow_a_job_up),
+	        cmocka_unit_test(job_too_long_for_the_journal_is_refused),
+	        cmocka_unit_test(job_that_does_not_fit_its_memory_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, mem_setup, mem_teardown);

@@ -2,12 +2,14 @@
 /* test_jobspec_check - facts about specifications that came as bytes and are not what a job file could have said. */
 #include "jobspec_help.h"
 
-static const char text[] = "labels: {a: b}\n"
-			   "steps:\n"
-			   "  map: {command: [x, '${i}'], array: {i: 0..9, c: [a, b]}, outputs: [o, p], env: {A: b}}\n"
-			   "  use: {command: u, array: 20, inputs: {f: {from: map, output: o}, g: data}, stdin: {from: map}}\n"
-			   "  sum: {command: r, reduce: {of: map, associative: true, fan_in: 4}, verify: 3, resources: {memory: 5}}\n"
-			   "  end: {worker: {command: w, function: f, args: '${task}'}, after: {step: sum, on: always}}\n";
+static const char text[] =
+        "labels: {a: b}\n"
+        "steps:\n"
+        "  map: {command: [x, '${i}'], array: {i: 0..9, c: [a, b]}, outputs: [o, p], env: {A: b}}\n"
+        "  use: {command: u, array: 20, inputs: {f: {from: map, output: o}, g: data}, stdin: {from: map}}\n"
+        "  sum: {command: r, reduce: {of: map, associative: true, fan_in: 4}, verify: 3, resources: {memory: "
+        "5}}\n"
+        "  end: {worker: {command: w, function: f, args: '${task}'}, after: {step: sum, on: always}}\n";
 
 /* A specification of our own to spoil. */
 static Wire__JobSpec *fresh(void)
@@ -24,13 +26,13 @@ static const char *checked(const Wire__JobSpec *spec)
 }
 
 /* Spoil one thing, and see what is said. s is the step called so. */
-#define SPOILED(what, said)                                                                                            \
-	do {                                                                                                           \
-		Wire__JobSpec *j = fresh();                                                                            \
-		Wire__Step *map = j->steps[0], *use = j->steps[1], *sum = j->steps[2], *end = j->steps[3];             \
-		(void)map, (void)use, (void)sum, (void)end;                                                            \
-		what;                                                                                                  \
-		assert_string_equal(checked(j), said);                                                                 \
+#define SPOILED(what, said)                                                                                  \
+	do {                                                                                                 \
+		Wire__JobSpec *j = fresh();                                                                  \
+		Wire__Step *map = j->steps[0], *use = j->steps[1], *sum = j->steps[2], *end = j->steps[3];   \
+		(void)map, (void)use, (void)sum, (void)end;                                                  \
+		what;                                                                                        \
+		assert_string_equal(checked(j), said);                                                       \
 	} while (0)
 
 static void job_as_read_is_good(void **state)
@@ -71,7 +73,8 @@ static void spoiled_step_is_refused(void **state)
 	SPOILED(map->pids_max = 0, "step 'map': 'limits' out of range");
 	SPOILED(map->checkpoint_signal = 9, "step 'map': no such signal to checkpoint with");
 	SPOILED(map->variants[0]->n_needs = 0, "step 'map': no cpu");
-	SPOILED(map->variants[0]->needs[0]->name = (char *)"", "step 'map': a resource's name or amount is not allowed");
+	SPOILED(map->variants[0]->needs[0]->name = (char *)"",
+	        "step 'map': a resource's name or amount is not allowed");
 	SPOILED(sum->variants[0]->needs[1]->name = (char *)"cpu", "step 'sum': a resource comes twice");
 	SPOILED(sum->verify->agree = 4, "step 'sum': 'verify' out of range");
 	SPOILED(end->worker->function = (char *)"", "step 'end': a worker without a function");
@@ -89,46 +92,53 @@ static void spoiled_count_is_refused(void **state)
 	SPOILED(map->params[1]->n_values = 1, "step 'map': a list's count is wrong");
 	SPOILED(map->params[1]->name = map->params[0]->name, "step 'map': two parameters have one name");
 	SPOILED(map->params[1]->name = (char *)"task", "step 'map': a parameter's name is not allowed");
-	SPOILED((map->params[1]->kind = WIRE__PARAM__KIND__LINES), "step 'map': a file of lines has no digest");
+	SPOILED((map->params[1]->kind = WIRE__PARAM__KIND__LINES),
+	        "step 'map': a file of lines has no digest");
 	SPOILED(map->params[1]->kind = (Wire__Param__Kind)9, "step 'map': a parameter is of an unknown kind");
 	SPOILED(sum->reduce->fan_in = 1, "step 'sum': 'fan_in' is not allowed");
 	SPOILED(sum->reduce->fan_in = 5, "step 'sum': the number of tasks is wrong");
-	SPOILED(sum->reduce->of = (char *)"end", "step 'sum': 'reduce' of a step that does not come before it");
+	SPOILED(sum->reduce->of = (char *)"end",
+	        "step 'sum': 'reduce' of a step that does not come before it");
 }
 
 static void spoiled_order_is_refused(void **state)
 {
 	(void)state;
-	SPOILED((j->steps[0] = use, j->steps[1] = map), "step 'use': 'after' a step that does not come before it");
-	SPOILED(end->after[0]->step = (char *)"end", "step 'end': 'after' a step that does not come before it");
+	SPOILED((j->steps[0] = use, j->steps[1] = map),
+	        "step 'use': 'after' a step that does not come before it");
+	SPOILED(end->after[0]->step = (char *)"end",
+	        "step 'end': 'after' a step that does not come before it");
 	SPOILED(end->after[0]->mode = WIRE__AFTER__MODE__EACH,
-		"step 'end': 'after' each of a step with another number of tasks");
+	        "step 'end': 'after' each of a step with another number of tasks");
 	SPOILED(end->after[0]->on = (Wire__After__On)5, "step 'end': 'after' of an unknown kind");
 	SPOILED(use->after[0]->on = WIRE__AFTER__ON__ALWAYS,
-		"step 'use': an input from a step that is not waited for");
+	        "step 'use': an input from a step that is not waited for");
 }
 
 static void spoiled_file_is_refused(void **state)
 {
 	(void)state;
 	SPOILED(use->inputs[1]->path = use->inputs[0]->path, "step 'use': two inputs have one path");
-	SPOILED(use->inputs[0]->path = (char *)"../x", "step 'use': a path does not stay in the task's folder");
-	SPOILED(use->inputs[0]->from_output = (char *)"q", "step 'use': an input from an output that is not kept");
+	SPOILED(use->inputs[0]->path = (char *)"../x",
+	        "step 'use': a path does not stay in the task's folder");
+	SPOILED(use->inputs[0]->from_output = (char *)"q",
+	        "step 'use': an input from an output that is not kept");
 	SPOILED(use->inputs[1]->blob.len = 31, "step 'use': an input has no digest");
 	SPOILED(use->stdin_text = (char *)"x", "step 'use': 'stdin' is not allowed so");
 	SPOILED(map->outputs[1]->path = map->outputs[0]->path, "step 'map': two outputs have one path");
-	SPOILED(map->outputs[1]->path = (char *)"stderr", "step 'map': an output is called as a standard one");
+	SPOILED(map->outputs[1]->path = (char *)"stderr",
+	        "step 'map': an output is called as a standard one");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(job_as_read_is_good),
-		cmocka_unit_test(spoiled_job_is_refused),
-		cmocka_unit_test(spoiled_step_is_refused),
-		cmocka_unit_test(spoiled_count_is_refused),
-		cmocka_unit_test(spoiled_order_is_refused),
-		cmocka_unit_test(spoiled_file_is_refused),
+	        cmocka_unit_test(job_as_read_is_good),
+	        cmocka_unit_test(spoiled_job_is_refused),
+	        cmocka_unit_test(spoiled_step_is_refused),
+	        cmocka_unit_test(spoiled_count_is_refused),
+	        cmocka_unit_test(spoiled_order_is_refused),
+	        cmocka_unit_test(spoiled_file_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, mem_setup, mem_teardown);

@@ -10,17 +10,18 @@
 
 #include "core/params.h"
 
-static char *colours[] = { "red", "green", "blue" };
-static uint8_t digest[32] = { 7 };
+static char *colours[] = {"red", "green", "blue"};
+static uint8_t digest[32] = {7};
 static Wire__Param range = WIRE__PARAM__INIT, list = WIRE__PARAM__INIT, lines = WIRE__PARAM__INIT;
-static Wire__Param *axes[] = { &range, &list, &lines };
+static Wire__Param *axes[] = {&range, &list, &lines};
 static Wire__Step step = WIRE__STEP__INIT;
-static Wire__Step *steps[] = { &step };
+static Wire__Step *steps[] = {&step};
 static Wire__JobSpec spec = WIRE__JOB_SPEC__INIT;
 
-static int read_line(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
+static int read_line(
+        void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e)
 {
-	static const char *const text[] = { "first", "" };
+	static const char *const text[] = {"first", ""};
 
 	(void)ctx;
 	assert_int_equal(blob[0], 7);
@@ -55,8 +56,13 @@ static struct params setup_params(uint64_t task)
 	spec.name = "sweep";
 	spec.steps = steps;
 	spec.n_steps = 1;
-	return (struct params){ .spec = &spec, .task = task, .job = 17, .attempt = 99, .node = "box", .devices = "0,3",
-				.line = read_line };
+	return (struct params){.spec = &spec,
+	        .task = task,
+	        .job = 17,
+	        .attempt = 99,
+	        .node = "box",
+	        .devices = "0,3",
+	        .line = read_line};
 }
 
 static const char *expand(uint64_t task, const char *text)
@@ -72,13 +78,14 @@ static const char *expand(uint64_t task, const char *text)
 
 static void last_axis_varies_fastest(void **state)
 {
-	static const char *const i_of[] = { "10", "0", "-10" };
+	static const char *const i_of[] = {"10", "0", "-10"};
 
 	(void)state;
 	for (uint64_t t = 0; t < 18; t++) {
 		char want[40];
 
-		(void)snprintf(want, sizeof(want), "%s/%s/%s", i_of[t / 6], colours[t / 2 % 3], t % 2 ? "" : "first");
+		(void)snprintf(want, sizeof(want), "%s/%s/%s", i_of[t / 6], colours[t / 2 % 3],
+		        t % 2 ? "" : "first");
 		assert_string_equal(expand(t, "${i}/${colour}/${file}"), want);
 	}
 }
@@ -86,8 +93,9 @@ static void last_axis_varies_fastest(void **state)
 static void names_known_everywhere_are_replaced(void **state)
 {
 	(void)state;
-	assert_string_equal(expand(4, "${task} ${tasks} ${attempt} ${job} ${job_name} ${step} ${node} ${devices}"),
-			    "4 18 99 17 sweep paint box 0,3");
+	assert_string_equal(
+	        expand(4, "${task} ${tasks} ${attempt} ${job} ${job_name} ${step} ${node} ${devices}"),
+	        "4 18 99 17 sweep paint box 0,3");
 }
 
 static void only_dollar_brace_is_special(void **state)
@@ -102,7 +110,7 @@ static void only_dollar_brace_is_special(void **state)
 
 static void fault_in_a_template_is_an_error(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	(void)setup_params(0);
@@ -112,7 +120,7 @@ static void fault_in_a_template_is_an_error(void **state)
 	assert_int_equal(template_check(&spec, 0, "x ${colr}", &e), -1);
 	assert_string_equal(e.msg, "unknown name 'colr'");
 	assert_string_equal(e.hint,
-			    "known: i, colour, file, task, tasks, attempt, job, job_name, step, node, devices; or $${");
+	        "known: i, colour, file, task, tasks, attempt, job, job_name, step, node, devices; or $${");
 	assert_int_equal(template_check(&spec, 0, "${i} $${colr} ${task}", &e), 0);
 	assert_int_equal(template_check(&spec, 0, "${", &e), -1);
 	assert_string_equal(e.hint, "write $${ for a literal ${");
@@ -121,7 +129,7 @@ static void fault_in_a_template_is_an_error(void **state)
 static void expansion_never_writes_past_its_room(void **state)
 {
 	struct params p = setup_params(0);
-	struct err e = { 0 };
+	struct err e = {0};
 	char out[64];
 
 	(void)state;
@@ -144,7 +152,7 @@ static void expansion_never_writes_past_its_room(void **state)
 static void line_that_cannot_be_read_is_an_error(void **state)
 {
 	struct params p = setup_params(0);
-	struct err e = { 0 };
+	struct err e = {0};
 	char out[64];
 
 	(void)state;
@@ -157,7 +165,7 @@ static void line_that_cannot_be_read_is_an_error(void **state)
 static void extreme_range_does_not_overflow(void **state)
 {
 	struct params p = setup_params(0);
-	struct err e = { 0 };
+	struct err e = {0};
 	char out[64];
 	int64_t n;
 
@@ -180,13 +188,13 @@ static void extreme_range_does_not_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(last_axis_varies_fastest),
-		cmocka_unit_test(names_known_everywhere_are_replaced),
-		cmocka_unit_test(only_dollar_brace_is_special),
-		cmocka_unit_test(fault_in_a_template_is_an_error),
-		cmocka_unit_test(expansion_never_writes_past_its_room),
-		cmocka_unit_test(line_that_cannot_be_read_is_an_error),
-		cmocka_unit_test(extreme_range_does_not_overflow),
+	        cmocka_unit_test(last_axis_varies_fastest),
+	        cmocka_unit_test(names_known_everywhere_are_replaced),
+	        cmocka_unit_test(only_dollar_brace_is_special),
+	        cmocka_unit_test(fault_in_a_template_is_an_error),
+	        cmocka_unit_test(expansion_never_writes_past_its_room),
+	        cmocka_unit_test(line_that_cannot_be_read_is_an_error),
+	        cmocka_unit_test(extreme_range_does_not_overflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -414,8 +414,7 @@ static void slices_shrink_towards_the_end(void **state)
 	sched_group_ready(s, g, 75, T0);
 	assert_int_equal(slice_now(), 19); /* one held, one free: still two */
 	sched_group_ready(s, g, 8, T0);
-	assert_int_equal(
-	        slice_now(), 4); /* a share: less is not worth a lease */
+	assert_int_equal(slice_now(), 4); /* a share: less is not worth a lease */
 	sched_group_ready(s, g, 2, T0);
 	assert_int_equal(slice_now(), 1);
 	sched_group_ready(s, g, 1, T0);

@@ -116,10 +116,10 @@ static int stop(void **state)
 }
 
 static void say(struct rig *r, uint32_t kind, uint32_t flags, uint64_t lease, uint64_t first, uint64_t count,
-		const void *body, size_t n)
+        const void *body, size_t n)
 {
 	uint8_t p[WORKER_PACKET_MAX];
-	struct worker_head h = { kind, flags, lease, first, count };
+	struct worker_head h = {kind, flags, lease, first, count};
 
 	memcpy(p, &h, sizeof(h));
 	memcpy(p + sizeof(h), body, n);
@@ -135,7 +135,8 @@ static size_t text(uint8_t *at, const char *s)
 	return 4 + n;
 }
 
-static void batch(struct rig *r, uint64_t lease, uint64_t first, uint64_t count, const char *fn, const char *args)
+static void batch(
+        struct rig *r, uint64_t lease, uint64_t first, uint64_t count, const char *fn, const char *args)
 {
 	uint8_t body[1000];
 	uint64_t total = 1000000;
@@ -155,9 +156,11 @@ static size_t hear_any(struct rig *r, struct worker_head *h, uint8_t *body, int 
 		char bytes[CMSG_SPACE(sizeof(int) * WORKER_FDS_MAX)];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = { p, sizeof(p) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
+	struct iovec iov = {p, sizeof(p)};
+	struct msghdr msg = {.msg_iov = &iov,
+	        .msg_iovlen = 1,
+	        .msg_control = control.bytes,
+	        .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(r->fd, &msg, 0);
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -248,7 +251,7 @@ static void results_come_in_order_with_their_bytes(void **state)
 static void failed_task_says_why_and_the_next_goes_on(void **state)
 {
 	struct rig *r = *state;
-	struct worker_head h = { 0 };
+	struct worker_head h = {0};
 	uint8_t body[WORKER_PACKET_MAX];
 	struct worker_result res;
 
@@ -318,7 +321,7 @@ static void inputs_reach_their_task(void **state)
 static void resume_sends_again_what_was_not_acknowledged(void **state)
 {
 	struct rig *r = *state;
-	struct worker_head h = { 0 };
+	struct worker_head h = {0};
 	uint8_t body[WORKER_PACKET_MAX];
 	uint64_t last = 0;
 
@@ -348,7 +351,7 @@ static void resume_sends_again_what_was_not_acknowledged(void **state)
 static void cancel_drops_what_has_not_begun(void **state)
 {
 	struct rig *r = *state;
-	struct worker_head h = { 0 };
+	struct worker_head h = {0};
 	uint8_t body[WORKER_PACKET_MAX];
 	uint64_t done = 0;
 
@@ -374,13 +377,13 @@ static void cancel_drops_what_has_not_begun(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG(empty_results_travel_without_a_body),
-		RIG(results_come_in_order_with_their_bytes),
-		RIG(failed_task_says_why_and_the_next_goes_on),
-		RIG(large_output_comes_as_a_descriptor),
-		RIG(inputs_reach_their_task),
-		RIG(resume_sends_again_what_was_not_acknowledged),
-		RIG(cancel_drops_what_has_not_begun),
+	        RIG(empty_results_travel_without_a_body),
+	        RIG(results_come_in_order_with_their_bytes),
+	        RIG(failed_task_says_why_and_the_next_goes_on),
+	        RIG(large_output_comes_as_a_descriptor),
+	        RIG(inputs_reach_their_task),
+	        RIG(resume_sends_again_what_was_not_acknowledged),
+	        RIG(cancel_drops_what_has_not_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
