@@ -35,7 +35,7 @@
 #define STARVE_NS             (600ull * 1000000000ull)
 #define AGE_NS                (60ull * 1000000000ull)
 #define SLICE_MAX             8192u /* most tasks in one lease */
-#define SLICE_NS              200000000u /* about so long one with more than one task runs: what others wait for at most */
+#define SLICE_NS              100000000u /* about so long one with more than one task runs: what others wait for at most */
 #define SLICE_LEAST_NS        5000000u /* towards the end of a job, where they shrink */
 
 struct sched;
