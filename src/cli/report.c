@@ -34,7 +34,9 @@ static int get(struct report *r, const char *target, FILE *f, struct response *o
 		int rc = f ? client_download(r->c->client, target, f, out, e)
 		           : client_call(r->c->client, "GET", target, NULL, NULL, 0, out, e);
 
-		if (rc == 0 || e->code != ERR_CLOSED || again || out->written)
+		if (rc == 0 && out->status == 503 && !again && !out->written)
+			response_release(out); /* it is going */
+		else if (rc == 0 || e->code != ERR_CLOSED || again || out->written)
 			return rc;
 		if (cli_connect_again(r->c, e) < 0)
 			return -1;

@@ -321,12 +321,26 @@ static int own_descriptors(struct keeper *k, struct err *e)
 	return 0;
 }
 
+/* Nothing ignored is handed on to tasks. By the system call: libc keeps signals 32 and 33 to itself, and its posix_spawn()
+ * (make's, for one) leaves them ignored in what it starts. */
+static void ignore_nothing(void)
+{
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		unsigned long mask;
+	} plain = {SIG_DFL, 0, NULL, 0};
+
+	for (int sig = 1; sig < 65; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, &plain, NULL, sizeof(plain.mask));
+}
+
 static int own_signals(struct keeper *k, struct err *e)
 {
 	sigset_t set;
 
-	for (int sig = 1; sig < 65; sig++)
-		(void)signal(sig, SIG_DFL); /* nothing ignored is handed on to tasks */
+	ignore_nothing();
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigaddset(&set, SIGTERM);

@@ -34,7 +34,7 @@ def collect(n, path, out, seconds=60):
 
 
 def progress(n):
-    job = n.submit({"name": "many", "command": "sleep 0.01", "array": 150, "resources": {"cpu": 0.1}, "hold": True})
+    job = n.submit({"name": "many", "command": "sleep 0.05", "array": 150, "resources": {"cpu": 0.5}, "hold": True})
     got = []
     t = collect(n, "/v1/jobs/%d/events" % job, got)
     wait_until(lambda: got)
