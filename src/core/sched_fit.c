@@ -466,12 +466,6 @@ void amounts_eff(
 		else if (*e < left)
 			*e = left;
 	}
-	/* A lease from before the devices were told apart holds of them, but nobody knows which. */
-	for (uint32_t l = 1; l < s->n_lanes; l++)
-		if ((n->dev_lanes >> l & 1) != 0 && (free[l] <= 0 || eff[l] > (uint64_t)free[l]))
-			eff[l] = free[l] <= 0     ? 0
-			         : free[l] < 1000 ? (uint64_t)free[l]
-			                          : (uint64_t)free[l] / 1000 * 1000;
 }
 
 void sim_from(struct sim *m, const struct sched *s, uint32_t node)

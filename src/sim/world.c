@@ -354,7 +354,8 @@ static void node_set(struct world *w, uint32_t node)
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
 	struct command cmd = {.kind = CMD_NODE_SET, .u.node_set = &n};
 	char name[16];
-	const uint64_t q = w->node[node].quarters, amounts[3] = {1000 * q, q << 31, 500 * q};
+	const uint64_t q = w->node[node].quarters, gpus = q / 2;
+	const uint64_t amounts[3] = {1000 * q, q << 31, 1000 * gpus};
 
 	for (uint32_t i = 0; i < 3; i++) {
 		needs[i].name = names[i];
@@ -370,9 +371,9 @@ static void node_set(struct world *w, uint32_t node)
 	(void)snprintf(name, sizeof(name), "n%u", node);
 	n.node = node;
 	n.name = name;
-	n.n_capacity = 3;
+	n.n_capacity = gpus ? 3 : 2; /* gpus are devices, or there are none */
 	n.capacity = pneeds;
-	n.n_devices = q / 2;
+	n.n_devices = gpus;
 	n.devices = pdev;
 	n.state = w->node[node].state;
 	(void)ask(w, &cmd, NULL);
