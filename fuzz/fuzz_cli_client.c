@@ -29,7 +29,7 @@ static void ask_events(struct client *c, size_t n)
 	struct err e = {0};
 	size_t events = 0;
 
-	if (client_stream(c, "/", &r, &e) == 0)
+	if (client_stream(c, "/", 0, &r, &e) == 0)
 		while (client_event(c, UINT64_MAX, &ev, &e) == STREAM_EVENT) {
 			CHECK(ev.name && ev.data && strlen(ev.data) <= n);
 			CHECK(events++ <= n);

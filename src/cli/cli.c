@@ -81,24 +81,23 @@ static int state_of(struct cli *c, struct err *e)
 	return state_folder(args_value(&c->args, "state"), &c->state_dir, e);
 }
 
+#define REMARK_NS (3ull * 1000000000ull)
+
 /* An engine that was killed, or that is starting, is there in a moment: its keeper says that it will be. */
-#define ENGINE_BACK_NS (10ull * 1000000000ull)
-
-static int open_patiently(struct cli *c, const char *path, struct err *e)
+static bool is_kept(void *cli)
 {
-	uint64_t until = cli_mono_ns() + ENGINE_BACK_NS;
-	struct timespec pause = {.tv_nsec = 5000000};
-	int interrupts = term_interrupts();
+	struct cli *c = cli;
+	uint64_t now = cli_mono_ns();
 
-	while (client_open(path, &c->client, e) < 0) {
-		if (e->code != ERR_CLOSED || !state_kept(c->state_dir) || cli_mono_ns() > until)
-			return -1;
-		if (term_interrupts() > interrupts)
-			return err_set(e, ERR_TIMEOUT, "interrupted");
-		/* Nothing tells when a socket begins to listen; this is rare, and short. */
-		(void)nanosleep(&pause, NULL);
+	if (!state_kept(c->state_dir))
+		return false;
+	if (!c->down_since_ns || now > c->down_since_ns + CLIENT_PATIENCE_NS)
+		c->down_since_ns = now;
+	if (now > c->down_since_ns + REMARK_NS && !c->down_said) {
+		c->down_said = true;
+		term_note("the node's engine is down; waiting until its keeper has started it again");
 	}
-	return 0;
+	return true;
 }
 
 int cli_connect(struct cli *c, struct err *e)
@@ -111,7 +110,8 @@ int cli_connect(struct cli *c, struct err *e)
 	if (state_of(c, e) < 0)
 		return -1;
 	state_socket(c->state_dir, &path);
-	rc = open_patiently(c, text_str(&path), e);
+	rc = client_open_while(
+	        text_str(&path), is_kept, c, c->impatient ? 0 : CLIENT_PATIENCE_NS, &c->client, e);
 	text_release(&path);
 	if (rc < 0 && e->code == ERR_CLOSED) {
 		(void)err_set(e, ERR_CLOSED, "no node is up on '%.180s'", c->state_dir);

@@ -40,6 +40,9 @@ struct cli {
 	struct client *client;
 	struct nodeproc *node; /* private, or NULL */
 	char *state_dir;
+	uint64_t down_since_ns; /* an engine is waited for since then */
+	bool down_said;         /* and that was told */
+	bool impatient;         /* cli_connect() does not wait for an engine that its keeper starts again */
 };
 
 /* All of `osier`: returns the exit code. */

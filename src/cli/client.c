@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -55,25 +56,66 @@ static int socket_connect(const char *path, int *out_fd, struct err *e)
 	return 0;
 }
 
+/* Is it worth trying again what a server that went away left unanswered? */
+static bool comes_back(const struct client *c, uint64_t until)
+{
+	return c->alive && c->alive(c->alive_arg) && cli_mono_ns() < until;
+}
+
+/* Connect, waiting for a server that is being started again. */
+static int reach(struct client *c, uint64_t until, struct err *e)
+{
+	static const struct timespec pause = {.tv_nsec = 5000000};
+	int interrupts = term_interrupts();
+
+	while (c->fd < 0 && socket_connect(c->path, &c->fd, e) < 0) {
+		if ((e && e->code != ERR_CLOSED) || !comes_back(c, until))
+			return -1;
+		if (term_interrupts() > interrupts)
+			return err_set(e, ERR_TIMEOUT, "interrupted");
+		/* Nothing tells when a socket begins to listen; this is rare, and short. */
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static struct client *client_make(const char *path)
+{
+	struct client *c = cli_alloc(sizeof(*c));
+
+	c->path = cli_dup(path);
+	c->fd = -1;
+	return c;
+}
+
 int client_open(const char *path, struct client **out, struct err *e)
 {
-	struct client *c;
-	int fd;
+	return client_open_while(path, NULL, NULL, 0, out, e);
+}
 
-	if (socket_connect(path, &fd, e) < 0)
+int client_open_while(const char *path, bool (*alive)(void *), void *arg, uint64_t wait_ns,
+        struct client **out, struct err *e)
+{
+	struct client *c = client_make(path);
+	struct err why = {0};
+
+	c->alive = alive;
+	c->alive_arg = arg;
+	if (reach(c, cli_mono_ns() + wait_ns, &why) < 0) {
+		client_close(c);
+		if (e)
+			*e = why;
 		return -1;
-	c = cli_alloc(sizeof(*c));
-	c->path = cli_dup(path);
-	c->fd = fd;
+	}
 	*out = c;
 	return 0;
 }
 
 struct client *client_adopt_take(int fd)
 {
-	struct client *c = cli_alloc(sizeof(*c));
+	struct client *c =
+	        client_make("/dev/null/closed"); /* nobody ever listens there: it is not opened again */
 
-	c->path = cli_dup("/dev/null/closed"); /* nobody ever listens there: it is not opened again */
 	c->fd = fd;
 	return c;
 }
@@ -445,43 +487,46 @@ static int repeatable(const struct request *r)
 	return strcmp(r->method, "POST") != 0 || strstr(r->target, "?key=") || strstr(r->target, "&key=");
 }
 
-/* Send and read the head of the answer, on a fresh connection if the kept one turns out closed. An early answer (the
- * server refuses before the body is through) is read too. */
-static int begin(struct client *c, const struct request *r, int *out_status, struct err *e)
+/* Send, and read the head of the answer. An early answer (the server refuses before the body is through) is read too. */
+static int exchange(struct client *c, const struct request *r, int *out_status, struct err *e)
 {
-	int reused = c->served > 0 && c->fd >= 0;
-	int again = reused && repeatable(r);
-	struct err first = {0};
+	int sent = send_request(c, r, e);
 
-	if (c->fd < 0 && socket_connect(c->path, &c->fd, e) < 0)
+	if (sent < 0 && e->code != ERR_CLOSED)
 		return -1;
-	for (;; again = 0) {
-		int sent = send_request(c, r, &first);
+	if (read_head(c, strcmp(r->method, "HEAD") == 0, out_status, e) < 0)
+		return -1;
+	if (sent < 0)
+		c->close_after = 1;
+	c->served++;
+	return 0;
+}
 
-		if (sent == 0 || first.code == ERR_CLOSED) {
-			struct err why = {0};
+/* One exchange, and once more if the kept connection turns out closed, and again while the server comes back. */
+static int begin(struct client *c, const struct request *r, uint64_t until, int *out_status, struct err *e)
+{
+	struct err why = {0};
 
-			if (read_head(c, strcmp(r->method, "HEAD") == 0, out_status, &why) == 0) {
-				if (sent < 0)
-					c->close_after = 1;
-				c->served++;
-				return 0;
-			}
-			first = why;
-		}
-		disconnect(c);
-		if (!again || first.code != ERR_CLOSED)
+	for (;;) {
+		bool reused = c->served > 0 && c->fd >= 0;
+
+		if (reach(c, until, &why) < 0)
 			break;
-		if (socket_connect(c->path, &c->fd, e) < 0)
-			return -1;
+		if (exchange(c, r, out_status, &why) == 0)
+			return 0;
+		disconnect(c);
+		if (why.code != ERR_CLOSED || !repeatable(r) || (!reused && !comes_back(c, until)))
+			break;
 	}
 	if (e)
-		*e = first;
+		*e = why;
 	return -1;
 }
 
 static int call(struct client *c, const struct request *r, FILE *f, struct response *out, struct err *e)
 {
+	uint64_t until = cli_mono_ns() + CLIENT_PATIENCE_NS;
+	struct err why = {0};
 	int status;
 
 	memset(out, 0, sizeof(*out));
@@ -489,12 +534,18 @@ static int call(struct client *c, const struct request *r, FILE *f, struct respo
 		disconnect(c);
 		c->streaming = 0;
 	}
-	if (begin(c, r, &status, e) < 0)
-		return -1;
-	if (read_body(c, out, status == 200 ? f : NULL, e) < 0) {
+	for (;;) {
+		if (begin(c, r, until, &status, e) < 0)
+			return -1;
+		if (read_body(c, out, status == 200 ? f : NULL, &why) == 0)
+			break;
 		disconnect(c);
 		text_release(&out->body);
-		return -1;
+		if (why.code != ERR_CLOSED || !repeatable(r) || out->written || !comes_back(c, until)) {
+			if (e)
+				*e = why;
+			return -1;
+		}
 	}
 	out->status = status;
 	return 0;
@@ -527,7 +578,7 @@ int client_download(struct client *c, const char *target, FILE *f, struct respon
 	return call(c, &r, f, out, e);
 }
 
-int client_stream(struct client *c, const char *target, struct response *out, struct err *e)
+int client_stream(struct client *c, const char *target, uint64_t wait_ns, struct response *out, struct err *e)
 {
 	struct request r = {.method = "GET", .target = target, .fd = -1, .stream = 1};
 	int status;
@@ -540,7 +591,7 @@ int client_stream(struct client *c, const char *target, struct response *out, st
 	text_clear(&c->event_name);
 	text_clear(&c->event_data);
 	c->piece_n = 0;
-	if (begin(c, &r, &status, e) < 0)
+	if (begin(c, &r, cli_mono_ns() + wait_ns, &status, e) < 0)
 		return -1;
 	out->status = status;
 	if (status == 200) {

@@ -16,13 +16,18 @@
 #include "base/err.h"
 #include "cli/text.h"
 
-#define CLIENT_BODY_MAX (256u * 1024u * 1024u) /* of an answer that is kept in memory */
+#define CLIENT_PATIENCE_NS (15ull * 1000000000ull) /* a keeper waits up to 10 s before it starts an engine again */
+#define CLIENT_BODY_MAX    (256u * 1024u * 1024u)  /* of an answer that is kept in memory */
 
 struct client;
 
 /* Connect to the socket file. ERR_CLOSED: nobody listens there (no file, or nobody behind it). Paths too long for
  * sun_path work. */
 int client_open(const char *path, struct client **out, struct err *e);
+/* As client_open, to a server that something starts again when it dies: while nobody answers and alive(arg) is true, this
+ * waits, at most wait_ns; every later request that may be repeated (see client_call) waits CLIENT_PATIENCE_NS for it. */
+int client_open_while(const char *path, bool (*alive)(void *), void *arg, uint64_t wait_ns,
+        struct client **out, struct err *e);
 /* A client of a connection that is open already, which it owns from now on. */
 struct client *client_adopt_take(int fd);
 void client_close(struct client *c);
@@ -56,8 +61,10 @@ struct event {
 enum stream_result { STREAM_EVENT, STREAM_END, STREAM_TIMEOUT, STREAM_INTERRUPTED, STREAM_FAILED };
 
 /* GET with an event stream as answer. A status other than 200 is a failure, with its body in *out (release it). The connection is
- * used up by the stream: client_call() afterwards opens another. */
-int client_stream(struct client *c, const char *target, struct response *out, struct err *e);
+ * used up by the stream: client_call() afterwards opens another. wait_ns: how long to wait for a server that is being
+ * started again, see client_open_while(). */
+int client_stream(
+        struct client *c, const char *target, uint64_t wait_ns, struct response *out, struct err *e);
 /* The next event, waiting at most wait_ns (UINT64_MAX: for ever). STREAM_END: the server has closed it in good order.
  * STREAM_FAILED: it broke off, *e says how. */
 enum stream_result client_event(struct client *c, uint64_t wait_ns, struct event *out, struct err *e);

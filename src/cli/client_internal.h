@@ -11,8 +11,10 @@ enum fill { FILL_OK, FILL_CLOSED, FILL_TIMEOUT, FILL_INTERRUPTED };
 /* Invariant: buf[from..to) was received and not yet consumed. */
 struct client {
 	char *path;
-	int fd;          /* -1: not connected */
-	unsigned served; /* answers on this connection */
+	int fd;                   /* -1: not connected */
+	unsigned served;          /* answers on this connection */
+	bool (*alive)(void *arg); /* see client_open_while; may be NULL */
+	void *alive_arg;
 	enum framing framing;
 	uint64_t left; /* bytes of the body (LENGTH) or of the chunk (CHUNKED) */
 	enum chunk_at { CHUNK_SIZE, CHUNK_DATA, CHUNK_END, CHUNK_TRAILER } chunk_at;

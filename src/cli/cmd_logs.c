@@ -103,7 +103,7 @@ static int run_stream(struct logs *l)
 	int rc = EXIT_OK;
 
 	stream_target(l, &t);
-	if (client_stream(l->c->client, text_str(&t), &r, &e) < 0) {
+	if (client_stream(l->c->client, text_str(&t), CLIENT_PATIENCE_NS, &r, &e) < 0) {
 		if (r.status)
 			(void)ask_error(&r, &e);
 		rc = cli_fail(l->c, &e);

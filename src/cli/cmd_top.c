@@ -318,7 +318,7 @@ static int run(struct cli *c)
 		return cli_usage(c, "'osier top' needs a terminal; --once prints one view, --json a stream");
 	if (cli_connect(c, &e) < 0)
 		return cli_fail(c, &e);
-	if (client_stream(c->client, "/v1/events", &r, &e) < 0) {
+	if (client_stream(c->client, "/v1/events", CLIENT_PATIENCE_NS, &r, &e) < 0) {
 		if (r.status)
 			(void)ask_error(&r, &e);
 		response_release(&r);

@@ -34,23 +34,36 @@ static void draw(struct watch *w)
 	progress_draw(rows, n);
 }
 
-/* Connect again after the node went away: an engine that was killed is back in a moment. */
+/* Has the node gone for good? While its keeper lives, an engine that died comes back, however often it dies: a keeper
+ * that starts one in vain waits up to 10 s before the next. */
+static bool gone(const struct watch *w, uint64_t since)
+{
+	if (w->c->node)
+		return nodeproc_ended(w->c->node) || cli_mono_ns() > since + RECONNECT_NS;
+	return !state_kept(w->c->state_dir) && cli_mono_ns() > since + RECONNECT_NS;
+}
+
+/* Connect again after the node went away. ERR_TIMEOUT: interrupted, or out of time. */
 static int again(struct watch *w, struct err *e)
 {
-	uint64_t until = cli_mono_ns() + RECONNECT_NS;
+	uint64_t since = cli_mono_ns();
 	struct timespec pause = {.tv_nsec = 20000000};
 	struct cli *c = w->c;
+	int rc;
 
 	for (;;) {
 		client_close(c->client);
 		c->client = NULL;
-		if (cli_connect(c, e) == 0)
+		c->impatient = true;
+		rc = cli_connect(c, e);
+		c->impatient = false;
+		if (rc == 0)
 			return 0;
-		if (term_interrupts() > w->interrupts)
+		if (term_interrupts() > w->interrupts || (w->until_ns && cli_mono_ns() >= w->until_ns))
 			return err_set(e, ERR_TIMEOUT, "interrupted");
-		if (cli_mono_ns() > until || (c->node && nodeproc_ended(c->node)))
+		if (gone(w, since))
 			break;
-		/* Nothing tells when a socket begins to listen; this happens once in the life of an engine. */
+		/* Nothing tells when a socket begins to listen; this is rare. */
 		(void)nanosleep(&pause, NULL);
 	}
 	if (!w->o->reconnect)
@@ -66,7 +79,7 @@ static int open_stream(struct watch *w, struct err *e)
 
 	job_target(&t, w->job);
 	text_add(&t, "/events");
-	rc = client_stream(w->c->client, text_str(&t), &r, e);
+	rc = client_stream(w->c->client, text_str(&t), 0, &r, e);
 	if (rc < 0 && r.status)
 		rc = ask_error(&r, e);
 	response_release(&r);
@@ -139,6 +152,14 @@ static bool finished_state(const json_t *j)
 	return strcmp(s, "succeeded") == 0 || strcmp(s, "failed") == 0 || strcmp(s, "cancelled") == 0;
 }
 
+static bool out_of_time(const struct watch *w, enum watch_end *out)
+{
+	if (!w->until_ns || cli_mono_ns() < w->until_ns)
+		return false;
+	*out = WATCH_TIMEOUT;
+	return true;
+}
+
 /* Read one stream to its end. True: watching is over, *out says how. */
 static bool follow(struct watch *w, enum watch_end *out, struct err *e)
 {
@@ -148,10 +169,8 @@ static bool follow(struct watch *w, enum watch_end *out, struct err *e)
 
 		if (interrupted(w, out))
 			return true;
-		if (w->until_ns && now >= w->until_ns) {
-			*out = WATCH_TIMEOUT;
+		if (out_of_time(w, out))
 			return true;
-		}
 		if (w->until_ns && w->until_ns - now < wait)
 			wait = w->until_ns - now;
 		switch (client_event(w->c->client, wait, &ev, e)) {
@@ -186,20 +205,18 @@ enum watch_end watch_job(
 	if (o->timeout_ns)
 		w.until_ns = cli_mono_ns() + o->timeout_ns;
 	for (;;) {
-		if (open_stream(&w, e) == 0) {
-			if (follow(&w, &end, e))
-				break;
-		} else if (e->code == ERR_TIMEOUT) {
-			if (interrupted(&w, &end))
-				break;
-			continue;
-		} else if (e->code != ERR_CLOSED && e->code != ERR_SYSTEM) {
+		int rc = c->client || again(&w, e) == 0 ? open_stream(&w, e) : -1;
+
+		if (rc == 0 && follow(&w, &end, e))
 			break;
-		}
-		if (again(&w, e) < 0) {
-			if (e->code == ERR_TIMEOUT && !interrupted(&w, &end))
-				continue;
+		if (rc < 0 && e->code == ERR_TIMEOUT && (interrupted(&w, &end) || out_of_time(&w, &end)))
 			break;
+		if (rc < 0 && e->code != ERR_TIMEOUT &&
+		        (!c->client || (e->code != ERR_CLOSED && e->code != ERR_SYSTEM)))
+			break;
+		if (c->client && (rc == 0 || e->code != ERR_TIMEOUT)) {
+			client_close(c->client);
+			c->client = NULL;
 		}
 	}
 	if (end == WATCH_FINISHED && !o->quiet && !c->json)

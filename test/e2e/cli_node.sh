@@ -161,6 +161,15 @@ engine_killed() {
 }
 fact "wait survives the death of the engine" engine_killed
 
+asked_meanwhile() {
+	local i
+	for i in 1 2 3; do
+		kill -9 "$(osier version --json | jq .node.pid)"
+		osier jobs >out 2>err || { cat err; return 1; }
+	done
+}
+fact "a question asked while the engine is killed is answered by the next one" asked_meanwhile
+
 doctor() { osier doctor >out; says "node" && says "journal"; }
 fact "doctor sees the node and its journal" doctor
 

@@ -257,7 +257,7 @@ static void events_are_put_together_from_pieces(void **state)
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(client_stream(c, "/x", &r, &e), 0);
+	assert_int_equal(client_stream(c, "/x", 0, &r, &e), 0);
 	assert_int_equal(client_event(c, UINT64_MAX, &ev, &e), STREAM_EVENT);
 	assert_string_equal(ev.name, "progress");
 	assert_string_equal(ev.data, "{1}");
@@ -287,7 +287,7 @@ static void waiting_for_an_event_can_time_out_anywhere(void **state)
 	int timeouts = 0, events = 0;
 
 	(void)state;
-	assert_int_equal(client_stream(c, "/x", &r, &e), 0);
+	assert_int_equal(client_stream(c, "/x", 0, &r, &e), 0);
 	while ((got = client_event(c, 1000000, &ev, &e)) != STREAM_FAILED) {
 		assert_true(got == STREAM_TIMEOUT || got == STREAM_EVENT);
 		if (got == STREAM_EVENT)
@@ -310,7 +310,7 @@ static void refused_stream_gives_its_answer(void **state)
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(client_stream(c, "/x", &r, &e), -1);
+	assert_int_equal(client_stream(c, "/x", 0, &r, &e), -1);
 	assert_int_equal(r.status, 404);
 	assert_string_equal(text_str(&r.body), "{}");
 	response_release(&r);
