@@ -50,6 +50,7 @@ static const char *const writer_sql[W_STMTS] = {
         [W_BEGIN] = "BEGIN IMMEDIATE",
         [W_COMMIT] = "COMMIT",
         [W_ROLLBACK] = "ROLLBACK",
+        [W_HOLD] = "SELECT type FROM sqlite_schema",
         [W_ENTRY] = "INSERT INTO entries (seq, leaf, body) VALUES (?1, ?2, ?3)",
         [W_RESULT] =
                 "INSERT INTO results (job, step, level, first, seq, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

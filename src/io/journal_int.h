@@ -64,6 +64,7 @@ enum writer_stmt {
 	W_BEGIN,
 	W_COMMIT,
 	W_ROLLBACK,
+	W_HOLD,
 	W_ENTRY,
 	W_RESULT,
 	W_OUTPUTS,

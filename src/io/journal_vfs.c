@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_vfs - SQLite's own files, with the fault seam before every write and sync. See journal_int.h. */
+/*
+ * journal_vfs - SQLite's own files, with the fault seam before every write and sync. See journal_int.h.
+ *
+ * SQLite writes each frame of the log with two calls, 24 bytes and a page. What follows on what came before is held back
+ * here and written at once: at the latest when the log is synced, and before anything else is done with the file. Nobody
+ * looks at frames of a commit that is not synced, so nobody misses them (synchronous=FULL; a log that is read is written first).
+ */
 #include "io/journal_int.h"
 
 #include <errno.h>
@@ -8,9 +14,14 @@
 #include "io/disk.h"
 #include "io/fault.h"
 
+#define HELD_BYTES (16 * (24 + 4096)) /* frames of the log */
+
 struct file {
 	sqlite3_file base;
 	enum fault_point write, sync;
+	uint8_t *held; /* of the log alone, from its first write on */
+	int held_n;
+	sqlite3_int64 held_at;
 	/* the real file's bytes follow */
 };
 
@@ -44,41 +55,91 @@ int journal_vfs_errno(void)
 	return last_errno;
 }
 
+/* Write what is held back. What cannot be written is gone: its commit fails, and SQLite writes there anew. */
+static int let_go(sqlite3_file *f)
+{
+	struct file *file = (struct file *)f;
+	int n = file->held_n;
+
+	if (n == 0)
+		return SQLITE_OK;
+	file->held_n = 0;
+	errno = 0;
+	return outcome(real(f)->pMethods->xWrite(real(f), file->held, n, file->held_at));
+}
+
 static int file_close(sqlite3_file *f)
 {
-	return real(f)->pMethods->xClose(real(f));
+	struct file *file = (struct file *)f;
+	int rc = let_go(f), closed;
+
+	free(file->held);
+	file->held = NULL;
+	closed = real(f)->pMethods->xClose(real(f));
+	return rc == SQLITE_OK ? closed : rc;
 }
 
 static int file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
-	return real(f)->pMethods->xRead(real(f), p, n, at);
+	int rc = let_go(f);
+
+	return rc == SQLITE_OK ? real(f)->pMethods->xRead(real(f), p, n, at) : rc;
+}
+
+static int hold(struct file *file, const void *p, int n, sqlite3_int64 at)
+{
+	int rc = SQLITE_OK;
+
+	if (file->held_n > 0 && (at != file->held_at + file->held_n || n > HELD_BYTES - file->held_n))
+		rc = let_go(&file->base);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!file->held)
+		file->held = must_grow(NULL, HELD_BYTES);
+	if (file->held_n == 0)
+		file->held_at = at;
+	memcpy(file->held + file->held_n, p, (size_t)n);
+	file->held_n += n;
+	return SQLITE_OK;
 }
 
 static int file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
-	int sys = fault_hit(((struct file *)f)->write);
+	struct file *file = (struct file *)f;
+	int sys = fault_hit(file->write), rc;
 
+	if (sys)
+		return fail(sys, SQLITE_IOERR_WRITE);
+	if (file->write == FAULT_WAL_WRITE && n > 0 && n <= HELD_BYTES)
+		return hold(file, p, n, at);
+	rc = let_go(f);
 	errno = 0;
-	return sys ? fail(sys, SQLITE_IOERR_WRITE) : outcome(real(f)->pMethods->xWrite(real(f), p, n, at));
+	return rc == SQLITE_OK ? outcome(real(f)->pMethods->xWrite(real(f), p, n, at)) : rc;
 }
 
 static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
+	int rc = let_go(f);
+
 	errno = 0;
-	return outcome(real(f)->pMethods->xTruncate(real(f), size));
+	return rc == SQLITE_OK ? outcome(real(f)->pMethods->xTruncate(real(f), size)) : rc;
 }
 
 static int file_sync(sqlite3_file *f, int flags)
 {
-	int sys = fault_hit(((struct file *)f)->sync);
+	int rc = let_go(f), sys = fault_hit(((struct file *)f)->sync);
 
+	if (sys)
+		return fail(sys, SQLITE_IOERR_FSYNC);
 	errno = 0;
-	return sys ? fail(sys, SQLITE_IOERR_FSYNC) : outcome(real(f)->pMethods->xSync(real(f), flags));
+	return rc == SQLITE_OK ? outcome(real(f)->pMethods->xSync(real(f), flags)) : rc;
 }
 
 static int file_size(sqlite3_file *f, sqlite3_int64 *out)
 {
-	return real(f)->pMethods->xFileSize(real(f), out);
+	int rc = let_go(f);
+
+	return rc == SQLITE_OK ? real(f)->pMethods->xFileSize(real(f), out) : rc;
 }
 
 static int file_lock(sqlite3_file *f, int level)
@@ -163,6 +224,8 @@ static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fl
 	rc = real_vfs->xOpen(real_vfs, name, real(f), flags, out_flags);
 	if (rc != SQLITE_OK)
 		return rc;
+	file->held = NULL;
+	file->held_n = 0;
 	file->write = wal ? FAULT_WAL_WRITE : FAULT_DB_WRITE;
 	file->sync = wal ? FAULT_WAL_SYNC : FAULT_DB_SYNC;
 	f->pMethods = &methods;

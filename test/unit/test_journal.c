@@ -68,6 +68,41 @@ static void inline_flush_reports_before_it_returns(void **state)
 	assert_int_equal(world_replay(w, 0, UINT64_MAX), 50);
 }
 
+/* Calls of this process that write, so far. */
+static uint64_t writes(void)
+{
+	char text[512], *at;
+	FILE *f = fopen("/proc/self/io", "re");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	(void)fclose(f);
+	text[n] = '\0';
+	at = strstr(text, "syscw: ");
+	assert_non_null(at);
+	return strtoull(at + 7, NULL, 10);
+}
+
+static void small_commit_is_one_write(void **state)
+{
+	struct world *w = *state;
+	uint64_t before;
+
+	world_open(w, NULL);
+	for (uint64_t i = 0; i < 10; i++) {
+		(void)world_add(w, i);
+		journal_flush_inline(w->j);
+	}
+	before = writes();
+	for (uint64_t i = 10; i < 110; i++) {
+		(void)world_add(w, i);
+		journal_flush_inline(w->j);
+	}
+	/* A page of entries is full now and then, and is written with the next and with their parent. */
+	assert_in_range(writes() - before, 100, 104);
+}
+
 static void closing_commits_what_is_open(void **state)
 {
 	struct world *w = *state;
@@ -242,6 +277,7 @@ int main(void)
 	        fact(added_entries_come_back_in_order_with_the_same_root),
 	        fact(nothing_is_durable_before_a_flush),
 	        fact(inline_flush_reports_before_it_returns),
+	        fact(small_commit_is_one_write),
 	        fact(closing_commits_what_is_open),
 	        fact(second_engine_is_refused_by_the_pid_of_the_first),
 	        fact(reader_sees_what_is_durable_beside_the_engine),
