@@ -179,7 +179,8 @@ void job_layout(const Wire__JobSpec *spec, const char *key, struct layout *out)
 	out->exits_at = out->uses_at + n_uses * sizeof(struct use);
 	out->strings_at = out->exits_at + out->n_exits * sizeof(int32_t);
 	out->spec_at = out->strings_at + strlen(spec->name) + strlen(spec->namespace_) + strlen(key) + 3;
-	out->arrays_at = up16(out->spec_at + jobspec_size(spec));
+	out->spec_bytes = jobspec_size(spec);
+	out->arrays_at = up16(out->spec_at + out->spec_bytes);
 	at = out->arrays_at;
 	for (size_t k = 0; k < spec->n_steps; k++)
 		at = step_layout(spec->steps[k], at, &unused);

@@ -313,7 +313,7 @@ void verify_digest(const Wire__Results *r, uint64_t i, uint64_t *out_at, uint64_
 
 /* Shape of a job's block. */
 struct layout {
-	uint64_t deps_at, uses_at, exits_at, strings_at, spec_at, arrays_at, bytes;
+	uint64_t deps_at, uses_at, exits_at, strings_at, spec_at, spec_bytes, arrays_at, bytes;
 	uint32_t n_deps, n_exits;
 };
 /* Does the specification make sense to the engine? Sizes and backward references: what jobspec_check() promises, as far as apply()

@@ -52,11 +52,11 @@ static bool has_room(struct deciding *d, const Wire__JobSpec *spec, const char *
 	if (e->jobs.n == e->jobs.max)
 		refuse(d, "submit", "full", "forget finished jobs, or keep less history",
 		        "the engine holds %u jobs, which is its limit", e->jobs.max);
-	else if (spec_opened_bytes(jobspec_size(spec)) > memory_kept(e))
+	else if (spec_opened_bytes(l.spec_bytes) > memory_kept(e))
 		refuse(d, "submit", "too_large",
 		        "put long lists into a file and use 'lines', or raise limits.memory in config.yaml",
-		        "the job is described in %zu bytes, too many for the memory of this node",
-		        jobspec_size(spec));
+		        "the job is described in %llu bytes, too many for the memory of this node",
+		        (unsigned long long)l.spec_bytes);
 	else if (!blocks_fits_keeping(&e->blocks, l.bytes, memory_kept(e)))
 		refuse(d, "submit", "full", "submit it when other jobs are forgotten, or with fewer tasks",
 		        "no memory for the job's %llu bytes", (unsigned long long)l.bytes);
