@@ -145,11 +145,16 @@ static size_t request(char *out, size_t room, const char *body, size_t n)
 	return (size_t)k + n;
 }
 
+/* Waits in poll(): a reader blocked in recv() is woken in vain when the engine takes the request out of the socket. */
 static void ask(struct client *c, const char *req, size_t n)
 {
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
 	send_all(c, req, n);
-	while (!receive(c))
-		;
+	do {
+		if (poll(&p, 1, -1) < 0)
+			die("poll");
+	} while (!receive(c));
 }
 
 #define JOB                                                                                                  \

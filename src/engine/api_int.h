@@ -33,7 +33,7 @@
 #define API_CONNECTIONS_SPARE   32u /* above the limit, to say so in */
 #define API_CONNECTIONS_PER_UID 768u
 #define API_HEADER_BYTES_MAX    (16u << 10)
-#define API_POOL_BYTES          (64u << 10)  /* what one connection may take of libmicrohttpd's memory */
+#define API_POOL_BYTES          (32u << 10)  /* what one connection may take of libmicrohttpd's memory */
 #define API_SMALL_BODY_MAX      (1u << 20)   /* of a request that is not a batch of jobs */
 #define API_BODY_MAX            (64u << 20)  /* of a batch of jobs */
 #define API_BODIES_MAX          (256u << 20) /* of all requests together */

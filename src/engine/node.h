@@ -54,6 +54,10 @@ typedef void (*node_answer_fn)(void *ctx, const struct node_answer *a);
  * disk has no room for it: then it may yet become durable, or be forgotten. While there is no room, nothing is decided. */
 void node_command(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx);
 
+/* For who alone waits: end the round now instead of when the loop comes to it, so that the answers of node_command() are mostly
+ * given before this returns. Costs the loop one fsync; others that wait already gain nothing by it. Not from a callback. */
+void node_commit_now(struct node *n);
+
 enum settle_for {
 	SETTLE_SHOW, /* a look at what is there: does not wait for a full disk, and shows what may yet be forgotten */
 	SETTLE_TELL, /* to tell an end that is final: waits for room, however long */

@@ -97,6 +97,7 @@ struct node {
 	uint64_t in_batch; /* entries since the last flush */
 	bool dirty;        /* something was applied or became free: tick */
 	bool in_command;   /* no nesting */
+	bool in_round;     /* nor there */
 	bool stopping;
 	bool broken; /* the journal failed */
 	struct err broken_why;

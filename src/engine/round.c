@@ -508,10 +508,13 @@ void round_end(struct node *n)
 {
 	bool more = false;
 
+	CHECK(!n->in_round);
+	n->in_round = true;
 	if (n->read_only) {
 		tell_early(n);
 		tell_watches(n);
 		n->now_ns = 0;
+		n->in_round = false;
 		return;
 	}
 	for (unsigned pass = 0; pass < PASSES_PER_ROUND; pass++) {
@@ -532,7 +535,13 @@ void round_end(struct node *n)
 	snapshots_consider(n);
 	arm(n, more || ((n->dirty || n->in_batch || n->early) && !journal_full(n->journal) && !n->broken));
 	n->now_ns = 0;
+	n->in_round = false;
 	/* What was decided is durable, or cannot be: then nobody was told. */
 	if (n->stopping && (journal_durable(n->journal) == n->size || journal_full(n->journal)))
 		uv_stop(&n->loop);
+}
+
+void node_commit_now(struct node *n)
+{
+	round_end(n);
 }

@@ -140,7 +140,7 @@ static bool wanted(const struct snapshots *s)
 void snapshots_consider(struct node *n)
 {
 	struct snapshots *s = n->snapshots;
-	pid_t parent = getpid();
+	pid_t parent;
 	int fds[2];
 	struct err e;
 
@@ -158,6 +158,7 @@ void snapshots_consider(struct node *n)
 	}
 	s->open_seq = n->size;
 	s->tail_bytes = 0;
+	parent = getpid();
 	s->child = fork();
 	if (s->child == 0)
 		child(s, fds[1], parent);
