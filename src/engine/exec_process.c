@@ -40,8 +40,11 @@ void process_fill(struct exec *x, struct run *r)
 	while (r->sent < r->end && r->sent - r->next < ahead(r)) {
 		uint64_t task = r->sent++;
 
-		if (send_start(x, r, task, &e) == 0)
+		if (send_start(x, r, task, &e) == 0) {
+			if (r->sent == r->next + 1) /* it can begin while we build the others */
+				keeper_link_flush(x->keeper);
 			continue;
+		}
 		if (e.code == ERR_CLOSED)
 			return;
 		if (e.code == ERR_FULL && !e.hint[0])

@@ -459,12 +459,13 @@ static bool tick(struct node *n)
 	return false;
 }
 
-/* One client that waits gets its answer without two thread switches; with more work the loop goes on beside the fsync. */
+/* One client that waits gets its answer without two thread switches, and so does the end of a lease, which the next in its slot
+ * waits for; with more work the loop goes on beside the fsync. */
 static void flush(struct node *n)
 {
 	if (n->in_batch == 0)
 		return;
-	if (n->answers == 1 && n->in_batch <= 4)
+	if (n->in_batch <= 4 && (n->answers == 1 || (n->answers == 0 && journal_quick(n->journal))))
 		journal_flush_inline(n->journal);
 	else
 		journal_flush(n->journal);

@@ -381,6 +381,19 @@ void journal_flush_inline(struct journal *j)
 	report(j);
 }
 
+bool journal_quick(const struct journal *j)
+{
+	struct journal *m = (struct journal *)j; /* its mutex is not part of its value */
+	bool quick;
+
+	if (j->open.used > QUICK_BYTES)
+		return false;
+	(void)pthread_mutex_lock(&m->mutex);
+	quick = !j->busy && batch_empty(&j->queued) && j->commit_ns < QUICK_NS;
+	(void)pthread_mutex_unlock(&m->mutex);
+	return quick;
+}
+
 size_t journal_backlog_bytes(const struct journal *j)
 {
 	struct journal *m = (struct journal *)j; /* its mutex is not part of its value */

@@ -76,6 +76,9 @@ void journal_flush(struct journal *j);
  * is called before this returns (it saves two thread switches, and costs the loop one fsync); otherwise, and when the disk is
  * full, as journal_flush(). Must not be called from a callback. */
 void journal_flush_inline(struct journal *j);
+/* Is what is open worth no thread switch: a small batch, nothing under way, and commits have lately been short? Then
+ * journal_flush_inline() is cheaper, and keeps the loop no longer than a look at the disk may. */
+bool journal_quick(const struct journal *j);
 /* Bytes of entries and outputs that are not yet durable. */
 size_t journal_backlog_bytes(const struct journal *j);
 bool journal_full(const struct journal *j); /* the disk is full: refuse what would add entries */

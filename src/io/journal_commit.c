@@ -286,13 +286,16 @@ void commit_once(struct journal *j)
 {
 	struct writer *w = &j->writer;
 	enum write_result result = WRITE_OK;
+	uint64_t began;
 
 	/* A log over its bound is moved before more is added to it. */
 	if (writer_wal_bytes(w) > w->wal_bytes_max)
 		result = writer_checkpoint(w);
+	began = now_ns();
 	if (result == WRITE_OK)
 		result = writer_commit(w, &j->committing);
 	(void)pthread_mutex_lock(&j->mutex);
+	j->commit_ns = (j->commit_ns * 3 + (now_ns() - began)) / 4;
 	work_done(j, result);
 	j->full = result == WRITE_FULL;
 	j->retry_ns = j->full ? now_ns() + j->retry_after_ns : 0;

@@ -26,6 +26,8 @@
 #define WAL_BYTES_DEFAULT  (16u << 20)
 #define WAL_BYTES_LEAST    (256u << 10)
 #define WAL_PREALLOC_BYTES (4u << 20)
+#define QUICK_BYTES        (32u << 10) /* see journal_quick() */
+#define QUICK_NS           2000000u
 
 /* ---- batches ---- */
 
@@ -188,8 +190,9 @@ struct journal {
 	struct batch queued;
 	bool busy; /* a commit is under way: whoever set it owns `writer` and `committing` */
 	bool stop, full, failed, drop_more;
-	bool asleep;       /* the commit thread, until it is woken */
-	uint64_t retry_ns; /* when full: the time to try again */
+	bool asleep;        /* the commit thread, until it is woken */
+	uint64_t retry_ns;  /* when full: the time to try again */
+	uint64_t commit_ns; /* how long a commit takes, of late */
 	size_t committing_bytes;
 	uint64_t durable, commits;
 	struct err failure;

@@ -43,6 +43,7 @@ int scratch_make(struct keeper *k, struct slot *s, const struct keeper_start *m,
 		(void)unlinkat(k->scratch_fd, c->name, AT_REMOVEDIR);
 		return -1;
 	}
+	c->empty_ns = 0;
 	c->lease = s->lease;
 	c->uid = m->uid;
 	c->gid = m->gid;

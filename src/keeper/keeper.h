@@ -67,6 +67,7 @@ struct scratch { /* the folder of the lease that runs in a slot */
 	int fd;
 	uint64_t lease;
 	uint32_t uid, gid;
+	uint64_t empty_ns; /* its change time when it was seen empty; 0: not */
 	char name[24];
 };
 
@@ -235,8 +236,8 @@ void stream_poll(struct keeper *k, struct slot *s, bool on);
 
 /* files.c */
 int scratch_make(struct keeper *k, struct slot *s, const struct keeper_start *m, struct err *e);
-void scratch_drop(struct keeper *k, struct slot *s);           /* NULL-safe on an empty one */
-bool scratch_reusable(struct keeper *k, const struct slot *s); /* trash.c; empties it when that is quick */
+void scratch_drop(struct keeper *k, struct slot *s);     /* NULL-safe on an empty one */
+bool scratch_reusable(struct keeper *k, struct slot *s); /* trash.c; empties it when that is quick */
 /* Put inputs of small total size in place. *out_later: they are large, the child does it (files_inputs_child). */
 int files_inputs(
         struct keeper *k, struct slot *s, const struct keeper_start *m, bool *out_later, struct err *e);

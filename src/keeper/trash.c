@@ -22,6 +22,7 @@
 
 #define FILES_HERE_MAX 64
 #define DEPTH_MAX      32
+#define SETTLED_NS     50000000u
 
 struct dirent64_raw { /* getdents64(2) */
 	uint64_t ino;
@@ -37,12 +38,13 @@ static bool dots(const char *n)
 }
 
 /* Remove the plain files right in the folder, if they are few and nothing else is there. Whether it is empty now. */
-static bool empty_flat(int fd)
+static bool empty_flat(int fd, bool *out_removed)
 {
 	_Alignas(8) char buf[4096];
 	int removed = 0;
 	long n;
 
+	*out_removed = false;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return false;
 	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
@@ -54,21 +56,34 @@ static bool empty_flat(int fd)
 				continue;
 			if (d->type == DT_DIR || ++removed > FILES_HERE_MAX || unlinkat(fd, d->name, 0) < 0)
 				return false;
+			*out_removed = true;
 		}
 	}
 	return n == 0;
 }
 
-bool scratch_reusable(struct keeper *k, const struct slot *s)
+bool scratch_reusable(struct keeper *k, struct slot *s)
 {
-	const struct scratch *c = &s->scratch;
+	struct scratch *c = &s->scratch;
+	uint64_t changed_ns;
 	struct stat st;
+	bool removed;
 
 	if (c->fd < 0 || fstat(c->fd, &st) < 0)
 		return false;
 	if ((st.st_mode & 07777) != 0700 || (k->root && (st.st_uid != c->uid || st.st_gid != c->gid)))
 		return false;
-	return empty_flat(c->fd);
+	/* The kernel keeps a change's time in ticks of some ms: an empty folder is believed to be one still if the task began well
+	 * after its last change. */
+	changed_ns = (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec;
+	if (c->empty_ns == changed_ns && changed_ns + SETTLED_NS < s->started_real_ns)
+		return true;
+	c->empty_ns = 0;
+	if (!empty_flat(c->fd, &removed))
+		return false;
+	if (!removed)
+		c->empty_ns = changed_ns;
+	return true;
 }
 
 void scratch_drop(struct keeper *k, struct slot *s)
