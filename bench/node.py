@@ -76,6 +76,18 @@ class Node:
     def get(self, path):
         return self.ask("GET", path)
 
+    def bytes(self, path):
+        c = _Connection(self.socket)
+        try:
+            c.request("GET", path)
+            r = c.getresponse()
+            body = r.read()
+            if r.status != 200:
+                raise Failed("GET %s: %d %s" % (path, r.status, body.decode(errors="replace")[:300]))
+            return body
+        finally:
+            c.close()
+
     def submit(self, job):
         return self.ask("POST", "/v1/jobs", job)["job"]
 

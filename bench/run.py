@@ -84,27 +84,45 @@ def timed(command, n):
     return n / (time.perf_counter() - t)
 
 
-@row("worker-tasks")
+def worker_job(name, function, tasks, **more):
+    return {"name": name, "array": tasks, "worker": {"command": [os.path.join(BUILD, "bench", "bench-noop")],
+                                                     "function": function}, **more}
+
+
+@row("worker-tasks", "worker-tasks-out")
 def worker_tasks():
     n, rounds = 1000000, 5
-    job = {"name": "noop", "array": n, "worker": {"command": [os.path.join(BUILD, "bench", "bench-noop")], "function": "noop"}}
-    ours, gearman, dask = [], [], []
+    empty, out, gearman, dask = [], [], [], []
     with fresh() as node, Gearman() as g:
         for i in range(rounds):
             if i < 3:
                 gearman.append(g.run(10000))
                 dask.append(tool("/usr/bin/python3", os.path.join(HERE, "peer_dask.py"), 3000)["tasks_per_s"])
-            number, rate = node.run(job, n)
-            ours.append(rate)
+            none, rate = node.run(worker_job("noop", "noop", n), n)
+            empty.append(rate)
+            eight, rate = node.run(worker_job("number", "number", n), n)
+            out.append(rate)
         os.kill(node.engine, signal.SIGKILL)  # durable: all of it must be there without the engine that ran it
-        _, there = node.until_answers("/v1/jobs/%d" % number)
-        if there["counts"]["succeeded"] != n:
-            raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], n))
+        for job in none, eight:
+            _, there = node.until_answers("/v1/jobs/%d" % job)
+            if there["counts"]["succeeded"] != n:
+                raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], n))
         for index in range(0, n, n // 50 - 1):
-            check_task(node, number, index)
-    o, g = median(ours), median(gearman)
+            check_task(node, none, index)
+            check_task(node, eight, index)
+            check_number(node, eight, index)
+    o, w, g = median(empty), median(out), median(gearman)
+    peers = {"Dask distributed": median(dask)}
     return [result("worker-tasks", "no-op worker tasks, each result durable and queryable", o, "tasks/s",
-                   "ours >= 300000", o >= 300000, "gearmand (not durable)", g, {"Dask distributed": median(dask)}, rounds)]
+                   "ours >= 300000", o >= 300000, "gearmand (not durable)", g, peers, rounds),
+            result("worker-tasks-out", "the same, each with a result of its own of 8 bytes", w, "tasks/s",
+                   "ours >= 300000", w >= 300000, "gearmand (not durable, no result)", g, peers, rounds)]
+
+
+def check_number(node, job, index):
+    text = node.bytes("/v1/jobs/%d/tasks/main/%d/output/stdout" % (job, index))
+    if text != b"%08x" % index:
+        raise Failed("the result of task %d of job %d is %r" % (index, job, text[:40]))
 
 
 def check_task(node, job, index):
@@ -212,16 +230,14 @@ def start_p99():
                    {"p50": median(p50)}, rounds)]
 
 
-@row("recovery")
-def recovery():
+def recovery(id_, what, function):
     rounds, jobs, each = 3, 10, 100000
-    command = {"worker": {"command": [os.path.join(BUILD, "bench", "bench-noop")], "function": "noop"}, "array": each}
     ours = []
     with fresh() as node:
         for _ in range(jobs):
-            node.run({"name": "finished", **command}, each)
+            node.run(worker_job("finished", function, each), each)
         for _ in range(jobs):
-            last = node.submit({"name": "waiting", "hold": True, **command})
+            last = node.submit(worker_job("waiting", function, each, hold=True))
         for _ in range(rounds):
             os.kill(node.get("/v1/version")["pid"], signal.SIGKILL)
             t, _ = node.until_answers("/v1/jobs/%d" % last)
@@ -230,9 +246,20 @@ def recovery():
                 c = node.get("/v1/jobs/%d" % j)["counts"]
                 if c["succeeded"] != (each if j <= jobs else 0) or c["total"] != each:
                     raise Failed("job %d came back wrong: %s" % (j, c))
+            for j in range(1, jobs + 1 if function == "number" else 0):
+                check_number(node, j, each - j)
     o = median(ours)
-    return [result("recovery", "after kill -9, 1,000,000 finished and 1,000,000 waiting tasks", o, "s", "ours <= 2", o <= 2,
-                   None, None, {"slowest": max(ours)}, rounds)]
+    return [result(id_, what, o, "s", "ours <= 2", o <= 2, None, None, {"slowest": max(ours)}, rounds)]
+
+
+@row("recovery")
+def recovery_empty():
+    return recovery("recovery", "after kill -9, 1,000,000 finished and 1,000,000 waiting tasks", "noop")
+
+
+@row("recovery-out")
+def recovery_out():
+    return recovery("recovery-out", "the same, each finished one with a result of its own of 8 bytes", "number")
 
 
 @row("memory", "memory-idle")
