@@ -191,11 +191,14 @@ void node_close(struct node *n)
 		return;
 	/* Nothing is decided any more: a round's end must find a node that stands still. */
 	n->read_only = true;
+	round_close(n);
 	snapshots_close(n);
 	exec_free(n->exec);
 	if (n->loop_open) {
 		uv_walk(&n->loop, close_handle, NULL);
-		(void)uv_run(&n->loop, UV_RUN_DEFAULT);
+		/* Once is not enough when somebody asked the loop to stop. */
+		while (uv_run(&n->loop, UV_RUN_DEFAULT) != 0)
+			;
 		(void)uv_loop_close(&n->loop);
 	}
 	history_close(n);

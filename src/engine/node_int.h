@@ -112,6 +112,8 @@ struct node {
 /* ---- round.c ---- */
 
 void round_init(struct node *n);
+/* Tell everybody who still waits that nothing comes any more. The API is closed by then: who asked knows. */
+void round_close(struct node *n);
 void round_release(struct node *n);
 /* Decide, apply, add to the batch; entries of Results are stored with `outputs`. What came of it in *out_answer (may be NULL). */
 void round_command(struct node *n, const struct command *cmd, const uint8_t *outputs, size_t output_bytes,

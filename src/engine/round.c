@@ -332,23 +332,29 @@ static void give_answer(const struct held_item *it)
 	it->u.answer.fn(it->u.answer.ctx, &a);
 }
 
+static void answer_held(struct node *n, const struct node_answer *a, enum settle_for least)
+{
+	struct held_item *it;
+
+	for (size_t i = 0; (it = held_at(&n->held, i)); i++) {
+		node_answer_fn fn = it->u.answer.fn;
+
+		if (it->kind != HELD_ANSWER || !fn || (it->u.answer.patient && least == SETTLE_SHOW))
+			continue;
+		it->u.answer.fn = NULL;
+		fn(it->u.answer.ctx, a);
+	}
+}
+
 /* The disk is full, and whoever waits is told so instead of waiting for room. What was decided stays, in memory. */
 static void answer_full(struct node *n)
 {
 	struct node_answer a = {.code = ERR_FULL};
-	struct held_item *it;
 
 	(void)snprintf(a.message, sizeof(a.message),
 	        "the disk of the state folder became full before this was written");
 	(void)snprintf(a.hint, sizeof(a.hint), "make room: then it is written, unless the node ends first");
-	for (size_t i = 0; (it = held_at(&n->held, i)); i++) {
-		node_answer_fn fn = it->u.answer.fn;
-
-		if (it->kind != HELD_ANSWER || !fn || it->u.answer.patient)
-			continue;
-		it->u.answer.fn = NULL;
-		fn(it->u.answer.ctx, &a);
-	}
+	answer_held(n, &a, SETTLE_SHOW);
 }
 
 static void mark_watches(struct node *n, job_id job)
@@ -437,6 +443,14 @@ static void tell_early(struct node *n)
 		it->fn(it->ctx, &it->answer);
 		free(it);
 	}
+}
+
+void round_close(struct node *n)
+{
+	struct node_answer a = {.code = ERR_CLOSED, .message = "the node went down before this was written"};
+
+	answer_held(n, &a, SETTLE_TELL);
+	tell_early(n);
 }
 
 /* ---- the round's end ---- */

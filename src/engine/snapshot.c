@@ -68,10 +68,23 @@ static int put(void *ctx, const void *p, size_t n)
 	return journal_snapshot_put(to->snap, p, n);
 }
 
+/* Let go of the socket, the lock and whatever else would keep the next engine out, should this one die now. */
+static void close_but(int a, int b)
+{
+	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+
+	(void)close_range(3, low - 1, 0);
+	if (high > low + 1)
+		(void)close_range(low + 1, high - 1, 0);
+	(void)close_range(high + 1, ~0u, 0);
+}
+
 /* In the child: only this thread is there; nothing but the snapshot is touched. */
 _Noreturn static void child(struct snapshots *s, int pipe_fd, pid_t parent)
 {
 	struct put_to to = {.snap = s->open};
+
+	close_but(pipe_fd, journal_snapshot_fd(s->open));
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)

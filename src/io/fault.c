@@ -3,9 +3,11 @@
 #include "io/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -120,14 +122,32 @@ int fault_parse(const char *spec, struct err *e)
 	return 0;
 }
 
+/* What the file says, if we are the one who removes it. */
+static const char *from_file(const char *path, char *out, size_t room)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, room - 1);
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0 || unlink(path) < 0)
+		return NULL;
+	out[n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	return out;
+}
+
 int fault_from_env(struct err *e)
 {
 	const char *spec = getenv("OSIER_FAULT");
+	char text[512];
 	bool first;
 
 	(void)pthread_mutex_lock(&mutex);
 	first = !env_read;
 	env_read = true;
 	(void)pthread_mutex_unlock(&mutex);
+	if (first && spec && spec[0] == '@')
+		spec = from_file(spec + 1, text, sizeof(text));
 	return first && spec ? fault_parse(spec, e) : 0;
 }

@@ -7,6 +7,8 @@
  *
  * $OSIER_FAULT is POINT:NTH:ERRNO[:TIMES],...   NTH from 1; TIMES how many in a row fail, 0 from there on for ever, 1 when
  * left out; e.g. wal_write:3:ENOSPC:10,wal_sync:20:EIO
+ * $OSIER_FAULT is @PATH: what that file says, for the one process that comes first: it removes the file. So a fault can be
+ * laid for the next engine of a node, and for no other.
  */
 #ifndef OSIER_IO_FAULT_H
 #define OSIER_IO_FAULT_H

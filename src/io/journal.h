@@ -98,6 +98,7 @@ uint64_t journal_durable(const struct journal *j);                    /* entries
 struct journal_snapshot;
 int journal_snapshot_begin(struct journal *j, uint64_t seq, struct journal_snapshot **out, struct err *e);
 int journal_snapshot_put(void *snapshot, const void *p, size_t n);
+int journal_snapshot_fd(const struct journal_snapshot *s); /* the only descriptor that put and seal use */
 int journal_snapshot_seal(struct journal_snapshot *s, struct err *e);
 int journal_snapshot_end(struct journal_snapshot *s, bool commit, struct err *e);
 /* The newest usable snapshot at or before `at` (UINT64_MAX: any): malloc'd bytes for free(), and the entry to go on from. A

@@ -389,6 +389,11 @@ static void leave_lock(struct journal_snapshot *s)
 	j->lock_fd = -1;
 }
 
+int journal_snapshot_fd(const struct journal_snapshot *s)
+{
+	return s->fd;
+}
+
 int journal_snapshot_put(void *snapshot, const void *p, size_t n)
 {
 	struct journal_snapshot *s = snapshot;

@@ -3,7 +3,9 @@
  * engine - the engine's process and the socket to it; see keeper.h.
  *
  * Messages of a turn share a packet. An engine that dies is started again at once, and later and later when it does so again
- * and again; what it was told and had not made durable it is told again (results are kept until ACK).
+ * and again; what it was told and had not made durable it is told again (results are kept until ACK). One that says it cannot
+ * run is believed at first. Once an engine was well, what stands in the way may pass (a folder that is read-only for a while),
+ * so it is tried again: for a while, and for as long as there are tasks or results that only the keeper has.
  */
 #include "keeper/keeper.h"
 
@@ -24,7 +26,9 @@
 #define QUICK_NS       1000000000u /* dying sooner than this after its start is dying at once */
 #define BACKOFF_NS     100000000u  /* after the third quick death; doubles */
 #define BACKOFF_MAX_NS 10000000000u
-#define NEVER_WELL     3 /* starts without a HELLO: it will not get better */
+#define NEVER_WELL     3           /* starts without a HELLO: it will not get better */
+#define CANNOT_MAX     10          /* starts in a row of one that was well and now cannot run: about 13 s */
+#define CLOSED_NS      2000000000u /* between the end of its socket and its own end */
 #define SOCKET_BYTES   (1u << 20)
 #define PACKETS_A_TURN 64
 
@@ -240,6 +244,7 @@ static void hello(struct keeper *k)
 	char notice[600];
 
 	k->engine.hello = true;
+	k->engine.cannot = 0;
 	for (uint32_t i = 0; i < KEEPER_SLOTS_MAX; i++)
 		if (k->slots[i])
 			slot_tell(k, k->slots[i]);
@@ -379,9 +384,30 @@ void engine_gone(struct keeper *k)
 	engine_close(k);
 	if (!k->engine.argv && k->leaving == STAY) /* nobody is there to start it again */
 		keeper_leave(k, LEAVE_TASKS, k->leave_grace_ns);
-	/* Ours: its exit is seen by SIGCHLD. One that only closed its socket is of no use. */
+	/* Ours: its exit is seen by SIGCHLD, and its code says why. One that only closed its socket is of no use. */
 	else if (k->engine.pid && k->leaving == STAY)
-		(void)kill(k->engine.pid, SIGKILL);
+		k->engine.kill_ns = sys_mono_ns() + CLOSED_NS;
+}
+
+/* Whether it is not to be started again after it ended with `code` (-1: by a signal). */
+static bool is_final(struct keeper *k, int code)
+{
+	struct engine_end *en = &k->engine;
+
+	if (code == ENGINE_STOP_CODE)
+		return true;
+	if (!en->notified && code != ENGINE_CANNOT_CODE && en->starts >= NEVER_WELL) {
+		sys_say("the engine ended %u times without ever being ready; giving up", en->starts);
+		return true;
+	}
+	if (code != ENGINE_CANNOT_CODE)
+		return false;
+	if (!en->notified)
+		return true;
+	if (++en->cannot < CANNOT_MAX || k->active || k->held_head)
+		return false;
+	sys_say("the engine could not run %u times; giving up", en->cannot);
+	return true;
 }
 
 void engine_reaped(struct keeper *k, int status)
@@ -394,17 +420,12 @@ void engine_reaped(struct keeper *k, int status)
 	if (en->fd >= 0)
 		engine_readable(k);
 	en->pid = 0;
+	en->kill_ns = 0;
 	engine_close(k);
 	if (k->leaving != STAY)
 		return;
-	if (code == ENGINE_STOP_CODE || code == ENGINE_CANNOT_CODE) {
-		k->exit_code = code;
-		keeper_leave(k, LEAVE_TASKS, k->leave_grace_ns);
-		return;
-	}
-	if (!en->notified && en->starts >= NEVER_WELL) {
-		sys_say("the engine ended %u times without ever being ready; giving up", en->starts);
-		k->exit_code = code > 0 ? code : 1;
+	if (is_final(k, code)) {
+		k->exit_code = code >= 0 ? code : 1;
 		keeper_leave(k, LEAVE_TASKS, k->leave_grace_ns);
 		return;
 	}
@@ -432,13 +453,18 @@ uint64_t engine_deadline_ns(const struct keeper *k)
 		at = en->again_ns;
 	if (en->flush_ns && en->n && en->flush_ns < at)
 		at = en->flush_ns;
-	return at;
+	return en->kill_ns && en->kill_ns < at ? en->kill_ns : at;
 }
 
 void engine_turn(struct keeper *k, uint64_t now_ns)
 {
 	struct err e;
 
+	if (k->engine.kill_ns && now_ns >= k->engine.kill_ns) {
+		k->engine.kill_ns = 0;
+		if (k->engine.pid)
+			(void)kill(k->engine.pid, SIGKILL);
+	}
 	if (!k->engine.again_ns || now_ns < k->engine.again_ns || k->leaving != STAY)
 		return;
 	if (engine_start(k, &e) == 0)

@@ -38,7 +38,7 @@
 #define WORKER_BUFFER_BYTES (1u << 20)
 #define ENGINE_STOP_CODE    0 /* the engine's exit code that ends the keeper */
 #define ENGINE_CANNOT_CODE                                                                                   \
-	78 /* EX_CONFIG: it cannot run here, starting it again will not help; ends the keeper too */
+	78 /* EX_CONFIG: it cannot run here; ends the keeper too, unless an engine ran here before (engine.c) */
 
 /* What epoll hands back: kind in the upper half, a slot (and its stream in bit 31) in the lower one. */
 #define LATER_NS 5000000u /* how long results wait for company while their slot has more to do */
@@ -129,8 +129,9 @@ struct engine_end {
 	pid_t pid;
 	bool hello; /* this engine has said HELLO: it is told what happens from then on */
 	bool notified;
-	uint32_t starts, quick_deaths;
-	uint64_t started_ns, again_ns; /* again_ns: when to start it again, 0 not */
+	uint32_t starts, quick_deaths, cannot; /* cannot: ENGINE_CANNOT_CODE since the last HELLO */
+	uint64_t started_ns, again_ns;         /* again_ns: when to start it again, 0 not */
+	uint64_t kill_ns;                      /* it closed its socket and has until then to end; 0 not */
 	uint32_t uid, gid;
 	bool other_user;
 	bool write_polled;

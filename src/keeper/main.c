@@ -45,8 +45,9 @@ static const char usage[] =
         "  --control FD           leave when the other end of this pipe is closed\n"
         "  --die-with-parent      leave when the parent process dies\n"
         "  --grace SECONDS        between TERM and KILL when leaving (default 5)\n"
-        "The engine's exit code 0 ends the keeper; 78 too (it cannot run here); after any other it is "
-        "started again.\n";
+        "The engine's exit code 0 ends the keeper; 78 too (it cannot run here), unless it ran before; after "
+        "any other "
+        "it is started again.\n";
 
 int poll_add(struct keeper *k, int fd, uint32_t events, enum poll_kind kind, uint32_t low)
 {
