@@ -264,6 +264,35 @@ static void build_graph(const struct engine *e, struct job *j, const Wire__JobSp
 	}
 }
 
+/* The longest ways to and from each step; the steps are in order. */
+static void build_ways(const struct engine *e, const struct job *j)
+{
+	const struct dep *deps = (const struct dep *)(const void *)(job_bytes(e, j) + j->deps_at);
+
+	for (uint32_t k = 0; k < j->n_steps; k++) {
+		struct step *s = step_at(e, j, k);
+
+		for (uint32_t i = 0; i < s->n_deps; i++) {
+			uint32_t n = step_at(e, j, deps[s->deps + i].step)->before + 1;
+
+			s->before = n > s->before ? n : s->before;
+		}
+		if (s->reduce_of != NONE && step_at(e, j, s->reduce_of)->before >= s->before)
+			s->before = step_at(e, j, s->reduce_of)->before + 1;
+	}
+	for (uint32_t k = j->n_steps; k-- > 0;) {
+		const struct step *s = step_at(e, j, k);
+
+		for (uint32_t i = 0; i < s->n_deps; i++) {
+			struct step *of = step_at(e, j, deps[s->deps + i].step);
+
+			of->behind = s->behind + 1 > of->behind ? s->behind + 1 : of->behind;
+		}
+		if (s->reduce_of != NONE && step_at(e, j, s->reduce_of)->behind <= s->behind)
+			step_at(e, j, s->reduce_of)->behind = s->behind + 1;
+	}
+}
+
 static uint32_t put_text(uint8_t *block, uint64_t *at, const char *s)
 {
 	uint64_t from = *at;
@@ -316,6 +345,7 @@ struct job *job_build(struct engine *e, const Wire__JobSubmitted *m, uint64_t no
 	}
 	CHECK(at == l.bytes);
 	build_graph(e, j, spec);
+	build_ways(e, j);
 	j->priority = spec->priority;
 	j->concurrency = spec->concurrency;
 	j->realtime = spec->class_ == WIRE__JOB_SPEC__CLASS__REALTIME;

@@ -56,10 +56,14 @@ static uint64_t slice_max(const struct step *s)
 int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 {
 	struct sched_job sj = job_for_sched(e, j);
+	uint32_t longest = 0;
 
 	if (sched_job_add(e->sched, &sj) < 0)
 		return -1;
 	j->in_sched = 1;
+	for (uint32_t k = 0; k < j->n_steps; k++)
+		if (step_at(e, j, k)->behind > longest)
+			longest = step_at(e, j, k)->behind;
 	for (uint32_t k = 0; k < j->n_steps; k++) {
 		const Wire__Step *st = spec->steps[k];
 		struct step *s = step_at(e, j, k);
@@ -68,6 +72,7 @@ int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 		            st->n_variants, st->kind, slice_max(s), &s->group) < 0)
 			return -1;
 		CHECK(s->group > 0 && s->group <= e->limits.groups_max);
+		sched_group_slack(e->sched, s->group, longest - s->before - s->behind);
 		e->groups[s->group] = (struct group_of){job_index(e, j), k};
 		if (s->units_ready)
 			step_offer(e, j, s);

@@ -343,7 +343,7 @@ void job_in(struct sched *s, uint32_t job)
 
 	if (j->groups_root != 0 && job_may(j)) {
 		const struct bits *own = &s->group_order.t[j->groups_root].all;
-		uint64_t wait = s->groups[order_first(&s->group_order, j->groups_root)].k_wait;
+		uint64_t wait = group_wait(&s->groups[order_first(&s->group_order, j->groups_root)]);
 
 		j->k_deadline = j->realtime ? (j->deadline_ns == 0 ? UINT64_MAX : j->deadline_ns) : 0;
 		j->k_starve = wait;
@@ -496,7 +496,7 @@ void group_in(struct sched *s, uint32_t group)
 		return;
 	for (uint32_t v = 0; v < g->n_variants; v++)
 		bits_set(&own, g->v[v].shape);
-	g->k_wait = g->since_ns > g->last_ns ? g->since_ns : g->last_ns;
+	g->k_wait = group_wait(g) + g->slack * SLACK_NS;
 	order_insert(s, &s->group_order, &s->jobs[g->job].groups_root, group, &own);
 	g->in = true;
 }
@@ -561,6 +561,12 @@ int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Va
 	s->n_groups++;
 	*out_group = x;
 	return 0;
+}
+
+void sched_group_slack(struct sched *s, uint32_t group, uint32_t steps)
+{
+	CHECK(group != 0 && group <= s->groups_top && !s->groups[group].in);
+	s->groups[group].slack = steps < SLACK_MAX ? steps : SLACK_MAX;
 }
 
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns)

@@ -8,7 +8,8 @@
  *
  * Order: class realtime before batch; realtime by earliest deadline; batch by weighted fair share between namespaces
  * (least decayed usage per weight first), inside one by effective priority (a job gains one point for every AGE_NS that
- * it was not served), which among equals is round-robin between jobs; ties by id. The first group in that order that
+ * it was not served), which among equals is round-robin between jobs; ties by id. Inside a job the group that was not served
+ * for longest comes first, but one off the critical path counts as served later (sched_group_slack()). The first group in that order that
  * cannot be placed reserves a node (EASY backfill): others may use that node only if, by what is known of run times, they
  * do not delay it. Nothing starves: the oldest group that was not served for STARVE_NS comes first, whatever its class or
  * namespace. Finding the next placement costs O(log n) in groups and in nodes. Nodes are filled first-fit by id, those
@@ -33,6 +34,8 @@
 #define DEVICES_PER_LEASE_MAX 64u
 #define DEVICES_PER_NODE_MAX  64u
 #define STARVE_NS             (600ull * 1000000000ull)
+#define SLACK_NS              (10ull * 1000000000ull)
+#define SLACK_MAX             6u
 #define AGE_NS                (60ull * 1000000000ull)
 #define SLICE_MAX             8192u /* most tasks in one lease */
 #define SLICE_NS              100000000u /* about so long one with more than one task runs: what others wait for at most */
@@ -94,6 +97,10 @@ void sched_job_remove(struct sched *s, uint64_t job); /* and its groups; none ma
  * removed. Returns < 0 when full or without a variant. A variant with a resource that there is no place for can never run. */
 int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Variant *const *variants,
         size_t n_variants, const char *kind, uint64_t slice_max, uint32_t *out_group);
+/* By how many steps the longest way through its step is shorter than the longest through its job: what is off the critical path
+ * can wait, and fills what that leaves free. Each step counts, among the groups of one job alone, as served SLACK_NS later, up to
+ * SLACK_MAX of them; so nothing waits for ever. 0 unless said, before any of its tasks is ready. */
+void sched_group_slack(struct sched *s, uint32_t group, uint32_t steps);
 /* How many of its tasks are ready now (0 takes it out of the queue); cheap when only the number changes. since_ns: when the
  * oldest became ready. sched_lease_add() does not count down: call this after it. */
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns);

@@ -101,7 +101,7 @@ static void check_jobs(const struct sched *s)
 			const struct group *p = &s->groups[g];
 
 			CHECK(p->job == x && p->in == (p->n_ready > 0));
-			CHECK(!p->in || p->k_wait == (p->since_ns > p->last_ns ? p->since_ns : p->last_ns));
+			CHECK(!p->in || p->k_wait == group_wait(p) + p->slack * SLACK_NS);
 			groups++;
 			in += p->in;
 			ready += p->in;

@@ -31,9 +31,10 @@ static bool hunt_groups(struct hunt *h, uint32_t root)
 		return false;
 	if (hunt_groups(h, t->kid[0]))
 		return true;
-	if (h->s->groups[root].k_wait > h->limit_ns)
-		return false;
-	if (bits_meet(&t->own, &h->want) && h->is_it(h, root)) {
+	if (group_wait(&h->s->groups[root]) > h->limit_ns) {
+		if (h->s->groups[root].k_wait > h->limit_ns + SLACK_MAX * SLACK_NS)
+			return false;
+	} else if (bits_meet(&t->own, &h->want) && h->is_it(h, root)) {
 		h->found = root;
 		return true;
 	}
@@ -48,6 +49,8 @@ static bool hunt_jobs(struct hunt *h, const struct order *o, uint32_t root)
 		return false;
 	if (hunt_jobs(h, o, t->kid[0]))
 		return true;
+	if (h->limit_ns != UINT64_MAX && h->s->jobs[root].k_starve > h->limit_ns)
+		return false; /* only what starves is looked for, and then they are in that order */
 	if (bits_meet(&t->own, &h->want) && hunt_groups(h, h->s->jobs[root].groups_root))
 		return true;
 	return hunt_jobs(h, o, t->kid[1]);

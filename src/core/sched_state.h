@@ -136,8 +136,9 @@ struct group {
 	uint32_t job, step, n_variants, n_leases;
 	uint32_t next; /* of the job's groups, or free */
 	bool in;
+	uint32_t slack;
 	uint64_t slice_max, n_ready, since_ns, last_ns, turn;
-	uint64_t k_wait;
+	uint64_t k_wait; /* group_wait() and what slack adds */
 	struct variant v[VARIANTS_MAX];
 };
 
@@ -377,5 +378,11 @@ static inline bool group_permits(const struct sched *s, const struct group *g, u
 bool backfill_ok(
         const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left);
 void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct reservation *r);
+
+/* Since when it was not served. */
+static inline uint64_t group_wait(const struct group *g)
+{
+	return g->since_ns > g->last_ns ? g->since_ns : g->last_ns;
+}
 
 #endif

@@ -69,7 +69,8 @@ struct step {
 	uint32_t marked;         /* units with a mark */
 	uint32_t comparing;      /* comparisons asked for */
 	uint32_t units_ready;
-	uint32_t c[C_N]; /* tasks */
+	uint32_t c[C_N];         /* tasks */
+	uint32_t before, behind; /* steps on the longest way to it, and from it, without itself */
 	uint32_t unused1;
 };
 

@@ -33,7 +33,7 @@ struct my_job {
 	bool live;
 	uint32_t n_groups, group[STEPS];
 	uint64_t need[STEPS][2][4]; /* cpu, memory, gpu, pool of each variant */
-	uint32_t n_variants[STEPS];
+	uint32_t n_variants[STEPS], slack[STEPS];
 	uint64_t ready[STEPS], since[STEPS], slice[STEPS];
 };
 struct my_node {
@@ -146,6 +146,7 @@ static void tell_job(struct sched *s, struct my_job *j)
 		assert_int_equal(
 		        sched_group_add(s, j->j.id, g, vs, j->n_variants[g], kind, j->slice[g], &j->group[g]),
 		        0);
+		sched_group_slack(s, j->group[g], j->slack[g]);
 		if (j->ready[g] > 0)
 			sched_group_ready(s, j->group[g], j->ready[g], j->since[g]);
 	}
@@ -246,14 +247,12 @@ static uint64_t wait_of(const struct world *w, uint32_t job, uint32_t step)
 	return w->job[job].since[step] > g->last_ns ? w->job[job].since[step] : g->last_ns;
 }
 
-static uint64_t job_wait(const struct world *w, uint32_t job)
+/* As the groups of one job compare. */
+static uint64_t place_of(const struct world *w, uint32_t job, uint32_t step)
 {
-	uint64_t least = UINT64_MAX;
+	uint32_t slack = w->job[job].slack[step];
 
-	for (uint32_t g = 0; g < w->job[job].n_groups; g++)
-		if (w->job[job].ready[g] > 0 && wait_of(w, job, g) < least)
-			least = wait_of(w, job, g);
-	return least;
+	return wait_of(w, job, step) + (slack < SLACK_MAX ? slack : SLACK_MAX) * SLACK_NS;
 }
 
 static const struct job *inner(const struct world *w, uint32_t job)
@@ -269,10 +268,21 @@ static const struct job *inner(const struct world *w, uint32_t job)
 
 static bool group_before(const struct world *w, const struct cand *a, const struct cand *b)
 {
-	BY(wait_of(w, a->job, a->step), wait_of(w, b->job, b->step));
+	BY(place_of(w, a->job, a->step), place_of(w, b->job, b->step));
 	BY(w->s->groups[w->job[a->job].group[a->step]].turn,
 	        w->s->groups[w->job[b->job].group[b->step]].turn);
 	return a->step < b->step;
+}
+
+/* Of the job's first group. */
+static uint64_t job_wait(const struct world *w, uint32_t job)
+{
+	struct cand first = {job, STEPS, 0}, c = {job, 0, 0};
+
+	for (; c.step < w->job[job].n_groups; c.step++)
+		if (w->job[job].ready[c.step] > 0 && (first.step == STEPS || group_before(w, &c, &first)))
+			first = c;
+	return first.step == STEPS ? UINT64_MAX : wait_of(w, job, first.step);
 }
 
 /* The order of the contract, from primary facts. */
@@ -342,7 +352,8 @@ static uint32_t candidates(const struct world *w, struct cand *c)
 			c[k - 1] = t;
 		}
 	for (uint32_t i = 0; i < n; i++)
-		if (w->now >= STARVE_NS && wait_of(w, c[i].job, c[i].step) <= w->now - STARVE_NS)
+		if (w->now >= STARVE_NS && job_wait(w, c[i].job) <= w->now - STARVE_NS &&
+		        wait_of(w, c[i].job, c[i].step) <= w->now - STARVE_NS)
 			if (oldest == NONE || starves_before(w, &c[i], &c[oldest]))
 				oldest = i;
 	if (oldest != NONE) {
@@ -441,6 +452,7 @@ static void add_job(struct world *w)
 	for (uint32_t g = 0; g < j->n_groups; g++) {
 		j->n_variants[g] = 1 + (uint32_t)prng_below(&w->r, 2);
 		j->slice[g] = 1 + prng_below(&w->r, 20);
+		j->slack[g] = prng_chance(&w->r, 1, 2) ? 0 : (uint32_t)prng_below(&w->r, 2 * SLACK_MAX);
 		j->ready[g] = prng_below(&w->r, 30);
 		j->since[g] = w->now;
 		for (uint32_t v = 0; v < j->n_variants[g]; v++) {

@@ -323,6 +323,36 @@ static void conditions_choose_what_runs(void **state)
 	end(&w);
 }
 
+static void what_is_off_the_critical_path_fills_what_is_left(void **state)
+{
+	/* By the longest way: a -> b -> c -> end is 4 steps, x -> end is 2. */
+	static const uint32_t order[] = {1, 1, 2, 2, 3, 0, 0, 4};
+	static struct world w;
+	struct spec s;
+
+	(void)state;
+	start(&w, 1);
+	spec_init(&s, "ways");
+	spec_step(&s, "x", 2);
+	spec_step(&s, "a", 2);
+	spec_step(&s, "b", 2);
+	spec_step(&s, "c", 1);
+	spec_step(&s, "end", 1);
+	spec_after(&s, 2, "a", WIRE__AFTER__MODE__WHOLE, WIRE__AFTER__ON__SUCCESS);
+	spec_after(&s, 3, "b", WIRE__AFTER__MODE__WHOLE, WIRE__AFTER__ON__SUCCESS);
+	spec_after(&s, 4, "c", WIRE__AFTER__MODE__WHOLE, WIRE__AFTER__ON__SUCCESS);
+	spec_after(&s, 4, "x", WIRE__AFTER__MODE__WHOLE, WIRE__AFTER__ON__SUCCESS);
+	(void)world_submit(&w, &s);
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		struct lease_view l = world_lease(&w);
+
+		assert_int_equal(l.step, order[i]);
+		world_run(&w, &l, WIRE__OUTCOME__SUCCEEDED);
+	}
+	assert_int_equal(world_job(&w, 1).state, JOB_SUCCEEDED);
+	end(&w);
+}
+
 static void reduction_runs_as_a_tree_in_order(void **state)
 {
 	static struct world w;
@@ -696,6 +726,7 @@ int main(void)
 	        cmocka_unit_test(job_waits_until_it_is_released_or_its_time_has_come),
 	        cmocka_unit_test(tasks_follow_each_other_one_by_one),
 	        cmocka_unit_test(conditions_choose_what_runs),
+	        cmocka_unit_test(what_is_off_the_critical_path_fills_what_is_left),
 	        cmocka_unit_test(reduction_runs_as_a_tree_in_order),
 	        cmocka_unit_test(reduction_of_a_failed_input_is_skipped_to_the_root),
 	        cmocka_unit_test(first_failure_stops_the_rest_but_not_its_handlers),

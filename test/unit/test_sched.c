@@ -117,6 +117,29 @@ static void jobs_of_one_priority_take_turns(void **state)
 		assert_int_equal(seen[i], 10);
 }
 
+static void group_with_slack_waits_for_its_neighbours_but_not_for_ever(void **state)
+{
+	uint32_t main, side, other, got[3] = {0};
+
+	(void)state;
+	node(1, 1000, 0, 0);
+	main = job((struct a_job){.id = 1, .cpu = 1000, .ready = 99});
+	side = group_of(&(struct a_job){.id = 1, .cpu = 1000}, 1);
+	sched_group_slack(s, side, 2);
+	sched_group_ready(s, side, 99, T0 - 15 * SECOND); /* 2 * SLACK_NS late, so it is 5 s younger */
+	other = job((struct a_job){.id = 2, .cpu = 1000, .ready = 99});
+	for (uint64_t i = 0; i < 60; i++) {
+		uint32_t g = place(T0 + i * SECOND, NULL);
+
+		got[g == main ? 0 : g == side ? 1 : 2]++;
+		assert_true(g != 0 && (i >= 5 || g != side));
+		sched_lease_remove(s, help_lease - 1, T0 + (i + 1) * SECOND);
+	}
+	assert_int_equal(got[2], 30); /* between jobs nothing changes */
+	assert_in_range(got[1], 2, 4);
+	(void)other;
+}
+
 static void ties_go_by_id(void **state)
 {
 	uint32_t two, one;
@@ -606,6 +629,7 @@ int main(void)
 	        FACT(usage_survives_a_jump_of_the_clock),
 	        FACT(higher_priority_first_until_the_lower_has_aged),
 	        FACT(jobs_of_one_priority_take_turns),
+	        FACT(group_with_slack_waits_for_its_neighbours_but_not_for_ever),
 	        FACT(ties_go_by_id),
 	        FACT(starving_batch_goes_before_realtime),
 	        FACT(waking_is_always_later_than_now),
