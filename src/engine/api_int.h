@@ -154,6 +154,9 @@ void answer_error(
         struct request *q, unsigned status, const char *code, const char *message, const char *hint);
 /* A file from its beginning, by sendfile(); takes the descriptor. digest may be NULL. */
 void answer_file(struct request *q, int fd, uint64_t bytes, const uint8_t *digest);
+/* Whether the stored bytes of a small output are still what the task wrote. */
+struct result_output;
+bool output_sound(const struct result_output *o, const uint8_t *bytes);
 void answer_errf(struct request *q, unsigned status, const char *code, const char *hint, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
 void answer_err(struct request *q, const struct err *e); /* status by its code */

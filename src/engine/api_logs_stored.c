@@ -52,6 +52,9 @@ static bool fetch(struct logs *l, uint32_t step, uint64_t index)
 	return true;
 }
 
+static const char damaged[] = "osier: the stored output is not what the task wrote: journal.db is damaged, "
+                              "restore it from a backup\n";
+
 /* stdout or stderr of the source's task; false: nothing new is in it. */
 static bool open_output(struct logs *l)
 {
@@ -69,6 +72,11 @@ static bool open_output(struct logs *l)
 	if (out.at > l->n_outputs || out.bytes > l->n_outputs - out.at)
 		return false; /* history by policy took it */
 	s->mem = l->outputs + out.at;
+	if (!output_sound(&out, s->mem)) {
+		s->mem = (const uint8_t *)damaged;
+		s->at = 0;
+		s->end = sizeof(damaged) - 1;
+	}
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include "engine/api_result.h"
 #include "io/blobs.h"
 #include "io/growing.h"
+#include "io/sha256.h"
 #include "wire/entry.h"
 
 static void headers(struct MHD_Response *r, const uint8_t *digest)
@@ -50,6 +51,16 @@ static void answer_bytes(struct request *q, const uint8_t *p, size_t n, const st
 	if (out->truncated)
 		MHD_add_response_header(r, "Osier-Truncated", "1");
 	answer_response(q, 200, r);
+}
+
+bool output_sound(const struct result_output *o, const uint8_t *bytes)
+{
+	uint8_t digest[SHA256_BYTES];
+
+	if (!o->sha256)
+		return o->bytes == 0;
+	sha256_of(bytes, (size_t)o->bytes, digest);
+	return memcmp(digest, o->sha256, sizeof(digest)) == 0;
 }
 
 /* Which output is meant: 0 stdout, 1 stderr, then the declared ones; < 0: answered. */
@@ -147,6 +158,10 @@ static void answer_stored(struct request *q, job_id job, uint32_t step, uint64_t
 		else if (out.at > n_outputs || out.bytes > n_outputs - out.at)
 			answer_error(q, 404, "not_found", "the output is not kept any more",
 			        "history is kept by policy");
+		else if (!output_sound(&out, outputs + out.at))
+			answer_error(q, 500, "corrupt",
+			        "the stored output is not what the task wrote: journal.db is damaged",
+			        "restore the state folder from a backup; 'osier retry' runs the task again");
 		else
 			answer_bytes(q, outputs + out.at, (size_t)out.bytes, &out);
 	}

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "engine/exec_int.h"
 #include "io/lines.h"
+#include "io/sha256.h"
 #include "wire/entry.h"
 
 #define INLINE_PER_START (96u * 1024u) /* of small outputs in one START; further ones become blobs */
@@ -225,6 +226,7 @@ static int pick(
         struct source_cache *c, uint64_t task, uint32_t which, struct start_source *out, struct err *e)
 {
 	uint64_t at = task - c->res->first;
+	uint8_t digest[SHA256_BYTES];
 	size_t output, hashed, offset;
 
 	seek(c, at);
@@ -248,6 +250,10 @@ static int pick(
 		return 0;
 	if (offset + out->bytes > c->small_bytes)
 		return err_set(e, ERR_CORRUPT, "a result whose outputs are not in the journal's store");
+	sha256_of(c->small + offset, (size_t)out->bytes, digest);
+	if (memcmp(digest, out->sha256, sizeof(digest)) != 0)
+		return err_set(e, ERR_CORRUPT,
+		        "the stored output is not what the task wrote: journal.db is damaged");
 	out->data = c->small + offset;
 	return 0;
 }

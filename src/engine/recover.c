@@ -30,8 +30,12 @@ static int fold(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct 
 		arena_clear(&f->a);
 		if (entry_decode(&f->a, bytes, n, &en, e) == 0)
 			break;
-		if (e->code != ERR_FULL || f->mem_bytes > (1u << 30))
-			return err_wrap(e, "entry %llu of the journal", (unsigned long long)seq);
+		if (e->code != ERR_FULL || f->mem_bytes > (1u << 30)) {
+			(void)err_wrap(e, "entry %llu of the journal in '%s' cannot be read",
+			        (unsigned long long)seq, f->n->state_dir);
+			return err_hint(
+			        e, "use the osier that wrote it, or restore the folder from a backup");
+		}
 		free(f->mem);
 		f->mem_bytes *= 4;
 		f->mem = aligned_alloc(16, f->mem_bytes);
@@ -79,7 +83,11 @@ static int load_snapshot(struct node *n, uint64_t *out_from, struct err *e)
 	if (bytes)
 		rc = engine_load(n->engine, bytes, size, e);
 	free(bytes);
-	return rc < 0 ? err_wrap(e, "snapshot %llu", (unsigned long long)*out_from) : 0;
+	if (rc == 0)
+		return 0;
+	(void)err_wrap(e, "'%s/snapshot-%llu' cannot be read", n->state_dir, (unsigned long long)*out_from);
+	return e->code == ERR_VERSION ? -1
+	                              : err_hint(e, "move it away: the state is folded from the entries");
 }
 
 int recover_fold(struct node *n, struct err *e)

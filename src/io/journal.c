@@ -161,7 +161,9 @@ static int check_tree(struct journal *j, struct err *e)
 	free(snapshots);
 	free(s);
 	journal_reader_close(r);
-	return rc;
+	return rc < 0 && e && e->code == ERR_CORRUPT && !strstr(e->msg, j->dir)
+	               ? err_wrap(e, "'%s/journal.db' is damaged", j->dir)
+	               : rc;
 }
 
 static int start_writer(struct journal *j, struct err *e)
