@@ -295,7 +295,7 @@ void h_shutdown(struct request *q)
 	jo_object_end(o);
 	answer_json(q, 202);
 	if (keep)
-		node_stop(q->api->node);
+		node_hand_over(q->api->node);
 	else
 		node_shutdown(q->api->node);
 }

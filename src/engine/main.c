@@ -16,6 +16,7 @@
 
 #define KEEPER_FD   3
 #define EXIT_CANNOT 78 /* EX_CONFIG: the keeper does not start us again */
+#define EXIT_AGAIN  75 /* EX_TEMPFAIL: it does, at once */
 
 struct arguments {
 	const char *state, *socket, *config;
@@ -137,7 +138,9 @@ static int serve(const struct arguments *a, struct node *n)
 		(void)close(a->ready_fd);
 	rc = node_run(n, &e);
 	api_close(api);
-	return rc < 0 ? give_up(-1, &e) : 0;
+	if (rc < 0)
+		return give_up(-1, &e);
+	return node_hands_over(n) ? EXIT_AGAIN : 0;
 }
 
 int engine_main(int argc, char **argv)

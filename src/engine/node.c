@@ -169,6 +169,17 @@ void node_stop(struct node *n)
 		uv_stop(&n->loop);
 }
 
+void node_hand_over(struct node *n)
+{
+	n->handing_over = true;
+	node_stop(n);
+}
+
+bool node_hands_over(const struct node *n)
+{
+	return n->handing_over;
+}
+
 void node_shutdown(struct node *n)
 {
 	/* The keeper stops the tasks, tells how they ended, and goes; then we go (see exec.c, on_lost()). */

@@ -34,6 +34,9 @@ int node_open(const struct node_options *o, struct node **out, struct err *e);
 /* Run the loop until node_stop(); 0, or < 0 with *e when the journal failed. */
 int node_run(struct node *n, struct err *e);
 void node_stop(struct node *n); /* answers what is durable, commits, leaves running tasks to the keeper */
+/* As node_stop(), and the keeper starts another engine: a new version takes over and no task notices. */
+void node_hand_over(struct node *n);
+bool node_hands_over(const struct node *n); /* node_hand_over() was called */
 /* As node_stop(), but the keeper is told to stop every task (grace, KILL) and to leave too: `osier down`. */
 void node_shutdown(struct node *n);
 void node_close(struct node *n);

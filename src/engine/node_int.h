@@ -98,7 +98,7 @@ struct node {
 	bool dirty;        /* something was applied or became free: tick */
 	bool in_command;   /* no nesting */
 	bool in_round;     /* nor there */
-	bool stopping;
+	bool stopping, handing_over;
 	bool broken; /* the journal failed */
 	struct err broken_why;
 	uint64_t disk_checked_ns;

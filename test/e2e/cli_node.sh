@@ -170,6 +170,18 @@ asked_meanwhile() {
 }
 fact "a question asked while the engine is killed is answered by the next one" asked_meanwhile
 
+hands_over() {
+	local keeper epoch
+	keeper=$(cat "$OSIER_STATE/keeper.lock")
+	epoch=$(osier version --json | jq .node.epoch)
+	osier submit -q ticks.yaml >/dev/null
+	exits 0 osier down --engine-only && says "the keeper starts a new one" || return 1
+	exits 0 osier wait last && says "tick 3" || return 1
+	[ "$(osier version --json | jq .node.epoch)" -gt "$epoch" ] && [ "$(cat "$OSIER_STATE/keeper.lock")" = "$keeper" ] || return 1
+	exits 0 osier job last/0 --json && json '.attempts | length == 1'
+}
+fact "down --engine-only brings a new engine, and no task notices" hands_over
+
 doctor() { osier doctor >out; says "node" && says "journal"; }
 fact "doctor sees the node and its journal" doctor
 
