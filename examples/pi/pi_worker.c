@@ -475,12 +475,13 @@ static int report(struct osier_task *t)
 	        "  first 50   3.%.50s\n"
 	        "  last 50    %.50s\n"
 	        "  sha-256    %s\n"
-	        "  check      hexadecimal digits %lu to %lu are %012lx by Chudnovsky and by the BBP formula: "
-	        "they agree\n"
-	        "             decimals modulo 2^61-1 are %lu before and after the change of radix: they "
-	        "agree\n",
+	        "  check      hexadecimal digits %lu to %lu are %012lx by Chudnovsky,\n"
+	        "             and %012lx by a BBP-type formula: they agree\n"
+	        "             decimals modulo 2^61-1 are %lu before and\n"
+	        "             %lu after the change of radix: they agree\n",
 	        (unsigned long)digits, s.first, s.last, sha, (unsigned long)(bit / 4 + 1),
-	        (unsigned long)(bit / 4 + 12), (unsigned long)(hex_here >> 16), (unsigned long)s.residue);
+	        (unsigned long)(bit / 4 + 12), (unsigned long)(hex_here >> 16),
+	        (unsigned long)(hex_bbp >> 16), (unsigned long)want_residue, (unsigned long)s.residue);
 }
 
 int main(int argc, char **argv)

@@ -30,7 +30,7 @@ static const struct option_def *find(
 
 const char *nearest(const char *word, const char *const *names, size_t n)
 {
-	unsigned best = (unsigned)(strlen(word) / 3 + 1);
+	unsigned best = (unsigned)(strlen(word) < 4 ? 1 : strlen(word) / 3 + 1);
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {
@@ -49,6 +49,20 @@ const char *nearest(const char *word, const char *const *names, size_t n)
 	return NULL;
 }
 
+/* What there is instead of an unknown option, as the hint of *e. */
+static int known_options(const struct option_def *options, struct err *e)
+{
+	const struct option_def *tables[2] = {options, global_options};
+	struct text t = {0};
+
+	for (size_t i = 0; i < 2; i++)
+		for (const struct option_def *o = tables[i]; o && o->name; o++)
+			text_addf(&t, "%s--%s", t.n ? ", " : "there are ", o->name);
+	(void)err_hint(e, "%s", text_str(&t));
+	text_release(&t);
+	return -1;
+}
+
 static int unknown_option(const struct option_def *options, const char *name, size_t n, struct err *e)
 {
 	const struct option_def *tables[2] = {options, global_options};
@@ -64,7 +78,7 @@ static int unknown_option(const struct option_def *options, const char *name, si
 	(void)err_set(e, ERR_INVALID, "unknown option '--%s'", word);
 	if (close)
 		return err_hint(e, "did you mean '--%s'?", close);
-	return -1;
+	return known_options(options, e);
 }
 
 static void take(struct args *a, const struct option_def *def, const char *value)
@@ -107,8 +121,10 @@ static int short_options(
 	for (const char *p = argv[0] + 1; *p; p++) {
 		const struct option_def *def = find(options, NULL, 0, *p);
 
-		if (!def)
-			return err_set(e, ERR_INVALID, "unknown option '-%c'", *p);
+		if (!def) {
+			(void)err_set(e, ERR_INVALID, "unknown option '-%c'", *p);
+			return known_options(options, e);
+		}
 		if (!def->value) {
 			take(a, def, "");
 			continue;

@@ -63,7 +63,8 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
 	(void)vsnprintf(e.msg, sizeof(e.msg), fmt, ap);
 	va_end(ap);
 	if (c && c->def) {
-		(void)snprintf(e.hint, sizeof(e.hint), "usage: osier %s %s", c->def->name, c->def->usage);
+		(void)snprintf(e.hint, sizeof(e.hint), "usage: osier %s%s%s", c->def->name,
+		        *c->def->usage ? " " : "", c->def->usage);
 		(void)cli_fail(c, &e);
 		term_note("      'osier help %s' shows examples", c->def->name);
 		return EXIT_USAGE;
@@ -196,10 +197,12 @@ static int check_counts(const struct cli *c)
 {
 	int n = c->args.n_args;
 
+	/* No command needs more than one: the first word of its usage. */
 	if (n < c->def->args_min)
-		return cli_usage(c,
-		        n ? "'osier %s' needs more than that" : "'osier %s' needs to know what to work on",
-		        c->def->name);
+		return cli_usage(c, "'osier %s' needs %s: none was given", c->def->name,
+		        strncmp(c->def->usage, "FILE", 4) == 0  ? "a FILE"
+		        : strncmp(c->def->usage, "JOB", 3) == 0 ? "a JOB ('last' is the newest)"
+		                                                : "'drain' or 'resume'");
 	if (c->def->args_max >= 0 && n > c->def->args_max)
 		return cli_usage(
 		        c, "'osier %s' does not take '%.100s'", c->def->name, c->args.arg[c->def->args_max]);

@@ -63,7 +63,7 @@ static int run_cancel(struct cli *c)
 const struct command_def cmd_cancel = {
         .name = "cancel",
         .group = GROUP_CHANGE,
-        .usage = "JOB...",
+        .usage = "JOB... [options]",
         .summary = "stop a job: what runs is stopped, nothing more starts",
         .about = "Running tasks get TERM, then KILL after their grace. Results that are there already stay. "
                  "A cancelled job can be taken up "

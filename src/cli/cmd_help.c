@@ -73,16 +73,20 @@ static void add_examples(struct text *t, const char *s, const char *indent)
 	}
 }
 
-/* Fill paragraphs to the terminal's width, at most 90 columns. */
-static void add_paragraphs(struct text *t, const char *s)
+enum { OPTION_COLUMN = 28 };
+
+/* Fill paragraphs to the terminal's width, at most 90 columns, all lines but the first indented. */
+static void add_paragraphs(struct text *t, const char *s, size_t indent)
 {
-	size_t most = term_columns() < 90 ? term_columns() : 90, at = 0;
+	size_t width = term_columns() < 90 ? term_columns() : 90, at = 0,
+	       most = width > indent + 20 ? width - indent : 20;
 
 	while (*s) {
 		size_t n = strcspn(s, " \n");
 
 		if (at && at + 1 + n > most) {
 			text_add(t, "\n");
+			text_pad(t, indent);
 			at = 0;
 		} else if (at) {
 			text_add(t, " ");
@@ -119,13 +123,13 @@ static void add_options(struct text *t, const struct option_def *options)
 		if (o->value)
 			text_addf(&head, " %s", o->value);
 		text_add(t, text_str(&head));
-		if (head.n < 30) {
-			text_pad(t, 30 - head.n);
+		if (head.n < OPTION_COLUMN) {
+			text_pad(t, OPTION_COLUMN - head.n);
 		} else {
 			text_add(t, "\n");
-			text_pad(t, 30);
+			text_pad(t, OPTION_COLUMN);
 		}
-		text_addf(t, "%s\n", o->help);
+		add_paragraphs(t, o->help, OPTION_COLUMN);
 		text_release(&head);
 	}
 }
@@ -163,11 +167,11 @@ static void help_command(struct text *t, const struct command_def *d)
 	term_paint(t, stdout, BOLD, d->name);
 	text_addf(t, " - %s\n", d->summary);
 	add_title(t, "usage");
-	text_addf(t, "  osier %s %s\n", d->name, d->usage);
+	text_addf(t, "  osier %s%s%s\n", d->name, *d->usage ? " " : "", d->usage);
 	add_title(t, "examples");
 	add_examples(t, d->examples, "  ");
 	text_add(t, "\n");
-	add_paragraphs(t, d->about);
+	add_paragraphs(t, d->about, 0);
 	if (d->options && d->options->name) {
 		add_title(t, "options");
 		add_options(t, d->options);

@@ -80,9 +80,7 @@ static void print_job(const json_t *j)
 	json_t *value;
 	char s[32];
 
-	term_paint(&t, stdout, BOLD, j_str(j, "id"));
-	text_add(&t, " is ");
-	term_paint(&t, stdout, term_state_colour(state), state);
+	state_sentence(&t, j_str(j, "id"), state);
 	(void)puts(text_str(&t));
 	text_clear(&t);
 	counts_text(&t, json_object_get(j, "counts"));
@@ -146,9 +144,7 @@ static void print_task(const json_t *j)
 	size_t i;
 	json_t *v;
 
-	term_paint(&t, stdout, BOLD, j_str(j, "id"));
-	text_add(&t, " is ");
-	term_paint(&t, stdout, term_state_colour(state), state);
+	state_sentence(&t, j_str(j, "id"), state);
 	(void)puts(text_str(&t));
 	text_clear(&t);
 	json_object_foreach(json_object_get(j, "params"), key, v)

@@ -115,7 +115,7 @@ static int run(struct cli *c)
 	struct err e = {0};
 
 	if (args_value(&c->args, "limit") &&
-	        number_parse(args_value(&c->args, "limit"), "--limit", 1000000, &limit, &e) < 0)
+	        count_parse(args_value(&c->args, "limit"), "--limit", 1000000, &limit, &e) < 0)
 		return cli_fail(c, &e);
 	if (cli_connect_look(c, &e) == 0)
 		all = fetch(c, limit, &e);

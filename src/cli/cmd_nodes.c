@@ -161,7 +161,7 @@ static int run(struct cli *c)
 const struct command_def cmd_nodes = {
         .name = "nodes",
         .group = GROUP_NODE,
-        .usage = "[--resources]",
+        .usage = "[options]",
         .summary = "show the nodes, their resources and load",
         .about = "Shows each node with what of its cpu, memory and gpus is given away. With --resources: "
                  "every resource and device, and what "

@@ -108,14 +108,14 @@ static int run(struct cli *c)
 
 	if (at && entries)
 		return cli_usage(c, "--at is for the state, --from for entries");
-	if ((limit && number_parse(limit, "--limit", 1000, &most, &e) < 0) ||
+	if ((limit && count_parse(limit, "--limit", 1000, &most, &e) < 0) ||
 	        (at && number_parse(at, "--at", INT64_MAX, &n, &e) < 0) ||
 	        (from && number_parse(from, "--from", INT64_MAX, &n, &e) < 0))
 		return cli_fail(c, &e);
 	if (cli_connect_look(c, &e) < 0)
 		return cli_fail(c, &e);
 	text_addf(&t, "/v1/%s?limit=%llu", entries ? "journal/entries" : "state",
-	        (unsigned long long)(most ? most : 1));
+	        (unsigned long long)most);
 	if (at)
 		text_addf(&t, "&at=%llu", (unsigned long long)n);
 	if (entries && from)
@@ -139,7 +139,7 @@ static int run(struct cli *c)
 const struct command_def cmd_replay = {
         .name = "replay",
         .group = GROUP_MORE,
-        .usage = "[--at N | --entries]",
+        .usage = "[--at N | --entries] [options]",
         .summary = "show the state at any past entry of the journal, or the entries",
         .about = "State is nothing but a fold over the journal, so any past state can be had again: --at N "
                  "folds the first N entries. --entries "

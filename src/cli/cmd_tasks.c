@@ -89,7 +89,7 @@ static int run(struct cli *c)
 	json_t *all;
 
 	if (args_value(&c->args, "limit") &&
-	        number_parse(args_value(&c->args, "limit"), "--limit", 10000000, &limit, &e) < 0)
+	        count_parse(args_value(&c->args, "limit"), "--limit", 10000000, &limit, &e) < 0)
 		return cli_fail(c, &e);
 	if (cli_connect_look(c, &e) < 0 ||
 	        task_resolve(c, c->args.n_args ? c->args.arg[0] : "last", &name, &e) < 0)

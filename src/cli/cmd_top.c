@@ -335,7 +335,7 @@ static int run(struct cli *c)
 const struct command_def cmd_top = {
         .name = "top",
         .group = GROUP_LOOK,
-        .usage = "[--once]",
+        .usage = "[options]",
         .summary = "a live view of jobs and nodes",
         .about = "Shows what the nodes give away and how the jobs come along, as it happens. Keys: q quits; "
                  "n, t, r and c sort by newest, tasks, rate "

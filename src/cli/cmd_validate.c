@@ -43,7 +43,7 @@ static int run_validate(struct cli *c)
 const struct command_def cmd_validate = {
         .name = "validate",
         .group = GROUP_RUN,
-        .usage = "FILE...",
+        .usage = "FILE... [options]",
         .summary = "check job files: what is wrong, where, and what is allowed",
         .about = "Reads each file as 'osier run' would, with the files that it names, and runs nothing. "
                  "Errors name file, line and column, what was "
@@ -210,7 +210,7 @@ static int run_init(struct cli *c)
 const struct command_def cmd_init = {
         .name = "init",
         .group = GROUP_RUN,
-        .usage = "[FILE]",
+        .usage = "[FILE] [options]",
         .summary = "write a commented example job file",
         .about = "Writes job.yaml, or the file that is named ('-': to the standard output), with comments "
                  "that explain the keys. It runs as it "

@@ -64,9 +64,7 @@ static void print_why(const json_t *w)
 	size_t i;
 	json_t *v;
 
-	term_paint(&t, stdout, BOLD, j_str(w, "id"));
-	text_add(&t, " is ");
-	term_paint(&t, stdout, term_state_colour(j_str(w, "state")), j_str(w, "state"));
+	state_sentence(&t, j_str(w, "id"), j_str(w, "state"));
 	text_add(&t, ": ");
 	text_add_clean(&t, j_str(w, "sentence"), strlen(j_str(w, "sentence")), "\n");
 	(void)puts(text_str(&t));
@@ -80,7 +78,8 @@ static void print_why(const json_t *w)
 		        start > now ? ", in " : "",
 		        start > now ? duration_text(start - now, d, sizeof(d)) : "");
 	if (json_array_size(json_object_get(w, "advice")))
-		(void)puts("\nwhat would start it now:");
+		(void)puts(strcmp(j_str(w, "reason"), "finished") == 0 ? "\nwhat to do:"
+		                                                       : "\nwhat would start it now:");
 	json_array_foreach(json_object_get(w, "advice"), i, v)
 	{
 		text_clear(&t);

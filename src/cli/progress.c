@@ -78,8 +78,11 @@ static void add_rate(struct text *out, const struct progress_row *r)
 	if (left && r->rate_milli) {
 		unsigned __int128 ns = (unsigned __int128)left * 1000000000000u / r->rate_milli;
 
-		text_addf(out, "  %s left",
-		        ns > INT64_MAX ? "years" : duration_text((uint64_t)ns, a, sizeof(a)));
+		if (ns < 1000000000u) /* it is a guess: no smaller unit than seconds */
+			text_add(out, "  <1 s left");
+		else
+			text_addf(out, "  %s left",
+			        ns > INT64_MAX ? "years" : duration_text((uint64_t)ns, a, sizeof(a)));
 	} else if (!left && r->elapsed_ns) {
 		text_addf(out, "  in %s", duration_text(r->elapsed_ns, a, sizeof(a)));
 	}

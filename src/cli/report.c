@@ -359,10 +359,9 @@ static void print_end(struct report *r)
 		text_addf(&t, ", %s skipped", count_text(j_uint(counts, "skipped"), a, sizeof(a)));
 	if (cpu)
 		text_addf(&t, "; cpu %s", duration_text(cpu, a, sizeof(a)));
-	/* Against one core that does nothing else, and no worse than it is: waiting for disks counts as idle. */
-	speed = wall ? (uint64_t)((unsigned __int128)cpu * 100 / wall) * 10 : 0;
-	if (wall > 1000000000u && speed > 1050)
-		text_addf(&t, ", %s times as fast as one core", milli_text(speed, a, sizeof(a)));
+	speed = speed_milli(cpu, wall, j_uint(counts, "total"));
+	if (speed)
+		text_addf(&t, ", %s times the speed of one worker", milli_text(speed, a, sizeof(a)));
 	(void)fprintf(stderr, "%s\n", text_str(&t));
 	text_release(&t);
 }

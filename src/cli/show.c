@@ -10,6 +10,16 @@ uint64_t elapsed_ns(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
+uint64_t speed_milli(uint64_t cpu_ns, uint64_t wall_ns, uint64_t tasks)
+{
+	uint64_t speed;
+
+	if (tasks < 2 || wall_ns < 1000000000u)
+		return 0;
+	speed = (uint64_t)((unsigned __int128)cpu_ns * 100 / wall_ns) * 10;
+	return speed < 500 ? 0 : speed;
+}
+
 void show_field(const char *label, const char *value)
 {
 	struct text t = {0}, clean = {0};
@@ -33,6 +43,19 @@ void show_fieldf(const char *label, const char *fmt, ...)
 	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	show_field(label, line);
+}
+
+void state_sentence(struct text *t, const char *id, const char *state)
+{
+	static const char *const passive[] = {"cancelled", "skipped", "stopped"};
+	const char *verb = strcmp(state, "succeeded") == 0 || strcmp(state, "failed") == 0 ? "" : "is ";
+
+	for (size_t i = 0; i < 3; i++)
+		if (strcmp(state, passive[i]) == 0)
+			verb = "was ";
+	term_paint(t, stdout, BOLD, id);
+	text_addf(t, " %s", verb);
+	term_paint(t, stdout, term_state_colour(state), state);
 }
 
 static void signal_text(struct text *t, unsigned sig)

@@ -8,9 +8,17 @@
 /* to - from, 0 when the clocks disagree. */
 uint64_t elapsed_ns(uint64_t from, uint64_t to);
 
+/* How many times as fast as one worker alone a job of `tasks` was, in thousandths: one worker would have computed for `cpu` on a
+ * core that does nothing else. 0 where there is nothing to compare: one task, less than a second, or a job that mostly
+ * waited (below a half). */
+uint64_t speed_milli(uint64_t cpu_ns, uint64_t wall_ns, uint64_t tasks);
+
 /* "  label   value" lines, aligned. */
 void show_field(const char *label, const char *value);
 void show_fieldf(const char *label, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* "pi-17 is running", "pi-17 succeeded", "pi-17 was cancelled": the subject and a state, coloured. */
+void state_sentence(struct text *t, const char *id, const char *state);
 
 /* One line for a task's outcome: "failed with exit code 3", "killed at its memory limit (peak 512 MiB)", with its note. `attempt` as in
  * the API. */

@@ -432,6 +432,18 @@ int number_parse(const char *s, const char *what, uint64_t max, uint64_t *out, s
 	return 0;
 }
 
+int count_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e)
+{
+	uint64_t n;
+
+	if (number_parse(s, what, max, &n, e) < 0)
+		return -1;
+	if (n == 0)
+		return err_set(e, ERR_INVALID, "%s is 0, at least 1 is possible", what);
+	*out = n;
+	return 0;
+}
+
 uint64_t time_parse(const char *s)
 {
 	struct tm tm = {0};

@@ -55,6 +55,8 @@ int duration_parse(const char *s, uint64_t *out_ns, struct err *e);
 /* "512MiB", "512M", "1.5G", "100": to bytes. K, M, G, T and KiB ... are powers of 1024; kB, MB, GB, TB of 1000. */
 int size_parse(const char *s, uint64_t *out_bytes, struct err *e);
 /* A whole number up to `max`. `what` names it in the message. */
+/* As number_parse(), and not 0. */
+int count_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e);
 int number_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e);
 /* RFC 3339 with up to nanoseconds ("2026-11-20T14:05:09.123Z"): since 1970, or 0 when it is not one. */
 uint64_t time_parse(const char *s);

@@ -333,7 +333,7 @@ void decide_retry(struct deciding *d, uint64_t id)
 		refuse(d, "retry", "state", "wait for it, or cancel it first", "job %llu has not finished",
 		        n);
 	} else if (!left) {
-		refuse(d, "retry", "state", "", "every task of job %llu succeeded", n);
+		refuse(d, "retry", "state", "", "every task of job %llu succeeded, there is none to run again", n);
 	} else if (sched_job_ok(d->e->sched, (const char *)job_bytes(d->e, j) + j->namespace_at, j->n_steps,
 	                   &err) < 0) {
 		refuse(d, "retry", "full", "retry when other jobs have finished", "%s", err.msg);
@@ -396,7 +396,7 @@ void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m)
 	if (!j)
 		return;
 	if (j->finished_ns || j->cancelled || j->timed_out) {
-		refuse(d, "adjust", "state", "", "job %llu %s", n,
+		refuse(d, "adjust", "state", "'osier retry' runs again what failed", "job %llu %s", n,
 		        j->finished_ns ? "has finished" : "is being stopped");
 	} else if (m->set == 0 || (m->set & ~ADJUST_ALL)) {
 		refuse(d, "adjust", "invalid", "name at least one field",

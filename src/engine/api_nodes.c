@@ -216,7 +216,7 @@ static bool find_node(struct request *q, struct sched_node_view *out)
 	for (uint32_t at = 0; sched_node_next(s, at, out); at = out->node)
 		if (!strcmp(out->name, q->bound[0]) || (is_number && out->node == number))
 			return true;
-	answer_errf(q, 404, "not_found", "osier nodes lists them", "there is no node '%.80s'", q->bound[0]);
+	answer_errf(q, 404, "not_found", "'osier nodes' lists them", "there is no node '%.80s'", q->bound[0]);
 	return false;
 }
 

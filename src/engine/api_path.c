@@ -170,7 +170,7 @@ void job_name_text(const char *name, uint64_t job, char *out, size_t room)
 static int not_found(const char *name, struct err *e)
 {
 	err_set(e, ERR_NOTFOUND, "there is no job '%.80s'", name);
-	return err_hint(e, "osier jobs lists them");
+	return err_hint(e, "'osier jobs' lists them");
 }
 
 /* NAME-N written out in full: right only if job N has that name. */

@@ -85,11 +85,12 @@ static void say_last(const struct asked *a, struct why *w)
 		int32_t code = RESULT_COLUMN(en->results, code, i);
 
 		if (RESULT_COLUMN(en->results, outcome, i) == WIRE__OUTCOME__FAILED)
-			why_say(w, " (exit code %d)", code);
+			why_say(w, ", the last with exit code %d", code);
 		else if (RESULT_COLUMN(en->results, outcome, i) == WIRE__OUTCOME__SIGNALED)
-			why_say(w, " (signal %d, %s)", code,
+			why_say(w, ", the last killed by signal %d, %s", code,
 			        sigdescr_np(code) ? sigdescr_np(code) : "unknown");
-		if (result_note_is_for(en->results, i))
+		/* The note of a plain failure says the exit code again. */
+		if (result_note_is_for(en->results, i) && strncmp(en->results->note, "exit code ", 10) != 0)
 			why_say(w, ": %s", en->results->note);
 	}
 	growing_release(&g);
@@ -101,14 +102,15 @@ static void why_done(const struct asked *a, struct why *w)
 
 	w->reason = "finished";
 	if (a->task.outcome == WIRE__OUTCOME__SUCCEEDED) {
-		why_say(w, "it succeeded");
+		why_say(w, "there is nothing to wait for");
 		return;
 	}
 	if (a->task.outcome == WIRE__OUTCOME__SKIPPED) {
 		why_say(w, "it was skipped: what its condition asks for did not come true");
 	} else {
-		why_say(w, "it ended as '%s' after %u attempt%s", outcome_name(a->task.outcome),
-		        a->task.attempts, a->task.attempts == 1 ? "" : "s");
+		if (a->task.outcome != WIRE__OUTCOME__FAILED)
+			why_say(w, "%s, ", outcome_name(a->task.outcome));
+		why_say(w, "%u attempt%s", a->task.attempts, a->task.attempts == 1 ? "" : "s");
 		say_last(a, w);
 		why_advise(w, "osier logs %llu/%s/%llu shows what it printed", job,
 		        a->spec->steps[a->step]->name, (unsigned long long)a->index);

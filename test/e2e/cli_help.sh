@@ -69,13 +69,15 @@ fact "osier alone shows first steps" bare_osier_shows_help
 usage_errors() {
 	exits 2 osier sumbit && complains "unknown command 'sumbit'" && complains "did you mean 'osier submit'?" || return 1
 	exits 2 osier jobs --al && complains "did you mean '--all'?" || return 1
-	exits 2 osier run && complains "usage: osier run FILE" || return 1
+	exits 2 osier run && complains "'osier run' needs a FILE" && complains "usage: osier run FILE" || return 1
 	exits 2 osier job a b && complains "does not take 'b'" || return 1
 	exits 2 osier jobs --limit many && complains "whole number" || return 1
+	exits 2 osier jobs --limit 0 && complains "at least 1" || return 1
+	exits 2 osier jobs --zzzzzzzz && complains "there are --status, --namespace" || return 1
 	exits 2 osier wait --timeout soon && complains "1h30m" || return 1
 	exits 2 osier --color=maybe jobs && complains "auto, always or never" || return 1
 	exits 2 osier top && complains "terminal" || return 1
-	exits 4 osier help elephants
+	exits 4 osier help elephants && ! grep -q "did you mean" "$TMP/err"
 }
 fact "wrong usage exits with 2 and says what would be right" usage_errors
 

@@ -66,7 +66,8 @@ static void wrong_options_are_told_apart(void **state)
 	        {"--name", "option '--name' needs a value", "write --name NAME"},
 	        {"-n", "option '-n' needs a value", "write -n NAME"},
 	        {"--follow=1", "option '--follow' takes no value", ""},
-	        {"-x", "unknown option '-x'", ""},
+	        {"-x", "unknown option '-x'",
+	                "there are --follow, --name, --quiet, --state, --json, --color, --help"},
 	        {"--", NULL, NULL},
 	};
 

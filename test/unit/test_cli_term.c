@@ -147,6 +147,18 @@ static void slow_jobs_are_told_per_minute(void **state)
 	text_release(&out);
 }
 
+static void what_is_left_is_told_in_seconds_at_least(void **state)
+{
+	struct progress_row r = {
+	        .name = "a-1", .state = "running", .total = 10, .succeeded = 9, .rate_milli = 50000};
+	struct text out = {0};
+
+	(void)state;
+	progress_line(&out, &r, 0, 0, false);
+	assert_string_equal(text_str(&out), "a-1   90%  9/10  50/s  <1 s left");
+	text_release(&out);
+}
+
 static int plain(void **state)
 {
 	(void)state;
@@ -166,6 +178,7 @@ int main(void)
 	        cmocka_unit_test(finished_job_shows_its_time_not_what_is_left),
 	        cmocka_unit_test(empty_and_overfull_jobs_are_drawn),
 	        cmocka_unit_test(slow_jobs_are_told_per_minute),
+	        cmocka_unit_test(what_is_left_is_told_in_seconds_at_least),
 	};
 
 	return cmocka_run_group_tests(tests, plain, NULL);

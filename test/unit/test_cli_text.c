@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "cli/args.h"
+#include "cli/show.h"
 #include "cli/text.h"
 
 static void duration_is_written_in_two_units_at_most(void **state)
@@ -167,6 +168,37 @@ static void text_cannot_steer_the_terminal(void **state)
 	text_release(&t);
 }
 
+static void speed_is_cpu_time_over_wall_time(void **state)
+{
+	const uint64_t s = 1000000000u;
+
+	(void)state;
+	assert_int_equal(speed_milli(18 * s, 10 * s, 172), 1800);
+	assert_int_equal(speed_milli(6 * s, 10 * s, 2), 600); /* others had the machine */
+	assert_int_equal(speed_milli(UINT64_MAX, 2 * s, 2) > 1000000, 1);
+}
+
+static void speed_is_left_out_where_there_is_nothing_to_compare(void **state)
+{
+	const uint64_t s = 1000000000u;
+
+	(void)state;
+	assert_int_equal(speed_milli(10 * s, 10 * s, 1), 0);
+	assert_int_equal(speed_milli(s, s - 1, 10), 0);
+	assert_int_equal(speed_milli(s / 10, 10 * s, 10), 0); /* it slept */
+	assert_int_equal(speed_milli(0, 0, 0), 0);
+}
+
+static void short_words_are_not_guessed_at(void **state)
+{
+	static const char *const names[] = {"job", "jobs", "logs", "ns"};
+
+	(void)state;
+	assert_null(nearest("foo", names, 4));
+	assert_string_equal(nearest("jb", names, 4), "job");
+	assert_string_equal(nearest("jov", names, 4), "job");
+}
+
 static void near_words_are_found_and_far_ones_are_not(void **state)
 {
 	static const char *const names[] = {"run", "submit", "jobs", "job", "cancel", "logs"};
@@ -194,6 +226,9 @@ int main(void)
 	        cmocka_unit_test(time_is_read_to_the_nanosecond),
 	        cmocka_unit_test(width_counts_columns_not_bytes),
 	        cmocka_unit_test(text_cannot_steer_the_terminal),
+	        cmocka_unit_test(speed_is_cpu_time_over_wall_time),
+	        cmocka_unit_test(speed_is_left_out_where_there_is_nothing_to_compare),
+	        cmocka_unit_test(short_words_are_not_guessed_at),
 	        cmocka_unit_test(near_words_are_found_and_far_ones_are_not),
 	};
 
