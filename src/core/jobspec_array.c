@@ -56,7 +56,7 @@ static void need_nothing(struct build *b, const struct doc *v, void *obj)
 static const struct key resources_keys[] = {
         {"cpu", "number", "1", need_nothing},
         {"memory", "size", "no limit", need_nothing},
-        {"disk", "size", "0", need_nothing},
+        {"disk", "size", "no limit", need_nothing},
         {"gpu", "number", "0", need_nothing},
         {"fpga", "number", "0", need_nothing},
         {"pools", "map of numbers", "none", need_nothing},

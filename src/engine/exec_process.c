@@ -83,6 +83,7 @@ Wire__Outcome process_outcome(const struct keeper_exited *ex)
 	case KEEPER_END_EXIT:
 		return ex->code == 0 ? WIRE__OUTCOME__SUCCEEDED : WIRE__OUTCOME__FAILED;
 	case KEEPER_END_SIGNAL:
+	case KEEPER_END_DISK:
 		return WIRE__OUTCOME__SIGNALED;
 	case KEEPER_END_TIMEOUT:
 		return WIRE__OUTCOME__TIMED_OUT;
@@ -109,21 +110,45 @@ static void bytes_text(uint64_t bytes, char *out, size_t room)
 		(void)snprintf(out, room, "%llu KiB", (unsigned long long)(bytes >> 10));
 }
 
+static const Wire__Need *need_of(const struct run *r, const char *name)
+{
+	for (size_t i = 0; i < r->v->n_needs; i++)
+		if (strcmp(r->v->needs[i]->name, name) == 0)
+			return r->v->needs[i];
+	return NULL;
+}
+
+/* Where the limit of what it needs is written: ", limit in job.yaml:14". */
+static void append_place(const struct run *r, const Wire__Need *need, char *out, size_t room)
+{
+	size_t n = strlen(out);
+
+	if (need && need->line && r->spec.spec->source[0])
+		(void)snprintf(out + n, room - n, ", limit in %.100s:%u", r->spec.spec->source, need->line);
+}
+
 static void note_memory(const struct run *r, const struct keeper_exited *ex, char *out, size_t room)
 {
 	char limit[32], peak[32];
-	uint32_t line = 0;
 
 	bytes_text(ex->memory_limit_bytes, limit, sizeof(limit));
 	bytes_text(ex->memory_bytes, peak, sizeof(peak));
-	for (size_t i = 0; i < r->v->n_needs; i++)
-		if (strcmp(r->v->needs[i]->name, "memory") == 0)
-			line = r->v->needs[i]->line;
-	if (line && r->spec.spec->source[0])
-		(void)snprintf(out, room, "killed at %s, peak %s, limit in %.100s:%u", limit, peak,
-		        r->spec.spec->source, line);
-	else
-		(void)snprintf(out, room, "killed at %s, peak %s", limit, peak);
+	(void)snprintf(out, room, "killed at %s, peak %s", limit, peak);
+	append_place(r, need_of(r, "memory"), out, room);
+}
+
+/* One file that reached the limit of them all: the kernel said so to the process. */
+static void append_file_limit(const struct run *r, char *out, size_t room)
+{
+	const Wire__Need *disk = need_of(r, "disk");
+	size_t n = strlen(out);
+	char limit[32];
+
+	if (!disk || !disk->amount)
+		return;
+	bytes_text(disk->amount, limit, sizeof(limit));
+	(void)snprintf(out + n, room - n, ": a file reached disk: %s", limit);
+	append_place(r, disk, out, room);
 }
 
 static void note_of(const struct run *r, const struct keeper_exited *ex, char *out, size_t room)
@@ -135,10 +160,14 @@ static void note_of(const struct run *r, const struct keeper_exited *ex, char *o
 	case KEEPER_END_EXIT:
 		if (ex->code != 0)
 			(void)snprintf(out, room, "exit code %d", ex->code);
+		if (ex->code == 128 + SIGXFSZ) /* what a shell makes of it */
+			append_file_limit(r, out, room);
 		break;
 	case KEEPER_END_SIGNAL:
 		sig = sigdescr_np(ex->code);
 		(void)snprintf(out, room, "killed by signal %d (%s)", ex->code, sig ? sig : "unknown");
+		if (ex->code == SIGXFSZ)
+			append_file_limit(r, out, room);
 		break;
 	case KEEPER_END_TIMEOUT:
 		(void)snprintf(out, room, "ran longer than its timeout of %llu.%03llu s",
@@ -150,6 +179,10 @@ static void note_of(const struct run *r, const struct keeper_exited *ex, char *o
 		break;
 	case KEEPER_END_STOPPED:
 		(void)snprintf(out, room, "stopped");
+		break;
+	case KEEPER_END_DISK:
+		(void)snprintf(out, room, "%s", ex->note.p);
+		append_place(r, need_of(r, "disk"), out, room);
 		break;
 	case KEEPER_END_CANNOT_START:
 	case KEEPER_END_OUTPUT_MISSING:

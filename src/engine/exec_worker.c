@@ -594,6 +594,7 @@ static void crash_note(const struct keeper_exited *ex, char *out, size_t room)
 		        sig ? sig : "unknown");
 		break;
 	case KEEPER_END_MEMORY:
+	case KEEPER_END_DISK:
 	case KEEPER_END_CANNOT_START:
 		at = (size_t)snprintf(out, room, "%.200s", ex->note.p);
 		break;

@@ -10,6 +10,7 @@
  *	result.c   results held until ACK                       output.c  stdout and stderr
  *	files.c    inputs, outputs; trash.c removes             proc.c    processes that have no cgroup to be found by
  *	cgroup.c   one group a slot                             sys.c     clocks, short files; users.c groups
+ *	usage.c    what a scratch folder holds
  *
  * A slot:  IDLE --START--> RUNNING --process ended--> CLEARING --nobody left--> (result) --> IDLE, or the next START
  *                             |  timeout, STOP: TERM, grace, KILL                   what lives on is killed
@@ -72,7 +73,7 @@ struct scratch { /* the folder of the lease that runs in a slot */
 };
 
 enum slot_state { SLOT_IDLE, SLOT_RUNNING, SLOT_CLEARING };
-enum slot_why { WHY_NOT, WHY_TIMEOUT, WHY_STOP, WHY_RELEASE };
+enum slot_why { WHY_NOT, WHY_TIMEOUT, WHY_STOP, WHY_RELEASE, WHY_DISK };
 enum kill_phase { KILL_NONE, KILL_ASKED, KILL_FORCED };
 
 struct slot {
@@ -99,7 +100,12 @@ struct slot {
 	uint32_t uid, gid;
 	uint32_t leftovers;
 	uint64_t memory_limit;
-	int worker_fd; /* the engine's end of the worker's socket */
+	uint64_t disk_limit, disk_used,
+	        disk_at_ns;         /* of the scratch folder; disk_used: when it was measured last */
+	uint64_t disk_ns;           /* when to measure next, 0 not */
+	uint64_t measured_since_ns; /* started_ns of the task that the measurer looks at */
+	pid_t measurer;             /* 0 none */
+	int worker_fd;              /* the engine's end of the worker's socket */
 	struct stream out[2];
 	struct scratch scratch;
 	struct cgroup group;
@@ -149,6 +155,12 @@ struct spawn_fail {
 	char name[120];
 };
 
+/* What a measurer found: in memory shared with it. */
+struct usage {
+	uint64_t bytes;
+	bool known;
+};
+
 /* Leaving: the engine first (a signal, our starter gone), or the tasks first (SHUTDOWN). No task is begun from the first on. */
 enum leaving { STAY, LEAVE_ENGINE_FIRST, LEAVE_TASKS, LEAVE_ENGINE_LAST, LEFT };
 
@@ -169,6 +181,7 @@ struct keeper {
 	uint32_t n_held;
 	size_t held_bytes, waiting_bytes;
 	struct spawn_fail *fails; /* one for each slot, shared */
+	struct usage *usages;     /* likewise */
 	uint64_t started_real_ns;
 	enum leaving leaving;
 	uint64_t leave_grace_ns;
@@ -252,6 +265,11 @@ void files_cleaner(struct keeper *k); /* start the cleaner if there is something
 void spool_name(char out[64], uint64_t lease, uint64_t index, const char *suffix);
 void spool_remove(struct keeper *k, uint64_t lease, uint64_t index, uint32_t n_outputs);
 int spool_own(struct keeper *k, int fd); /* give it to the engine's user */
+
+/* usage.c: a task whose scratch folder is found to hold more than `limit` bytes (0: none) is killed. */
+void usage_begin(struct slot *s, uint64_t limit);
+void usage_turn(struct keeper *k, struct slot *s, uint64_t now_ns); /* disk_ns has come */
+bool usage_reaped(struct keeper *k, pid_t pid);                     /* false: not a measurer */
 
 /* proc.c */
 void proc_kill_leftovers(struct keeper *k); /* of a dead predecessor */

@@ -119,6 +119,8 @@ static void reap(struct keeper *k)
 			engine_reaped(k, status);
 		else if (pid == k->cleaner)
 			k->cleaner = 0;
+		else if (usage_reaped(k, pid))
+			continue;
 		else
 			(void)slot_reaped(k, pid, status, &ru); /* else somebody's orphan */
 	}
@@ -377,7 +379,9 @@ static int begin(struct keeper *k, const char *dir, unsigned cgroups, struct err
 		return err_sys(e, "cannot become the parent of orphans");
 	k->fails = mmap(NULL, KEEPER_SLOTS_MAX * sizeof(*k->fails), PROT_READ | PROT_WRITE,
 	        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (k->fails == MAP_FAILED)
+	k->usages = mmap(NULL, KEEPER_SLOTS_MAX * sizeof(*k->usages), PROT_READ | PROT_WRITE,
+	        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (k->fails == MAP_FAILED || k->usages == MAP_FAILED)
 		return err_sys(e, "cannot map memory");
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
 	k->children_fd = open(path, O_RDONLY | O_CLOEXEC);

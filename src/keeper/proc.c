@@ -42,7 +42,7 @@ static bool own_child(const struct keeper *k, long pid)
 	if (pid == k->engine.pid || pid == k->cleaner)
 		return true;
 	for (const struct slot *o = k->active; o; o = o->next_active)
-		if (o->state == SLOT_RUNNING && o->pid == pid)
+		if ((o->state == SLOT_RUNNING && o->pid == pid) || o->measurer == pid)
 			return true;
 	return false;
 }

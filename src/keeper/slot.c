@@ -274,6 +274,8 @@ uint64_t slot_deadline_ns(const struct keeper *k)
 		if (s->state == SLOT_CLEARING)
 			continue;
 		earlier(&at, s->poll_ns);
+		if (s->phase != KILL_FORCED)
+			earlier(&at, s->disk_ns);
 		if (s->timeout_ns && s->phase == KILL_NONE)
 			earlier(&at, s->started_ns + s->timeout_ns);
 	}
@@ -293,6 +295,8 @@ static void slot_turn(struct keeper *k, struct slot *s, uint64_t now)
 			s->poll_ns = 0;
 			stream_poll(k, s, true);
 		}
+		if (s->disk_ns && now >= s->disk_ns && s->phase != KILL_FORCED)
+			usage_turn(k, s, now);
 		if (s->timeout_ns && s->phase == KILL_NONE && now - s->started_ns >= s->timeout_ns)
 			task_stop(k, s, WHY_TIMEOUT, SIGTERM, s->grace_ns);
 		else if (s->kill_ns && now >= s->kill_ns)

@@ -147,3 +147,8 @@ void sys_say(const char *fmt, ...)
 		n = sizeof(line) - 2;
 	(void)dprintf(STDERR_FILENO, "osier-keeper: %.*s\n", n, line);
 }
+
+bool sys_is_dots(const char *n)
+{
+	return n[0] == '.' && (n[1] == '\0' || (n[1] == '.' && n[2] == '\0'));
+}

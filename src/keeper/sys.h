@@ -30,6 +30,15 @@ uint64_t sys_read_u64(int fd, uint64_t otherwise);
 /* The number after `key` at a line's start in that file ("oom_kill 3"), or `otherwise`. */
 uint64_t sys_read_key(int fd, const char *key, uint64_t otherwise);
 
+struct dirent64_raw { /* getdents64(2) */
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+bool sys_is_dots(const char *name); /* "." or ".." */
+
 /* openat2(2) without leaving dirfd and without following any symbolic link. fd or -1 (errno). */
 int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode);
 

@@ -164,6 +164,7 @@ void task_begin(struct keeper *k, struct slot *s, struct queued *q)
 	}
 	s->started_ns = sys_mono_ns();
 	s->started_real_ns = sys_real_ns();
+	usage_begin(s, m->file_bytes_max);
 	s->poll_ns = s->started_ns + (s->out[0].spooled ? 0 : POLL_AFTER_NS); /* somebody reads it: at once */
 	tell_started(k, s);
 }
@@ -259,6 +260,16 @@ void task_clear(struct keeper *k, struct slot *s, uint64_t now)
 	finish(k, s);
 }
 
+static void note_disk(const struct slot *s, char *note, size_t max)
+{
+	bool small = s->disk_limit < 10u << 20;
+	int shift = small ? 10 : 20;
+	const char *unit = small ? "KiB" : "MiB";
+
+	(void)snprintf(note, max, "used %" PRIu64 " %s of disk: %" PRIu64 " %s", s->disk_used >> shift, unit,
+	        s->disk_limit >> shift, unit);
+}
+
 static void how_it_ended(struct keeper *k, struct slot *s, struct keeper_exited *x, char *note, size_t max)
 {
 	bool by_signal = WIFSIGNALED(s->status);
@@ -270,6 +281,11 @@ static void how_it_ended(struct keeper *k, struct slot *s, struct keeper_exited 
 		x->end = KEEPER_END_CANNOT_START;
 		x->code = k->fails[s->id].sys;
 		spawn_fail_text(&k->fails[s->id], current(s), note, max);
+		return;
+	}
+	if (s->why == WHY_DISK) {
+		x->end = KEEPER_END_DISK;
+		note_disk(s, note, max);
 		return;
 	}
 	if (s->why == WHY_TIMEOUT || s->why == WHY_STOP) {

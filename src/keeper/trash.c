@@ -24,19 +24,6 @@
 #define DEPTH_MAX      32
 #define SETTLED_NS     50000000u
 
-struct dirent64_raw { /* getdents64(2) */
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
-static bool dots(const char *n)
-{
-	return n[0] == '.' && (n[1] == '\0' || (n[1] == '.' && n[2] == '\0'));
-}
-
 /* Remove the plain files right in the folder, if they are few and nothing else is there. Whether it is empty now. */
 static bool empty_flat(int fd, bool *out_removed)
 {
@@ -52,7 +39,7 @@ static bool empty_flat(int fd, bool *out_removed)
 			const struct dirent64_raw *d = (const void *)(buf + at);
 
 			at += d->len;
-			if (dots(d->name))
+			if (sys_is_dots(d->name))
 				continue;
 			if (d->type == DT_DIR || ++removed > FILES_HERE_MAX || unlinkat(fd, d->name, 0) < 0)
 				return false;
@@ -128,7 +115,7 @@ static void remove_tree(int top, int dir, const char *name, int depth, uint64_t 
 	while ((en = readdir(d))) {
 		char gone[64];
 
-		if (dots(en->d_name))
+		if (sys_is_dots(en->d_name))
 			continue;
 		(void)snprintf(gone, sizeof(gone), ".gone-%d-%" PRIu64, getpid(), *moved);
 		if (depth >= DEPTH_MAX && en->d_type == DT_DIR && renameat(fd, en->d_name, top, gone) == 0)
@@ -150,7 +137,7 @@ static bool remove_all(int top, const char *prefix)
 	bool any = false;
 
 	while (d && (en = readdir(d))) {
-		if (dots(en->d_name) || strncmp(en->d_name, prefix, strlen(prefix)) != 0)
+		if (sys_is_dots(en->d_name) || strncmp(en->d_name, prefix, strlen(prefix)) != 0)
 			continue;
 		remove_tree(top, top, en->d_name, 0, &moved);
 		any = true;
@@ -192,7 +179,7 @@ void files_clean(struct keeper *k)
 	char gone[64];
 
 	while (d && (en = readdir(d))) {
-		if (dots(en->d_name) || strncmp(en->d_name, ".gone-", 6) == 0)
+		if (sys_is_dots(en->d_name) || strncmp(en->d_name, ".gone-", 6) == 0)
 			continue;
 		(void)snprintf(
 		        gone, sizeof(gone), ".gone-%" PRIu64 "-%" PRIu64, k->started_real_ns, k->trash++);

@@ -374,7 +374,7 @@ static bool start_ok(struct cursor *c, struct keeper_start *s)
 
 static bool exited_ok(struct cursor *c, struct keeper_exited *x)
 {
-	if (x->end > KEEPER_END_STOPPED || x->n_outputs > KEEPER_FILES_MAX)
+	if (x->end > KEEPER_END_DISK || x->n_outputs > KEEPER_FILES_MAX)
 		return false;
 	if (!text_ok(c, &x->note, KEEPER_PACKET_MAX, false) ||
 	        !text_ok(c, &x->out, KEEPER_INLINE_MAX, true) ||

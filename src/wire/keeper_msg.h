@@ -133,7 +133,7 @@ struct keeper_start {
 	uint32_t cpu_milli;      /* the share of the CPU when it is scarce; 0: 1000 */
 	uint32_t cpu_max_milli;  /* at most so much CPU; 0 no limit */
 	uint64_t memory_bytes;   /* the limit; 0 none */
-	uint64_t file_bytes_max; /* RLIMIT_FSIZE; 0 none */
+	uint64_t file_bytes_max; /* of the scratch folder as it is measured, and RLIMIT_FSIZE; 0 none */
 	uint64_t timeout_ns;     /* from the start of the process; 0 none */
 	uint64_t grace_ns;       /* between TERM and KILL on timeout */
 	uint64_t
@@ -216,6 +216,7 @@ enum keeper_end {
 	KEEPER_END_CANNOT_START, /* code: errno; note: "no such file 'x'" */
 	KEEPER_END_OUTPUT_MISSING, /* exit code 0 but a declared output was not there or is not a file of the task; note */
 	KEEPER_END_STOPPED, /* by STOP or SHUTDOWN; code: exit code, or minus the signal */
+	KEEPER_END_DISK,    /* we killed it: its scratch folder held more than it may; note tells how much */
 };
 
 struct keeper_exited {

@@ -256,6 +256,35 @@ static void file_size_limit_holds(void **state)
 	rig_close(r);
 }
 
+static void folder_limit_holds(void **state)
+{
+	static const char *const ways[] = {
+	        "for i in $(seq 2000); do head -c 100000 /dev/zero >f$i; sleep 0.01; done",
+	        /* more than is counted at once, and deep */
+	        "mkdir -p a/b/c/d; for i in $(seq 900); do : >a/$i; done; for i in $(seq 2000); do "
+	        "head -c 100000 /dev/zero >a/b/c/d/$i; sleep 0.01; done",
+	        "mkdir $(seq -s / 60 | sed 's/^/x/'); d=.; for i in $(seq 40); do mkdir $d/y; d=$d/y; done; "
+	        "while :; do head -c 100000 /dev/zero >$d/$((i += 1)); sleep 0.01; done"};
+	struct rig *r = rig_open(NULL);
+	struct keeper_start s = rig_task();
+	struct got *g;
+
+	(void)state;
+	s.file_bytes_max = 5000000;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		g = rig_run(r, 1 + i, &s, ways[i]);
+		end_is(g, KEEPER_END_DISK, SIGKILL);
+		if (!strstr(g->m.u.exited.note.p, " KiB of disk: 4882 KiB"))
+			fail_msg("the note is '%s'", g->m.u.exited.note.p);
+		free(g);
+	}
+	g = rig_run(r, 10, &s,
+	        "head -c 4000000 /dev/zero >f; sleep 0.5; rm f; head -c 4000000 /dev/zero >g; sleep 0.5");
+	end_is(g, KEEPER_END_EXIT, 0);
+	free(g);
+	rig_close(r);
+}
+
 static void task_runs_as_its_user(void **state)
 {
 	struct rig *r = rig_open(NULL);
@@ -403,6 +432,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(all_slots_together_weigh_as_much_as_the_machine_has_cpus),
 	        cmocka_unit_test(short_slices_are_for_the_keeper_and_not_for_tasks),
 	        cmocka_unit_test(file_size_limit_holds),
+	        cmocka_unit_test(folder_limit_holds),
 	        cmocka_unit_test(task_runs_as_its_user),
 	        cmocka_unit_test(output_of_another_user_is_given_to_the_engine),
 	        cmocka_unit_test(other_users_are_refused_without_the_right),
