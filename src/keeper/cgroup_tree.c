@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "keeper/sys.h"
@@ -191,12 +192,57 @@ static void subtree_enable(const char *folder, const char *controllers, bool got
 	}
 }
 
+static void subtree_disable(const char *folder)
+{
+	char path[700], word[16];
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
+	for (int c = 0; c < CG_N; c++) {
+		(void)snprintf(word, sizeof(word), "-%s", controller_names[c]);
+		(void)sys_write_file(AT_FDCWD, path, word);
+	}
+}
+
 static bool controllers_of(const char *folder, char *out, size_t max)
 {
 	char path[700];
 
 	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", folder);
 	return sys_read_file(AT_FDCWD, path, out, max) >= 0;
+}
+
+/* Whether the whole of the group was left to us: by systemd (Delegate=yes, which it marks so), or as another user's own folder.
+ * A group that only happens to be writable, such as a login session's for root, was not. */
+static bool delegated(const char *folder)
+{
+	static const char *const marks[] = {"trusted.delegate", "user.delegate"};
+	const char *name = strrchr(folder, '/');
+	struct stat st;
+	char mark;
+
+	if (name && strncmp(name, "/slot-", 6) == 0)
+		return false; /* a task's: its keeper wants it back as it was */
+	for (size_t i = 0; i < 2; i++)
+		if (getxattr(folder, marks[i], &mark, 1) == 1 && mark == '1')
+			return true;
+	return geteuid() != 0 && stat(folder, &st) == 0 && st.st_uid == geteuid();
+}
+
+/* Every process of the group goes into another. One that is born meanwhile is found by the next look. */
+static void move_all(const char *from, const char *into)
+{
+	char path[700], text[8192];
+
+	for (int round = 0; round < 100; round++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", from);
+		if (sys_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+			return;
+		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", into);
+		for (char *p = text, *end; (end = strchr(p, '\n')); p = end + 1) {
+			*end = '\0';
+			(void)sys_write_file(AT_FDCWD, path, p); /* it may have died */
+		}
+	}
 }
 
 /* Try to make the tree in folder `own`. Needs at least one controller unless `bare` will do. */
@@ -213,12 +259,15 @@ static bool try_v2(struct cgroup_tree *t, const char *own, const char *hash, boo
 	(void)snprintf(path, sizeof(path), "%s/keeper/cgroup.procs", base);
 	if (sys_write_file(AT_FDCWD, path, "0") < 0)
 		return false;
+	/* A group whose children have controllers may hold no process, but who started us is in there, too. */
+	(void)snprintf(path, sizeof(path), "%s/keeper", base);
+	if (delegated(own))
+		move_all(own, path);
 	subtree_enable(own, controllers, got);
 	subtree_enable(base, controllers, got);
 	if (!bare && !got[CG_CPU] && !got[CG_MEMORY] && !got[CG_PIDS]) {
-		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", own);
-		(void)sys_write_file(AT_FDCWD, path, "0");
 		(void)snprintf(path, sizeof(path), "%s/keeper", base);
+		move_all(path, own);
 		(void)rmdir(path);
 		(void)rmdir(base);
 		return false;
@@ -231,16 +280,39 @@ static bool try_v2(struct cgroup_tree *t, const char *own, const char *hash, boo
 	return true;
 }
 
+/* A keeper moved us, FOLDER/osier-HASH/keeper: the groups go beside its own, not below it. One with our hash is dead, and what it
+ * left is found there. */
+static void leave_keeper(char *own)
+{
+	char *name = strrchr(own, '/'), *of;
+
+	if (!name || strcmp(name, "/keeper") != 0)
+		return;
+	*name = '\0';
+	of = strrchr(own, '/');
+	if (of && strncmp(of, "/osier-", 7) == 0 && strlen(of) == 7 + 16)
+		*of = '\0';
+	else
+		*name = '/';
+}
+
 static bool open_v2(struct cgroup_tree *t, const char *hash, bool bare)
 {
-	char own[512], top[256];
+	char own[512], top[256], path[700];
 
 	if (!own_folder(NULL, own, sizeof(own), top))
 		return false;
+	leave_keeper(own);
 	if (try_v2(t, own, hash, bare))
 		return true;
 	/* A login session's group holds other processes, so that it cannot have controllers; root may go to the top. */
-	return geteuid() == 0 && strcmp(own, top) != 0 && try_v2(t, top, hash, bare);
+	if (geteuid() != 0 || strcmp(own, top) == 0)
+		return false;
+	if (try_v2(t, top, hash, bare))
+		return true;
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", own);
+	(void)sys_write_file(AT_FDCWD, path, "0"); /* back from there */
+	return false;
 }
 
 void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow)
@@ -276,9 +348,13 @@ void cgroup_tree_close(struct cgroup_tree *t)
 		return;
 	(void)cgroup_tree_sweep(t);
 	if (t->version == 2) {
-		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", t->own);
-		(void)sys_write_file(AT_FDCWD, path, "0");
 		(void)snprintf(path, sizeof(path), "%s/keeper", t->folder);
+		if (delegated(t->own)) {
+			/* It may hold processes again, unless another keeper has groups in it. */
+			subtree_disable(t->folder);
+			subtree_disable(t->own);
+		}
+		move_all(path, t->own);
 		(void)rmdir(path);
 		(void)rmdir(t->folder);
 	}

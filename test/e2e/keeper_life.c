@@ -12,8 +12,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char self[512];
@@ -494,6 +496,85 @@ static void idle_keeper_sleeps_and_is_small(void **state)
 	rig_close(r);
 }
 
+/* ---- a group of cgroup v2 that systemd delegated, with more in it than the keeper ---- */
+
+static void read_text(const char *path, char *out, size_t max)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, max - 1);
+
+	out[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void enter_group(const char *folder)
+{
+	char path[400];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "0", 1), 1);
+	(void)close(fd);
+}
+
+/* Where this process is in the one hierarchy of v2, as a folder; false: there is none. */
+static bool own_group(const char **mount, char out[300])
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	char path[64], text[4096], *line;
+
+	read_text("/proc/self/cgroup", text, sizeof(text));
+	line = strstr(text, "0::/");
+	for (size_t i = 0; line && i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", mounts[i]);
+		if (access(path, W_OK) < 0)
+			continue;
+		*mount = mounts[i];
+		line[strcspn(line, "\n")] = '\0';
+		(void)snprintf(out, 300, "%s%s", mounts[i], line + 3);
+		return true;
+	}
+	return false;
+}
+
+static void delegated_group_is_used_whatever_else_is_in_it(void **state)
+{
+	const char *mount;
+	char before[300], now[300], group[300], text[4096];
+	struct rig *r;
+	struct got *g;
+
+	(void)state;
+	if (!rig_cgroup || *rig_cgroup != '2' || geteuid() != 0 || !own_group(&mount, before))
+		skip();
+	(void)snprintf(group, sizeof(group), "%s/osier-test-%d", mount, (int)getpid());
+	assert_int_equal(mkdir(group, 0755), 0);
+	assert_int_equal(setxattr(group, "trusted.delegate", "1", 1, 0), 0);
+	enter_group(group);
+	r = rig_open(NULL);
+	/* This process had to move, too: with controllers for its children the group itself holds none. */
+	assert_true(own_group(&mount, now));
+	assert_memory_equal(now, group, strlen(group));
+	assert_string_equal(strrchr(now, '/'), "/keeper");
+	g = rig_run(r, 1, NULL, "grep ^0:: /proc/self/cgroup");
+	assert_non_null(strstr(g->m.u.exited.out.p, strrchr(group, '/')));
+	assert_non_null(strstr(g->m.u.exited.out.p, "/slot-"));
+	free(g);
+	(void)snprintf(text, sizeof(text), "%s/cgroup.controllers", mount);
+	read_text(text, text, sizeof(text));
+	if (strstr(text, "memory") && strstr(text, "pids") && strstr(text, "cpu"))
+		assert_int_equal(r->enforced & (KEEPER_CAN_CPU | KEEPER_CAN_MEMORY | KEEPER_CAN_PIDS),
+		        KEEPER_CAN_CPU | KEEPER_CAN_MEMORY | KEEPER_CAN_PIDS);
+	rig_close(r);
+	assert_true(own_group(&mount, now));
+	assert_string_equal(now, group);
+	enter_group(before);
+	assert_int_equal(rmdir(group), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +596,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(too_many_waiting_tasks_are_refused),
 	        cmocka_unit_test(readiness_is_told_to_the_supervisor),
 	        cmocka_unit_test(idle_keeper_sleeps_and_is_small),
+	        cmocka_unit_test(delegated_group_is_used_whatever_else_is_in_it),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--echo-worker") == 0)
