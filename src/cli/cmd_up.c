@@ -65,7 +65,13 @@ static _Noreturn void announce(int fd, const char *dir, pid_t keeper)
 		if (term_is_tty(stderr))
 			(void)dprintf(2, "osier is up on %s (Ctrl-C ends it)\n", dir);
 	} else if (strncmp(line, "error ", 6) == 0) {
-		(void)dprintf(2, "osier: %s", line + 6);
+		char *hint = strstr(line, "\nhint ");
+
+		if (hint)
+			*hint = '\0';
+		(void)dprintf(2, "osier: %s%s", line + 6, hint ? "" : line[n - 1] == '\n' ? "" : "\n");
+		if (hint)
+			(void)dprintf(2, "\nhint: %s", hint + 6);
 	} else {
 		(void)dprintf(2, "osier: the node ended before it was ready\n");
 	}
@@ -148,6 +154,7 @@ static int say_up(struct cli *c, bool already, json_t *v)
 
 /* ---- the service ---- */
 
+/* As dist/osier.service.in, which says why. */
 static const char unit[] =
         "# osier's node. It runs tasks in cgroups of its own below its unit's, hence Delegate.\n"
         "[Unit]\n"
@@ -158,7 +165,7 @@ static const char unit[] =
         "Type=notify\n"
         "NotifyAccess=all\n"
         "ExecStart=%s up --foreground --state %s%s\n"
-        "%s"
+        "ExecReload=%s down --engine-only --state %s\n"
         "Delegate=yes\n"
         "KillMode=mixed\n"
         "OOMPolicy=continue\n"
@@ -166,6 +173,8 @@ static const char unit[] =
         "LimitNOFILE=524288\n"
         "TimeoutStopSec=60\n"
         "Restart=on-failure\n"
+        "RestartSec=1\n"
+        "RestartPreventExitStatus=78\n"
         "\n"
         "[Install]\n"
         "WantedBy=%s\n";
@@ -193,8 +202,7 @@ static int install_service(struct cli *c)
 		return cli_fail(c, &e);
 	}
 	(void)fprintf(f, unit, text_str(&self), dir, root && getpwnam("osier") ? " --engine-user osier" : "",
-	        strcmp(dir, "/var/lib/osier") == 0 ? "StateDirectory=osier\n" : "",
-	        root ? "multi-user.target" : "default.target");
+	        text_str(&self), dir, root ? "multi-user.target" : "default.target");
 	(void)fclose(f);
 	(void)printf("wrote %s\n", text_str(&path));
 	term_hint("systemctl %sdaemon-reload && systemctl %senable --now osier", root ? "" : "--user ",
