@@ -43,8 +43,9 @@ def progress(n):
     t.join(60)
     ok(got[-1][1] == "end" and got[-1][2]["state"] == "succeeded" and got[-1][2]["counts"]["succeeded"] == 150,
        "the last one says how it ended", got[-1])
-    gaps = [b[0] - a[0] for a, b in zip(got[1:-1], got[2:-1])]
-    ok(len(got) > 3 and all(g > 0.08 for g in gaps), "at most ten a second in between", (len(got), gaps))
+    # Over the whole of it: two may come close together, when the first of them was late.
+    seconds = got[-2][0] - got[1][0]
+    ok(len(got) > 3 and (len(got) - 3) * 0.1 < seconds + 0.1, "at most ten a second in between", (len(got), seconds))
     counts = [e[2]["counts"]["done"] for e in got]
     ok(counts == sorted(counts), "counts only grow", counts)
     ok(any(e[2]["rate"] > 0 for e in got), "there is a rate")
