@@ -34,9 +34,8 @@ bool exited_has_files(const struct keeper_msg *m)
 	if (m->flags & (KEEPER_OUT_SPOOLED | KEEPER_ERR_SPOOLED))
 		return true;
 	for (uint32_t i = 0; i < m->u.exited.n_outputs; i++) {
-		uint64_t n;
+		uint64_t n = keeper_output_bytes(&m->u.exited, i);
 
-		memcpy(&n, m->u.exited.output_bytes + i, sizeof(n));
 		if (n && n != KEEPER_MISSING)
 			return true;
 	}
@@ -109,9 +108,8 @@ static struct gather *files_of(struct exec *x, const struct keeper_msg *m)
 	if (m->flags & KEEPER_ERR_SPOOLED)
 		add_spooled(x, g, m, GATHER_ERR, "err");
 	for (uint32_t i = 0; i < m->u.exited.n_outputs; i++) {
-		uint64_t n;
+		uint64_t n = keeper_output_bytes(&m->u.exited, i);
 
-		memcpy(&n, m->u.exited.output_bytes + i, sizeof(n));
 		if (n == 0 || n == KEEPER_MISSING)
 			continue;
 		(void)snprintf(suffix, sizeof(suffix), "o%u", i);

@@ -39,6 +39,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -237,6 +238,15 @@ struct keeper_exited {
 	const void *
 	        output_bytes; /* n_outputs uint64_t sizes, as declared, or KEEPER_MISSING; unaligned: memcpy */
 };
+
+/* The size of output i < n_outputs, or KEEPER_MISSING. */
+static inline uint64_t keeper_output_bytes(const struct keeper_exited *x, uint32_t i)
+{
+	uint64_t n;
+
+	memcpy(&n, (const uint8_t *)x->output_bytes + i * sizeof(n), sizeof(n));
+	return n;
+}
 
 struct keeper_stopped {
 	uint64_t dropped; /* STARTs that never began */
