@@ -16,8 +16,9 @@
 #include "base/err.h"
 #include "cli/text.h"
 
-#define CLIENT_PATIENCE_NS (15ull * 1000000000ull) /* a keeper waits up to 10 s before it starts an engine again */
-#define CLIENT_BODY_MAX    (256u * 1024u * 1024u)  /* of an answer that is kept in memory */
+#define CLIENT_PATIENCE_NS                                                                                   \
+	(15ull * 1000000000ull) /* a keeper waits up to 10 s before it starts an engine again */
+#define CLIENT_BODY_MAX (256u * 1024u * 1024u) /* of an answer that is kept in memory */
 
 struct client;
 

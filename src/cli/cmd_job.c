@@ -62,9 +62,11 @@ static void print_times(const json_t *j)
 	        j_str(json_object_get(j, "owner"), "name"));
 	if (started)
 		show_fieldf("started", "%s", clock_text(started, now, s, sizeof(s)));
-	if (finished)
+	if (finished && started)
 		show_fieldf("finished", "%s, after %s", clock_text(finished, now, s, sizeof(s)),
 		        duration_text(elapsed_ns(started, finished), d, sizeof(d)));
+	else if (finished)
+		show_fieldf("finished", "%s, without having run", clock_text(finished, now, s, sizeof(s)));
 	else if (!j_null(j, "eta_s"))
 		show_fieldf("left", "about %s", duration_text(j_ns(j, "eta_s"), d, sizeof(d)));
 	if (!j_null(j, "deadline"))
@@ -81,6 +83,9 @@ static void print_job(const json_t *j)
 	char s[32];
 
 	state_sentence(&t, j_str(j, "id"), state);
+	if (j_bool(j, "timed_out"))
+		text_addf(&t, ": it took longer than its timeout of %s",
+		        duration_text(j_ns(j, "timeout_s"), s, sizeof(s)));
 	(void)puts(text_str(&t));
 	text_clear(&t);
 	counts_text(&t, json_object_get(j, "counts"));
@@ -158,6 +163,8 @@ static void print_task(const json_t *j)
 	else if (live)
 		show_fieldf("lease", "%llu on %s, since %s", (unsigned long long)j_uint(live, "lease"),
 		        j_str(live, "node"), clock_text(j_time(live, "granted"), now, s, sizeof(s)));
+	if (*j_str(j, "disagreement"))
+		show_field("replicas", j_str(j, "disagreement"));
 	if (!j_null(j, "due"))
 		show_fieldf("again at", "%s", clock_text(j_time(j, "due"), now, s, sizeof(s)));
 	json_array_foreach(json_object_get(j, "attempts"), i, v) print_attempt(v, i, now);

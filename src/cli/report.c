@@ -148,11 +148,14 @@ static void print_short(const json_t *task, const char *s, size_t n, uint64_t by
 static void print_result(struct report *r)
 {
 	const json_t *o = output_of(r->result, "stdout");
+	const char *votes = j_str(r->result, "disagreement");
 	struct text t = {0};
 	struct response a;
 	struct err e;
 	char size[32];
 
+	if (*votes)
+		term_note("%s: %s", j_str(r->result, "id"), votes);
 	if (!o || !j_uint(o, "bytes"))
 		return;
 	output_target(&t, r->result, "stdout");
@@ -310,6 +313,7 @@ static void print_failures(struct report *r)
 {
 	uint64_t failed = j_uint(json_object_get(r->job, "counts"), "failed");
 	const char *first = NULL;
+	bool ran = false;
 	struct text t = {0};
 	char s[32];
 	size_t i;
@@ -319,21 +323,28 @@ static void print_failures(struct report *r)
 	{
 		const json_t *a = last_attempt(task);
 
-		first = first ? first : j_str(task, "id");
+		if (!first || (a && !ran))
+			first = j_str(task, "id");
+		ran |= a != NULL;
 		text_clear(&t);
-		if (a)
+		if (*j_str(task, "disagreement"))
+			text_addf(&t, "has no result that enough replicas agree on: %s",
+			        j_str(task, "disagreement"));
+		else if (a)
 			outcome_text(&t, a);
 		else
-			text_add(&t, j_str(task, "outcome"));
+			outcome_text(&t, task);
 		term_note("  %s %s", j_str(task, "id"), text_str(&t));
 		print_stderr(r, task);
 	}
 	if (failed > json_array_size(r->failures) && first)
 		term_note("  ... %s failed in all: osier tasks %s --status failed",
 		        count_text(failed, s, sizeof(s)), j_str(r->job, "id"));
-	if (first)
+	if (first && ran)
 		term_hint("osier logs %s shows what it wrote, osier retry %s runs what failed again", first,
 		        j_str(r->job, "id"));
+	else if (first)
+		term_hint("osier retry %s lets what failed wait again", j_str(r->job, "id"));
 	text_release(&t);
 }
 
@@ -380,6 +391,7 @@ int report_job(struct cli *c, const char *job)
 	struct report r = {.c = c};
 	struct text t = {0};
 	struct err e = {0};
+	char span[32];
 	int rc;
 
 	job_target(&t, job);
@@ -393,6 +405,9 @@ int report_job(struct cli *c, const char *job)
 		print_json(&r);
 	} else {
 		print_end(&r);
+		if (j_bool(r.job, "timed_out"))
+			term_note("  it took longer than its timeout of %s and was stopped",
+			        duration_text(j_ns(r.job, "timeout_s"), span, sizeof(span)));
 		if (r.result)
 			print_result(&r);
 		else if (last_array(&r) && !print_array(&r, last_array(&r)))

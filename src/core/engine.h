@@ -89,6 +89,7 @@ struct job_view {
 	uint32_t n_steps;
 	uint32_t priority;
 	bool realtime, held;
+	bool timed_out; /* it took longer than its timeout, and was stopped for that */
 	uint64_t submitted_ns, started_ns, finished_ns; /* 0: not yet */
 	uint64_t deadline_ns;                           /* absolute, 0 none */
 	struct step_counts counts;                      /* over all steps */

@@ -55,6 +55,7 @@ static void fill_job(const struct engine *e, const struct job *j, struct job_vie
 	        .submitted_ns = j->submitted_ns,
 	        .started_ns = j->started_ns,
 	        .finished_ns = j->finished_ns,
+	        .timed_out = j->timed_out,
 	        .deadline_ns = j->deadline_ns,
 	        .attempts = j->attempts,
 	        .cpu_us = j->cpu_us};

@@ -240,6 +240,11 @@ struct lease_found {
 };
 /* Find the entry that granted the lease, before entry `before`: a search by halves, since leases are numbered in order.
  * Not found when that history was dropped. */
+/* Of a verified step (api_votes.c): who agrees and who differs, in words ("" when all that ended agree), and as members of an open
+ * object: disagreement and votes. */
+void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t task, char *out, size_t room);
+void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_t step, uint64_t task);
+
 void lease_find(struct api *a, uint64_t lease, uint64_t before, struct lease_found *out);
 /* A message of osier.proto as JSON: bytes in hexadecimal, enums by name in lower case. */
 void message_json(struct json_out *o, const ProtobufCMessage *m);

@@ -476,6 +476,7 @@ void h_task(struct request *q)
 	jo_time_or_null(o, t.state == TASK_DELAYED ? t.due_ns : 0);
 	params_json(o, &v, ref.spec, step, index);
 	live_json(o, en, &t, index);
+	votes_json(o, en, v.id, step, index);
 	attempts_json(q, o, &v, step, index, ref.spec->steps[step]);
 	jo_object_end(o);
 	answer_json(q, 200);

@@ -243,6 +243,8 @@ static void job_head_json(struct json_out *o, const struct job_view *v)
 	jo_str(o, job_state_name(v->state));
 	jo_key(o, "held");
 	jo_bool(o, v->held);
+	jo_key(o, "timed_out");
+	jo_bool(o, v->timed_out);
 	jo_key(o, "class");
 	jo_str(o, v->realtime ? "realtime" : "batch");
 	jo_key(o, "priority");

@@ -100,20 +100,37 @@ static void why_done(const struct asked *a, struct why *w)
 {
 	unsigned long long job = a->job->id.v;
 
+	char votes[512];
+
 	w->reason = "finished";
+	votes_text(a->en, a->job->id, a->step, a->index, votes, sizeof(votes));
 	if (a->task.outcome == WIRE__OUTCOME__SUCCEEDED) {
-		why_say(w, "there is nothing to wait for");
+		why_say(w, "%s", votes[0] ? votes : "there is nothing to wait for");
 		return;
 	}
 	if (a->task.outcome == WIRE__OUTCOME__SKIPPED) {
 		why_say(w, "it was skipped: what its condition asks for did not come true");
+	} else if (a->task.outcome == WIRE__OUTCOME__DISAGREED) {
+		why_say(w, "not enough of its replicas agree: %s", votes);
 	} else {
-		if (a->task.outcome != WIRE__OUTCOME__FAILED)
-			why_say(w, "%s, ", outcome_name(a->task.outcome));
-		why_say(w, "%u attempt%s", a->task.attempts, a->task.attempts == 1 ? "" : "s");
-		say_last(a, w);
-		why_advise(w, "osier logs %llu/%s/%llu shows what it printed", job,
-		        a->spec->steps[a->step]->name, (unsigned long long)a->index);
+		if (a->task.outcome == WIRE__OUTCOME__STOPPED && a->job->timed_out)
+			why_say(w, "it was stopped because its job took longer than its timeout");
+		else if (a->task.outcome == WIRE__OUTCOME__STOPPED)
+			why_say(w, "it was stopped with its job");
+		else if (a->task.outcome == WIRE__OUTCOME__QUEUE_TIMEOUT)
+			why_say(w, "it waited longer than its queue timeout");
+		else if (a->task.outcome != WIRE__OUTCOME__FAILED)
+			why_say(w, "%s", outcome_name(a->task.outcome));
+		if (!a->task.attempts)
+			why_say(w, ", before it ran");
+		else
+			why_say(w, "%s%u attempt%s", a->task.outcome == WIRE__OUTCOME__FAILED ? "" : ", ",
+			        a->task.attempts, a->task.attempts == 1 ? "" : "s");
+		if (a->task.outcome != WIRE__OUTCOME__STOPPED)
+			say_last(a, w);
+		if (a->task.attempts)
+			why_advise(w, "osier logs %llu/%s/%llu shows what it printed", job,
+			        a->spec->steps[a->step]->name, (unsigned long long)a->index);
 	}
 	if (!job_is_active(a->job->state))
 		why_advise(w, "osier retry %llu lets it wait again", job);

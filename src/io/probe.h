@@ -3,7 +3,7 @@
  * probe - what this machine has: processors, memory, disk, GPUs, FPGAs.
  *
  * Reads /proc, /sys and, for NVIDIA, NVML (by dlopen: no build or run needs it). Everything is read below a root folder that tests
- * replace by a tree of their own; NVML is asked only when the root is the real one. Changes nothing, starts nothing.
+ * replace by a tree of their own ($OSIER_PROBE_ROOT for an engine); NVML is asked only when the root is the real one. Changes nothing, starts nothing.
  * Not the node's configuration, which may add, hide and rename any of it afterwards (engine/config.h).
  *
  * Read: sys/devices/system/cpu/online, proc/meminfo, the cgroup limits of this process (cpu quota and memory: a container has less
