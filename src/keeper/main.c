@@ -365,7 +365,7 @@ static int begin(struct keeper *k, const char *dir, unsigned cgroups, struct err
 	char path[64];
 
 	k->started_real_ns = sys_real_ns();
-	sys_prompt(false);
+	sys_prompt();
 	if (own_descriptors(k, e) < 0 || own_signals(k, e) < 0)
 		return -1;
 	(void)umask(022);

@@ -340,6 +340,7 @@ pid_t spawn_task(struct keeper *k, struct slot *s, const struct keeper_start *m,
 	pid = clone_child(k, &c, changes_user || later);
 	if (pid < 0)
 		return err_sys(e, "cannot start a process");
+	sys_ordinary(pid);
 	return pid;
 }
 
@@ -356,7 +357,6 @@ pid_t spawn_engine(struct keeper *k, int fd, struct err *e)
 		return pid;
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	sys_prompt(true);
 	if (dup2(fd, 3) < 0 || (en->ready_fd >= 0 && dup2(en->ready_fd, 4) < 0))
 		_exit(ENGINE_CANNOT_CODE);
 	(void)syscall(SYS_close_range, en->ready_fd >= 0 ? 5u : 4u, ~0u, CLOSE_RANGE_CLOEXEC);

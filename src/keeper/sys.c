@@ -112,7 +112,7 @@ int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode)
 	return fd;
 }
 
-void sys_prompt(bool children_too)
+static void slice(pid_t pid, uint64_t slice_ns, int nice)
 {
 	struct { /* struct sched_attr, sched_setattr(2): libc has neither */
 		uint32_t size, policy;
@@ -123,13 +123,24 @@ void sys_prompt(bool children_too)
 	} a = {
 	        .size = sizeof(a),
 	        .policy = SCHED_OTHER,
-	        .flags = children_too ? 0 : 1 /* SCHED_FLAG_RESET_ON_FORK */,
-	        .nice = getpriority(PRIO_PROCESS, 0),
-	        .slice_ns = SLICE_NS, /* elsewhere the runtime of SCHED_DEADLINE; of SCHED_OTHER: its slice */
+	        .nice = nice,
+	        .slice_ns = slice_ns, /* elsewhere the runtime of SCHED_DEADLINE; of SCHED_OTHER: its slice */
 	};
 
-	if (sched_getscheduler(0) == SCHED_OTHER)
-		(void)syscall(SYS_sched_setattr, 0, &a, 0);
+	if (sched_getscheduler(pid) == SCHED_OTHER)
+		(void)syscall(SYS_sched_setattr, pid, &a, 0);
+}
+
+void sys_prompt(void)
+{
+	slice(0, SLICE_NS, getpriority(PRIO_PROCESS, 0));
+}
+
+void sys_ordinary(pid_t pid)
+{
+	int nice = getpriority(PRIO_PROCESS, (id_t)pid);
+
+	slice(pid, 0, nice > 0 ? nice : 0);
 }
 
 void sys_say(const char *fmt, ...)

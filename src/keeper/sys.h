@@ -43,9 +43,11 @@ bool sys_is_dots(const char *name); /* "." or ".." */
 int sys_open_beneath(int dirfd, const char *path, int flags, unsigned mode);
 
 /* Ask for short slices of CPU time, so that this process is on a CPU soon after it wakes however busy the machine is (it gets
- * no more time in all). children_too: its children inherit that; otherwise they begin as usual, and with no negative nice.
- * Linux 6.12; older ones change nothing. */
-void sys_prompt(bool children_too);
+ * no more time in all). Children inherit that, since the keeper waits for a child until it is its program. Linux 6.12; older ones
+ * change nothing. */
+void sys_prompt(void);
+/* The usual slices, and no negative nice: for a child that is its program now. */
+void sys_ordinary(pid_t pid);
 
 /* "osier-keeper: ..." on stderr. */
 void sys_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -22,7 +22,7 @@
 
 #define FILES_HERE_MAX 64
 #define DEPTH_MAX      32
-#define SETTLED_NS     50000000u
+#define SETTLED_NS     20000000u
 
 /* Remove the plain files right in the folder, if they are few and nothing else is there. Whether it is empty now. */
 static bool empty_flat(int fd, bool *out_removed)

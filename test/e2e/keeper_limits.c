@@ -232,7 +232,7 @@ static void short_slices_are_for_the_keeper_and_not_for_tasks(void **state)
 		rig_close(r);
 		skip();
 	}
-	g = rig_run(r, 1, &s, "cat /proc/self/sched");
+	g = rig_run(r, 1, &s, "sleep 0.1; cat /proc/self/sched");
 	if (slice_ns(g->m.u.exited.out.p) <= 100000)
 		fail_msg("the task has a slice of %ld ns", slice_ns(g->m.u.exited.out.p));
 	assert_int_equal(own, 100000);
