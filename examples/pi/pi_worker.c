@@ -475,10 +475,10 @@ static int report(struct osier_task *t)
 	        "  first 50   3.%.50s\n"
 	        "  last 50    %.50s\n"
 	        "  sha-256    %s\n"
-	        "  check      hexadecimal digits %lu to %lu are %012lx by Chudnovsky,\n"
-	        "             and %012lx by a BBP-type formula: they agree\n"
-	        "             decimals modulo 2^61-1 are %lu before and\n"
-	        "             %lu after the change of radix: they agree\n",
+	        "  check      hexadecimal digits %lu to %lu:\n"
+	        "             %012lx by Chudnovsky, %012lx by BBP: they agree\n"
+	        "             remainder by 2^61-1: %lu before the change\n"
+	        "             of radix, %lu after it: they agree\n",
 	        (unsigned long)digits, s.first, s.last, sha, (unsigned long)(bit / 4 + 1),
 	        (unsigned long)(bit / 4 + 12), (unsigned long)(hex_here >> 16),
 	        (unsigned long)(hex_bbp >> 16), (unsigned long)want_residue, (unsigned long)s.residue);

@@ -114,8 +114,7 @@ static int run(struct cli *c)
 		return cli_fail(c, &e);
 	if (cli_connect_look(c, &e) < 0)
 		return cli_fail(c, &e);
-	text_addf(&t, "/v1/%s?limit=%llu", entries ? "journal/entries" : "state",
-	        (unsigned long long)most);
+	text_addf(&t, "/v1/%s?limit=%llu", entries ? "journal/entries" : "state", (unsigned long long)most);
 	if (at)
 		text_addf(&t, "&at=%llu", (unsigned long long)n);
 	if (entries && from)

@@ -372,7 +372,8 @@ static void print_end(struct report *r)
 		text_addf(&t, "; cpu %s", duration_text(cpu, a, sizeof(a)));
 	speed = speed_milli(cpu, wall, j_uint(counts, "total"));
 	if (speed)
-		text_addf(&t, ", %s times the speed of one worker", milli_text(speed, a, sizeof(a)));
+		text_addf(&t, ", about %llu.%llu x one worker", (unsigned long long)(speed + 50) / 1000,
+		        (unsigned long long)(speed + 50) / 100 % 10);
 	(void)fprintf(stderr, "%s\n", text_str(&t));
 	text_release(&t);
 }

@@ -8,8 +8,8 @@
 /* to - from, 0 when the clocks disagree. */
 uint64_t elapsed_ns(uint64_t from, uint64_t to);
 
-/* How many times as fast as one worker alone a job of `tasks` was, in thousandths: one worker would have computed for `cpu` on a
- * core that does nothing else. 0 where there is nothing to compare: one task, less than a second, or a job that mostly
+/* How many times as fast as one worker alone a job of `tasks` was, in thousandths: one worker would have computed for about `cpu`
+ * on a core that does nothing else (less, where tasks beside each other share caches or hyperthreads). 0 where there is nothing to compare: one task, less than a second, or a job that mostly
  * waited (below a half). */
 uint64_t speed_milli(uint64_t cpu_ns, uint64_t wall_ns, uint64_t tasks);
 

@@ -333,7 +333,8 @@ void decide_retry(struct deciding *d, uint64_t id)
 		refuse(d, "retry", "state", "wait for it, or cancel it first", "job %llu has not finished",
 		        n);
 	} else if (!left) {
-		refuse(d, "retry", "state", "", "every task of job %llu succeeded, there is none to run again", n);
+		refuse(d, "retry", "state", "",
+		        "every task of job %llu succeeded, there is none to run again", n);
 	} else if (sched_job_ok(d->e->sched, (const char *)job_bytes(d->e, j) + j->namespace_at, j->n_steps,
 	                   &err) < 0) {
 		refuse(d, "retry", "full", "retry when other jobs have finished", "%s", err.msg);
