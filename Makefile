@@ -4,7 +4,8 @@ B ?= build
 export CC ?= gcc
 
 all: $(B)/build.ninja
-	@ninja -C $(B) $(if $(V),,--quiet)
+	@ninja -C $(B) -n | grep -q 'no work to do' || \
+		if [ -t 1 ] || [ -n "$(V)" ]; then ninja -C $(B); else ninja -C $(B) --quiet; fi
 
 $(B)/build.ninja: | deps
 	@meson setup $(B) >/dev/null

@@ -5,6 +5,7 @@
 set -eu
 package=$1 folder=$2
 [ -d "$folder" ] && exit 0
+case $folder in /*) ;; *) folder=$PWD/$folder ;; esac # apt takes other paths to be below /etc/apt
 lists=$folder.apt
 mkdir -p "$lists/state/lists/partial" "$lists/cache/archives/partial" "$lists/out"
 # Where this machine gets its packages from, it can get their sources from.
