@@ -14,6 +14,8 @@ sources() { git ls-files '*.c' '*.h'; }
 
 sources | while read -r f; do head -n 1 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f"; done |
 	report "every C file begins with its licence"
+git ls-files '*.sh' '*.bash' '*.py' '*.build' '*.proto' meson_options.txt Makefile .ci/run 'examples/*.yaml' 'man/*' 'dist/*' |
+	while read -r f; do head -n 3 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f"; done | report "so does every other file that can"
 git ls-files 'src/*.c' 'src/*.h' 'include/*' | xargs wc -l | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines" }' |
 	report "no file is longer than 800 lines"
 sources | xargs clang-format-14 --dry-run 2>&1 | grep -E 'warning|error' | sed 's/: code should.*//' | sort -u |
