@@ -112,6 +112,26 @@ static bool own_v2(const char *mount, char *out, size_t room)
 	return found;
 }
 
+/* A login session's group is root's. The user's systemd hands out groups: `run` asks it, `up` where it outlives a logout. */
+static void check_scope(struct doctor *d)
+{
+	char bus[64];
+
+	(void)snprintf(bus, sizeof(bus), "/run/user/%u/bus", (unsigned)geteuid());
+	if (access(bus, W_OK) == 0 && access("/usr/bin/busctl", X_OK) == 0 && user_lingers())
+		tell(d, OK, "cgroups", "version 2, by way of your systemd", "");
+	else if (access(bus, W_OK) == 0 && access("/usr/bin/busctl", X_OK) == 0)
+		tell(d, WARN, "cgroups",
+		        "version 2, by way of your systemd for 'osier run'; for 'osier up' limits by rlimit "
+		        "alone",
+		        "let your systemd outlive your logout: sudo loginctl enable-linger $USER");
+	else
+		tell(d, WARN, "cgroups", "version 2, not ours to write: limits by rlimit alone",
+		        "install dbus-user-session and log in again, or run osier as a service: sudo osier "
+		        "up "
+		        "--install-service");
+}
+
 static void check_v2(struct doctor *d, const char *mount)
 {
 	char own[700], path[800], list[256] = "";
@@ -129,9 +149,7 @@ static void check_v2(struct doctor *d, const char *mount)
 		(void)fclose(f);
 	}
 	if (access(own, W_OK) < 0)
-		tellf(d, WARN, "cgroups",
-		        "run osier as a service: sudo osier up --install-service (it delegates a cgroup)",
-		        "version 2, not ours to write: limits by rlimit alone");
+		check_scope(d);
 	else if (!strstr(list, "memory") || !strstr(list, "pids"))
 		tellf(d, WARN, "cgroups",
 		        "delegate memory, cpu and pids to this group (systemd: Delegate=yes)",

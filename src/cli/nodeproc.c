@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -322,6 +323,18 @@ size_t keeper_user_args(const char *engine_user, const char **argv)
 	return 1;
 }
 
+bool user_lingers(void)
+{
+	const struct passwd *p = getpwuid(geteuid());
+	struct text path = {0};
+	bool lingers;
+
+	text_addf(&path, "/var/lib/systemd/linger/%s", p ? p->pw_name : "");
+	lingers = p && access(text_str(&path), F_OK) == 0;
+	text_release(&path);
+	return lingers;
+}
+
 static void launch_argv(
         const struct launch *l, const struct nodeproc *n, const char *fd, const char *argv[16])
 {
@@ -348,6 +361,8 @@ static void launch_argv(
 	}
 	if (l->kind != NODE_LOOKING)
 		k += keeper_user_args(l->engine_user, argv + k);
+	if (l->kind == NODE_PRIVATE || (l->kind == NODE_DETACHED && user_lingers()))
+		argv[k++] = "--scope";
 	argv[k] = NULL;
 }
 

@@ -43,6 +43,8 @@ int nodeproc_start(
         const char *dir, enum node_kind kind, const char *engine_user, struct nodeproc **out, struct err *e);
 /* Put what a keeper is told of users to argv (borrows engine_user); returns how many words, at most 2. */
 size_t keeper_user_args(const char *engine_user, const char **argv);
+/* Does the user's systemd outlive the user's last logout? Else a DETACHED node in a group of its would not. */
+bool user_lingers(void);
 const char *nodeproc_socket(const struct nodeproc *n);
 /* Has it ended by itself? */
 bool nodeproc_ended(struct nodeproc *n);

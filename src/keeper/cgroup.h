@@ -20,6 +20,7 @@
 enum { CG_CPU, CG_MEMORY, CG_PIDS, CG_N };
 
 #define CGROUP_OLD_MAX 64
+#define CGROUP_ASK     (1u << 3) /* if there is no other way, the user's systemd may be asked (scope.h) */
 
 struct cgroup_tree {
 	int version; /* 1, 2, or 0: there is none that we may use */
@@ -55,7 +56,7 @@ struct cgroup {
 };
 
 /* Find the keeper's own groups and make the base, killing and removing what a dead predecessor left in it. Never fails:
- * version 0 and a notice. `allow`: bit 1 << version of what may be used (the tests' and --cgroup's choice). */
+ * version 0 and a notice. `allow`: bit 1 << version of what may be used (the tests' and --cgroup's choice), and CGROUP_ASK. */
 void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow);
 /* Remove all groups that are empty, and the base. */
 void cgroup_tree_close(struct cgroup_tree *t);

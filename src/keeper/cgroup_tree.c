@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "keeper/scope.h"
 #include "keeper/sys.h"
 
 static const char *const controller_names[CG_N] = {"cpu", "memory", "pids"};
@@ -315,6 +316,48 @@ static bool open_v2(struct cgroup_tree *t, const char *hash, bool bare)
 	return false;
 }
 
+/* Not from within a task: its limits would not hold what it starts. A killed keeper's scope may still be there, beside ours. */
+static bool open_scope(struct cgroup_tree *t, const char *hash)
+{
+	char own[512], top[256], path[800], ours[32];
+	struct dirent *en;
+	DIR *d;
+
+	if (!own_folder(NULL, own, sizeof(own), top) || strstr(own, "/slot-") || !scope_enter(hash) ||
+	        !own_folder(NULL, own, sizeof(own), top) || !strrchr(own, '/'))
+		return false;
+	*strrchr(own, '/') = '\0';
+	(void)snprintf(ours, sizeof(ours), "osier-%s-", hash);
+	d = opendir(own);
+	while (d && (en = readdir(d))) {
+		if (strncmp(en->d_name, ours, strlen(ours)) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%.400s/%.80s/osier-%s", own, en->d_name, hash);
+		purge(path);
+	}
+	if (d)
+		(void)closedir(d);
+	return open_v2(t, hash, false);
+}
+
+static void say_none(struct cgroup_tree *t, unsigned allow)
+{
+	const char *mend = "";
+
+	if (!(allow & 6)) {
+		(void)snprintf(t->notice, sizeof(t->notice),
+		        "cgroups are switched off: limits on memory and processes hold for each process "
+		        "alone, CPU shares not at all");
+		return;
+	}
+	if (!(allow & CGROUP_ASK) && scope_possible())
+		mend = "; 'sudo loginctl enable-linger $USER' and a new start mend it";
+	(void)snprintf(t->notice, sizeof(t->notice),
+	        "no permission for cgroups: limits on memory and processes hold for each process alone, "
+	        "CPU shares not at all%s",
+	        mend);
+}
+
 void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow)
 {
 	memset(t, 0, sizeof(*t));
@@ -322,14 +365,12 @@ void cgroup_tree_open(struct cgroup_tree *t, const char *hash, unsigned allow)
 		goto out;
 	if ((allow & 2) && open_v1(t, hash))
 		goto out;
+	if ((allow & 4) && (allow & CGROUP_ASK) && open_scope(t, hash))
+		goto out;
 	if ((allow & 4) && !(allow & 2) && open_v2(t, hash, true))
 		goto out;
 	t->version = 0;
-	(void)snprintf(t->notice, sizeof(t->notice),
-	        allow & 6 ? "no permission for cgroups: limits on memory and processes hold for each process "
-	                    "alone, CPU shares not at all"
-	                  : "cgroups are switched off: limits on memory and processes hold for each process "
-	                    "alone, CPU shares not at all");
+	say_none(t, allow);
 	return;
 out:
 	give_weight(t);

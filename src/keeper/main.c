@@ -42,6 +42,7 @@ static const char usage[] =
         "  --engine-fd FD         an engine runs already; FD is the socket to it\n"
         "  --allow-root           tasks may run as root\n"
         "  --cgroup 0|1|2         use no cgroups, only v1, only v2 (default: what is there)\n"
+        "  --scope                where cgroups are not ours, ask the user's systemd for a scope\n"
         "  --control FD           leave when the other end of this pipe is closed\n"
         "  --die-with-parent      leave when the parent process dies\n"
         "  --grace SECONDS        between TERM and KILL when leaving (default 5)\n"
@@ -393,7 +394,7 @@ static int begin(struct keeper *k, const char *dir, unsigned cgroups, struct err
 
 struct options {
 	const char *dir, *engine;
-	unsigned cgroups; /* bit 1 << version */
+	unsigned cgroups; /* as cgroup_tree_open() wants it */
 	bool die_with_parent;
 };
 
@@ -446,7 +447,10 @@ static int one_option(struct keeper *k, struct options *o, int c, const char *ar
 	case 'c':
 		if (number(arg, 2, &a) < 0)
 			return -1;
-		o->cgroups = a ? 1u << a : 1u;
+		o->cgroups = (o->cgroups & CGROUP_ASK) | (a ? 1u << a : 1u);
+		return 0;
+	case 'o':
+		o->cgroups |= CGROUP_ASK;
 		return 0;
 	case 'p':
 		if (number(arg, 1 << 20, &a) < 0 || a < 3)
@@ -471,7 +475,8 @@ static int options(struct keeper *k, int argc, char **argv, struct options *o)
 	static const struct option longs[] = {{"state", 1, NULL, 's'}, {"engine", 1, NULL, 'e'},
 	        {"ready-fd", 1, NULL, 'y'}, {"engine-user", 1, NULL, 'u'}, {"engine-fd", 1, NULL, 'f'},
 	        {"allow-root", 0, NULL, 'r'}, {"cgroup", 1, NULL, 'c'}, {"control", 1, NULL, 'p'},
-	        {"die-with-parent", 0, NULL, 'd'}, {"grace", 1, NULL, 'g'}, {NULL, 0, NULL, 0}};
+	        {"scope", 0, NULL, 'o'}, {"die-with-parent", 0, NULL, 'd'}, {"grace", 1, NULL, 'g'},
+	        {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1)
