@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "io/sha256.h"
 
 #define MEM_BYTES_MAX (256u << 20)
+#define SILENCE_MS    10000 /* of a pipe or device that is given as a job file */
 
 void jobfile_init(struct jobfile *f)
 {
@@ -37,6 +39,22 @@ void jobfile_release(struct jobfile *f)
 	*f = (struct jobfile){0};
 }
 
+/* Whether something comes, or the end. */
+static int wait_readable(const struct jobfile *f, int fd, struct err *e)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&p, 1, SILENCE_MS);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		return 0;
+	(void)err_set(e, ERR_INVALID, "'%s' is not a file, and for %d s nothing came out of it", f->path,
+	        SILENCE_MS / 1000);
+	return err_hint(e, "give a file, or '-' for what comes on stdin, however late");
+}
+
 /* Read all of fd, at most DOC_BYTES_MAX. */
 static int read_all(struct jobfile *f, int fd, struct err *e)
 {
@@ -48,6 +66,11 @@ static int read_all(struct jobfile *f, int fd, struct err *e)
 
 		if (k < 0 && errno == EINTR)
 			continue;
+		if (k < 0 && errno == EAGAIN && strcmp(f->path, "-") != 0) {
+			if (wait_readable(f, fd, e) < 0)
+				return -1;
+			continue;
+		}
 		if (k < 0)
 			return err_sys(e, "cannot read '%s'", f->path);
 		if (k == 0)
@@ -68,7 +91,10 @@ static int read_text_file(struct jobfile *f, struct err *e)
 
 	if (strcmp(f->path, "-") == 0)
 		return read_all(f, STDIN_FILENO, e);
-	fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	/* A pipe may have no writer yet, and a device nothing to say: neither is waited for without end. */
+	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ENXIO && stat(f->path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return err_set(e, ERR_INVALID, "'%s' is a socket, not a job file", f->path);
 	if (fd < 0) {
 		(void)err_sys(e, "cannot open '%s'", f->path);
 		if (!e || e->sys != ENOENT)
@@ -78,6 +104,8 @@ static int read_text_file(struct jobfile *f, struct err *e)
 	}
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		rc = err_set(e, ERR_INVALID, "'%s' is a folder, not a job file", f->path);
+	else if (S_ISFIFO(st.st_mode) && wait_readable(f, fd, e) < 0)
+		rc = -1;
 	else
 		rc = read_all(f, fd, e);
 	(void)close(fd);
@@ -144,7 +172,8 @@ static int open_regular(const char *path, struct stat *st, struct err *e)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_SYSTEM, "%s", strerror(errno));
+		return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_SYSTEM, "%s",
+		        errno == ENXIO ? "it is not a regular file" : strerror(errno)); /* a socket */
 	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
 		return fd;
 	(void)close(fd);

@@ -14,6 +14,26 @@ refused() {
 	told "$1, submitted" 2 "$2" "$OSIER" submit job.yaml
 }
 
+# ---- what is no file ----
+mkfifo pipe late
+# Nobody writes to it: that takes 10 s to believe, so it is looked at beside the others and told at the end.
+(told "a pipe that nobody writes to" 2 "'pipe' is not a file, and for 10 s nothing came out of it hint: give a file" "$OSIER" validate pipe) >silent 2>&1 &
+silent=$!
+(sleep 1; echo 'command: ls' >late) &
+told "a pipe whose writer comes late" 0 "late is valid" "$OSIER" validate late
+told "a pipe of the shell" 0 "is valid" bash -c "\"$OSIER\" validate <(sleep 0.3; echo 'command: ls')"
+is "stdin" "$( (sleep 0.3; echo 'command: ls') | "$OSIER" validate - 2>&1)" "- is valid: job 'job', 1 step, 1 task"
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind("sock")'
+told "a socket" 2 "'sock' is a socket, not a job file" "$OSIER" submit sock
+told "a device without end" 5 "'/dev/urandom' is longer than 1 MiB" "$OSIER" submit /dev/urandom
+told "a device with nothing" 2 "/dev/null:1:1: found an empty file" "$OSIER" submit /dev/null
+for f in pipe sock; do
+	printf 'command: ls\ninputs: [%s]\n' "$f" >job.yaml
+	told "$f as an input" 2 "job.yaml:2:10: found '$f', expected a file that can be read \(it is not a regular file" "$OSIER" validate job.yaml
+done
+printf 'command: ls\narray: {x: {lines: pipe}}\n' >job.yaml
+told "a pipe as lines" 2 "job.yaml:2:20: found 'pipe', expected a file of lines" "$OSIER" validate job.yaml
+
 # ---- hostile YAML ----
 python3 - <<'X'
 def write(name, data):
@@ -125,6 +145,10 @@ large "an unknown pool" "no node has any 'licence'" 'resources: {licence: 1}'
 large "each alternative" 'cpu 100000|licence' 'any_of: [{resources: {cpu: 100000}}, {resources: {licence: 1}}]'
 file 'command: ls\nresources: {cpu: 100000}\n'
 told "run says so, too" 5 'can never run' "$OSIER" run job.yaml
+
+wait "$silent"
+cat silent
+grep -q '^not ok' silent && bad=1
 
 is "none of them became a job" "$("$OSIER" jobs --all --json | jq '.jobs | length')" 0
 works "the node works afterwards"
