@@ -4,9 +4,11 @@
 
 #include "base/check.h"
 
+#define BUCKETS_LEAST 16u
+
 static uint64_t buckets_for(uint32_t max)
 {
-	uint64_t n = 16;
+	uint64_t n = BUCKETS_LEAST;
 
 	while (n < max)
 		n *= 2;
@@ -15,7 +17,7 @@ static uint64_t buckets_for(uint32_t max)
 
 size_t idmap_bytes(uint32_t max)
 {
-	return buckets_for(max) * 4 + (((size_t)max + 2) & ~(size_t)1) * 12 + 16;
+	return 2 * buckets_for(max) * 4 + (((size_t)max + 2) & ~(size_t)1) * 12 + 16;
 }
 
 void idmap_init(struct idmap *m, void *mem, uint32_t max)
@@ -24,20 +26,46 @@ void idmap_init(struct idmap *m, void *mem, uint32_t max)
 
 	CHECK(((uintptr_t)mem & 15) == 0);
 	m->key = mem;
-	m->head = (uint32_t *)(m->key + items);
-	m->chain = m->head + n;
+	m->heads = (uint32_t *)(m->key + items);
+	m->head = m->heads + BUCKETS_LEAST;
+	m->chain = m->heads + 2 * n;
 	m->max = max;
-	m->bucket_mask = n - 1;
+	m->n = 0;
+	m->bucket_mask = BUCKETS_LEAST - 1;
+	m->buckets_max = n;
+}
+
+static void link_item(struct idmap *m, uint32_t item)
+{
+	uint32_t *head = &m->head[m->key[item] & m->bucket_mask];
+
+	m->chain[item] = *head;
+	*head = item;
+}
+
+/* Items of one key keep no order among themselves. */
+static void grow(struct idmap *m)
+{
+	const uint32_t *old = m->head;
+	uint64_t buckets = m->bucket_mask + 1;
+
+	m->head = m->heads + 2 * buckets;
+	m->bucket_mask = 2 * buckets - 1;
+	for (uint64_t b = 0; b < buckets; b++)
+		for (uint32_t i = old[b], next; i; i = next) {
+			next = m->chain[i];
+			link_item(m, i);
+		}
 }
 
 void idmap_add(struct idmap *m, uint64_t key, uint32_t item)
 {
-	uint32_t *head = &m->head[key & m->bucket_mask];
-
 	CHECK(item > 0 && item <= m->max);
+	if (m->n > m->bucket_mask && m->bucket_mask + 1 < m->buckets_max)
+		grow(m);
 	m->key[item] = key;
-	m->chain[item] = *head;
-	*head = item;
+	m->n++;
+	link_item(m, item);
 }
 
 void idmap_remove(struct idmap *m, uint64_t key, uint32_t item)
@@ -48,6 +76,7 @@ void idmap_remove(struct idmap *m, uint64_t key, uint32_t item)
 		at = &m->chain[*at];
 	CHECK(*at == item && item);
 	*at = m->chain[item];
+	m->n--;
 }
 
 static uint32_t match(const struct idmap *m, uint64_t key, uint32_t item)

@@ -3,6 +3,8 @@
  * idmap - finds pool items by a 64-bit key. Chained; keys that follow each other lie side by side in memory, so that a
  * map of numbered things touches little. Keys need not differ (hashes of strings): idmap_next() goes on.
  *
+ * The buckets grow with the number of items: those of 2^k lie at 2^k, so a map for millions touches memory for what it has held.
+ *
  * Pure; on given memory, zeroed. Items are numbers from 1 to max, each in the map at most once.
  */
 #ifndef OSIER_BASE_IDMAP_H
@@ -12,11 +14,12 @@
 #include <stdint.h>
 
 struct idmap {
-	uint32_t *head;  /* by bucket */
+	uint32_t *heads; /* of all sizes */
+	uint32_t *head;  /* by bucket, of the size in use */
 	uint64_t *key;   /* by item */
 	uint32_t *chain; /* by item */
-	uint32_t max;
-	uint64_t bucket_mask;
+	uint32_t max, n;
+	uint64_t bucket_mask, buckets_max;
 };
 
 size_t idmap_bytes(uint32_t max);

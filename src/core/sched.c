@@ -35,9 +35,10 @@ static uint32_t pow2_at_least(uint32_t n)
 
 static struct map map_carve(struct carver *c, uint32_t n)
 {
-	const uint32_t cells = pow2_at_least(n + n / 2 + 2);
+	const uint32_t first = 64, cells = pow2_at_least(2 * n > first ? 2 * n : first);
+	struct map_cell *all = carve(c, 2 * (size_t)cells, sizeof(struct map_cell));
 
-	return (struct map){carve(c, cells, sizeof(struct map_cell)), cells - 1};
+	return (struct map){.all = all, .c = all ? all + first : NULL, .mask = first - 1, .cells_max = cells};
 }
 
 static void lay_out(struct carver *c, struct sched *s, const struct sched_limits *l)

@@ -65,9 +65,13 @@ struct map_cell {
 	uint64_t key;
 	uint32_t val;
 };
+/* From 64-bit keys (not 0) to numbers; open addressing, at most half full. The table of 2^k cells lies at cell 2^k, and grows into the
+ * next one's place: so a map for millions touches memory for what it has held at one time, not for every id that came by. */
 struct map {
-	struct map_cell *c;
-	uint32_t mask;
+	struct map_cell *c; /* of the table in use */
+	struct map_cell *all;
+	uint32_t mask, n;
+	uint32_t cells_max; /* of the largest table */
 };
 uint32_t map_get(const struct map *m, uint64_t key); /* 0: not there */
 void map_put(struct map *m, uint64_t key, uint32_t val);

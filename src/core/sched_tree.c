@@ -159,14 +159,36 @@ uint32_t map_get(const struct map *m, uint64_t key)
 	}
 }
 
-void map_put(struct map *m, uint64_t key, uint32_t val)
+static void put(struct map *m, uint64_t key, uint32_t val)
 {
 	uint32_t i = map_at(m, key);
 
-	CHECK(key != 0);
 	while (m->c[i].key != 0 && m->c[i].key != key)
 		i = (i + 1) & m->mask;
+	m->n += m->c[i].key == 0;
 	m->c[i] = (struct map_cell){key, val};
+}
+
+static void map_grow(struct map *m)
+{
+	const struct map old = *m;
+
+	m->mask = 2 * m->mask + 1;
+	m->c = m->all + m->mask + 1;
+	m->n = 0;
+	for (uint32_t i = 0; i <= old.mask; i++)
+		if (old.c[i].key != 0)
+			put(m, old.c[i].key, old.c[i].val);
+	CHECK(m->n == old.n);
+}
+
+void map_put(struct map *m, uint64_t key, uint32_t val)
+{
+	CHECK(key != 0);
+	if (2 * (m->n + 1) > m->mask + 1 && m->mask + 1 < m->cells_max)
+		map_grow(m);
+	CHECK(m->n < m->mask);
+	put(m, key, val);
 }
 
 void map_del(struct map *m, uint64_t key)
@@ -187,4 +209,5 @@ void map_del(struct map *m, uint64_t key)
 		}
 	}
 	m->c[i] = (struct map_cell){0};
+	m->n--;
 }
