@@ -158,7 +158,7 @@ int cli_connect_again(struct cli *c, struct err *e)
 
 /* ---- dispatch ---- */
 
-static const struct command_def *unknown_command(const char *word)
+static int unknown_command(const struct cli *c, const char *word)
 {
 	const char *names[64], *close;
 	size_t n = 0;
@@ -175,8 +175,7 @@ static const struct command_def *unknown_command(const char *word)
 		(void)err_hint(&e, "to run the job in it: osier run %.80s", word);
 	else
 		(void)err_hint(&e, "'osier help' shows what there is");
-	term_error(&e);
-	return NULL;
+	return cli_fail(c, &e);
 }
 
 static int colour_of(const struct args *a, struct err *e)
@@ -285,9 +284,12 @@ int cli_main(int argc, char **argv)
 	}
 	c.def = command_find(front.arg[0]);
 	if (!c.def) {
-		(void)unknown_command(front.arg[0]);
+		c.json = args_flag(&front, "json");
+		for (int i = 1; i < front.n_args; i++)
+			c.json = c.json || strcmp(front.arg[i], "--json") == 0;
+		rc = unknown_command(&c, front.arg[0]);
 		args_release(&front);
-		return EXIT_USAGE;
+		return finish_stdout(rc);
 	}
 	words = cli_alloc((size_t)(front.n_args + 2 * (int)front.n_options + 1) * sizeof(*words));
 	for (size_t i = 0; i < front.n_options; i++) {

@@ -222,15 +222,20 @@ static json_t *command_json(const struct command_def *d)
 	        "examples", d->examples, "options", options);
 }
 
-static int help_json(void)
+/* One command (NULL: all of them), or a topic's text. */
+static int help_json(const struct command_def *only, const char *topic, const char *text)
 {
 	json_t *list = json_array(), *out;
 
 	for (size_t i = 0; command_at(i); i++)
-		if (command_at(i)->group != GROUP_HIDDEN)
+		if (only ? command_at(i) == only : command_at(i)->group != GROUP_HIDDEN)
 			json_array_append_new(list, command_json(command_at(i)));
-	out = json_pack("{s:o}", "commands", list);
+	if (text)
+		out = json_pack("{s:s,s:s}", "topic", topic, "text", text);
+	else
+		out = json_pack("{s:O}", "commands", list);
 	json_print(out);
+	json_decref(list);
 	json_decref(out);
 	return EXIT_OK;
 }
@@ -242,15 +247,16 @@ static int run(struct cli *c)
 	struct text t = {0};
 	int rc = EXIT_OK;
 
-	if (c->json)
-		return help_json();
-	if (!topic)
+	if (topic && !d && !find_topic(topic, &t))
+		rc = unknown_topic(c, topic);
+	else if (c->json)
+		rc = help_json(d, topic, topic && !d ? text_str(&t) : NULL);
+	else if (!topic)
 		help_overview(&t);
 	else if (d)
 		help_command(&t, d);
-	else if (!find_topic(topic, &t))
-		rc = unknown_topic(c, topic);
-	(void)fwrite(text_str(&t), 1, t.n, stdout);
+	if (!c->json)
+		(void)fwrite(text_str(&t), 1, t.n, stdout);
 	text_release(&t);
 	return rc;
 }

@@ -92,8 +92,9 @@ static void print_job(const json_t *j)
 	show_field("tasks", text_str(&t));
 	print_times(j);
 	if (j_ns(j, "cpu_s"))
-		show_fieldf("used", "%s of cpu, %llu leases", duration_text(j_ns(j, "cpu_s"), s, sizeof(s)),
-		        (unsigned long long)j_uint(j, "attempts"));
+		show_fieldf("used", "%s of cpu, in %llu lease%s",
+		        duration_text(j_ns(j, "cpu_s"), s, sizeof(s)),
+		        (unsigned long long)j_uint(j, "attempts"), plural(j_uint(j, "attempts")));
 	show_fieldf(
 	        "class", "%s, priority %llu", j_str(j, "class"), (unsigned long long)j_uint(j, "priority"));
 	if (strcmp(j_str(j, "namespace"), "default") != 0)

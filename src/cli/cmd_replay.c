@@ -25,11 +25,12 @@ static void print_state(const json_t *s)
 	if (j_time(s, "time"))
 		(void)printf(", at %s", clock_text(j_time(s, "time"), now, a, sizeof(a)));
 	(void)printf(" (state %s)\n", j_str(s, "digest"));
-	(void)printf("%s jobs, %llu of them active; %s tasks ready, %llu leases\n\n",
-	        count_text(j_uint(totals, "jobs"), a, sizeof(a)),
+	(void)printf("%s job%s, %llu active; %s task%s ready, %llu lease%s\n\n",
+	        count_text(j_uint(totals, "jobs"), a, sizeof(a)), plural(j_uint(totals, "jobs")),
 	        (unsigned long long)j_uint(totals, "active"),
 	        count_text(j_uint(totals, "tasks_ready"), b, sizeof(b)),
-	        (unsigned long long)j_uint(totals, "leases"));
+	        plural(j_uint(totals, "tasks_ready")), (unsigned long long)j_uint(totals, "leases"),
+	        plural(j_uint(totals, "leases")));
 	table_column(t, "JOB", LEFT, true);
 	table_column(t, "STATE", LEFT, false);
 	table_column(t, "TASKS", RIGHT, false);
@@ -92,7 +93,10 @@ static void print_entries(const json_t *page)
 		table_cell(t, PLAIN, text_str(&body));
 		text_release(&body);
 	}
-	table_print(t);
+	if (i)
+		table_print(t);
+	else
+		term_note("no entries there; 'osier replay --entries' shows the last ones");
 	table_free(t);
 }
 

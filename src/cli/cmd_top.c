@@ -88,7 +88,8 @@ static void add_node(struct text *t, const json_t *node)
 	if (json_array_size(json_object_get(node, "load")))
 		text_addf(t, "  load %.2f",
 		        json_number_value(json_array_get(json_object_get(node, "load"), 0)));
-	text_addf(t, "  %llu leases\n", (unsigned long long)j_uint(node, "leases"));
+	text_addf(t, "  %llu lease%s\n", (unsigned long long)j_uint(node, "leases"),
+	        plural(j_uint(node, "leases")));
 	json_array_foreach(json_object_get(node, "resources"), i, r)
 	{
 		if (j_real(r, "capacity") <= 0 || shown == 4)
@@ -194,12 +195,13 @@ static void view(struct text *out, const json_t *ev, uint64_t ago_ns, bool keys)
 	char a[32], b[32], r[32];
 	json_t *n;
 
-	text_addf(out, "%sosier%s %s  %s jobs, %llu active; %s tasks ready, %llu leases\n",
+	text_addf(out, "%sosier%s %s  %s job%s, %llu active; %s task%s ready, %llu lease%s\n",
 	        term_colour(stdout, BOLD), term_colour(stdout, PLAIN), clock_text(now, now, a, sizeof(a)),
-	        count_text(j_uint(totals, "jobs"), b, sizeof(b)),
+	        count_text(j_uint(totals, "jobs"), b, sizeof(b)), plural(j_uint(totals, "jobs")),
 	        (unsigned long long)j_uint(totals, "active"),
 	        count_text(j_uint(totals, "tasks_ready"), r, sizeof(r)),
-	        (unsigned long long)j_uint(totals, "leases"));
+	        plural(j_uint(totals, "tasks_ready")), (unsigned long long)j_uint(totals, "leases"),
+	        plural(j_uint(totals, "leases")));
 	json_array_foreach(json_object_get(ev, "nodes"), i, n) if (i < 4) add_node(out, n);
 	text_add(out, "\n");
 	for (size_t k = 0; k < out->n; k++)

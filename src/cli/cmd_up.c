@@ -364,8 +364,8 @@ static int run_down(struct cli *c)
 	if (!j)
 		return cli_fail(c, &e);
 	if (j_uint(j, "running") && !c->json && !engine_only)
-		term_note("stopping %llu running tasks; they run again at the next start",
-		        (unsigned long long)j_uint(j, "running"));
+		term_note("stopping %llu running task%s; what was stopped runs again at the next start",
+		        (unsigned long long)j_uint(j, "running"), plural(j_uint(j, "running")));
 	if (!engine_only)
 		rc = wait_gone(c, pidfd, &e);
 	if (pidfd >= 0)

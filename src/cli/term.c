@@ -15,7 +15,6 @@ static struct {
 	bool utf8;
 	int pipe[2];
 	volatile sig_atomic_t interrupts;
-	struct sigaction old_int, old_term;
 } T = {.pipe = {-1, -1}};
 
 static int which(const FILE *f)
@@ -203,19 +202,8 @@ void term_catch_interrupts(void)
 		return;
 	}
 	(void)sigemptyset(&sa.sa_mask);
-	(void)sigaction(SIGINT, &sa, &T.old_int);
-	(void)sigaction(SIGTERM, &sa, &T.old_term);
-}
-
-void term_release_interrupts(void)
-{
-	if (T.pipe[0] < 0)
-		return;
-	(void)sigaction(SIGINT, &T.old_int, NULL);
-	(void)sigaction(SIGTERM, &T.old_term, NULL);
-	(void)close(T.pipe[0]);
-	(void)close(T.pipe[1]);
-	T.pipe[0] = T.pipe[1] = -1;
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGTERM, &sa, NULL);
 }
 
 int term_interrupt_fd(void)

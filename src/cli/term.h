@@ -77,7 +77,6 @@ void progress_keep(void);
 void term_catch_interrupts(void);
 int term_interrupt_fd(void); /* -1 before term_catch_interrupts() */
 int term_interrupts(void);   /* how many so far */
-void term_release_interrupts(void);
 
 uint64_t cli_now_ns(void);  /* since 1970 */
 uint64_t cli_mono_ns(void); /* for rates and elapsed times */

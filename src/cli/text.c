@@ -432,6 +432,11 @@ int number_parse(const char *s, const char *what, uint64_t max, uint64_t *out, s
 	return 0;
 }
 
+const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 int count_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e)
 {
 	uint64_t n;

@@ -55,6 +55,9 @@ int duration_parse(const char *s, uint64_t *out_ns, struct err *e);
 /* "512MiB", "512M", "1.5G", "100": to bytes. K, M, G, T and KiB ... are powers of 1024; kB, MB, GB, TB of 1000. */
 int size_parse(const char *s, uint64_t *out_bytes, struct err *e);
 /* A whole number up to `max`. `what` names it in the message. */
+/* "s" unless n is 1. */
+const char *plural(uint64_t n);
+
 /* As number_parse(), and not 0. */
 int count_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e);
 int number_parse(const char *s, const char *what, uint64_t max, uint64_t *out, struct err *e);

@@ -47,11 +47,6 @@ void gather_add(struct gather *g, int which, const char *path, int fd)
 	CHECK(f->path || fd >= 0);
 }
 
-size_t gather_count(const struct gather *g)
-{
-	return g->n;
-}
-
 void gather_free(struct gather *g)
 {
 	if (!g)

@@ -35,7 +35,6 @@ typedef void (*gather_fn)(void *ctx, struct gather *g, const struct gathered *fi
 struct gather *gather_new(struct blobs *b, size_t max_files);
 /* path is copied; fd is taken. */
 void gather_add(struct gather *g, int which, const char *path, int fd);
-size_t gather_count(const struct gather *g);
 /* `fn` is called on the loop thread when all are done; then the gathering is freed. */
 void gather_go(struct gather *g, uv_loop_t *loop, gather_fn fn, void *ctx);
 /* The caller is gone: fn is not called any more. */

@@ -143,11 +143,6 @@ void keeper_link_flush(struct keeper_link *l)
 	/* rc < 0: the read side sees the end too, after whatever the keeper said last. */
 }
 
-size_t keeper_link_queued_bytes(const struct keeper_link *l)
-{
-	return l->queued_bytes + l->n;
-}
-
 int keeper_link_fd(const struct keeper_link *l)
 {
 	return l->fd;

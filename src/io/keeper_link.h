@@ -39,7 +39,6 @@ void keeper_link_close(struct keeper_link *l);
 int keeper_link_send(struct keeper_link *l, const struct keeper_msg *m, struct err *e);
 /* Hand what is queued to the socket, as far as it takes it. */
 void keeper_link_flush(struct keeper_link *l);
-size_t keeper_link_queued_bytes(const struct keeper_link *l);
 
 /* For the loop: poll fd for events (POLLIN, and POLLOUT while something waits), then call ready: reads at most a few hundred
  * packets, calls back, flushes. */

@@ -18,23 +18,6 @@
 
 #define PATH_BYTES 1024
 
-const char *probe_vendor_name(enum probe_vendor v)
-{
-	switch (v) {
-	case PROBE_NVIDIA:
-		return "nvidia";
-	case PROBE_AMD:
-		return "amd";
-	case PROBE_INTEL:
-		return "intel";
-	case PROBE_XILINX:
-		return "xilinx";
-	case PROBE_OTHER:
-		return "other";
-	}
-	return "other";
-}
-
 /* ---- reading below the root ---- */
 
 ssize_t probe_read(const struct probe_at *p, char *text, size_t max, const char *fmt, ...)
@@ -77,14 +60,6 @@ uint64_t probe_number(const struct probe_at *p, uint64_t otherwise, const char *
 	errno = 0;
 	v = strtoull(text, &end, 0);
 	return errno || (*end && *end != '\n' && *end != ' ') ? otherwise : v;
-}
-
-bool probe_exists(const struct probe_at *p, const char *path)
-{
-	char full[PATH_BYTES];
-
-	return (size_t)snprintf(full, sizeof(full), "%s/%s", p->root, path) < sizeof(full) &&
-	       access(full, F_OK) == 0;
 }
 
 bool probe_link(const struct probe_at *p, const char *path, char *last, size_t max)

@@ -52,6 +52,4 @@ struct probe {
  * is (not below root). ERR_SYSTEM when not even processors and memory can be told. Takes some ms (NVML: up to some 100). */
 int probe_machine(const char *root, const char *state_dir, struct probe *out, struct err *e);
 
-const char *probe_vendor_name(enum probe_vendor v); /* "nvidia", "amd" ... */
-
 #endif

@@ -18,7 +18,6 @@ ssize_t probe_read(const struct probe_at *p, char *text, size_t max, const char 
         __attribute__((format(printf, 4, 5)));
 /* A number (decimal, or 0x...) in such a file, or `otherwise`. */
 uint64_t probe_number(const struct probe_at *p, uint64_t otherwise, const char *path);
-bool probe_exists(const struct probe_at *p, const char *path);
 /* Where a symbolic link below the root leads: its last part. */
 bool probe_link(const struct probe_at *p, const char *path, char *last, size_t max);
 /* The names in a folder below the root, sorted (numbers by value), for probe_names_free(); n = 0 when there is none. */

@@ -91,6 +91,15 @@ no_node() {
 printf 'name: ok\ncommand: "true"\n' >"$TMP/ok.yaml"
 fact "without a node: exit 3 and a hint; looking at nothing makes nothing" no_node
 
+help_as_json() {
+	exits 0 osier help --json && json '.commands | length > 20' || return 1
+	exits 0 osier help wait --json && json '(.commands | length == 1) and .commands[0].name == "wait"' || return 1
+	exits 0 osier help names --json && json '.topic == "names" and (.text | contains("last"))' || return 1
+	exits 4 osier help elephants --json && json '.error.code == "not_found"' || return 1
+	exits 2 osier sumbit --json && json '.error.hint | contains("submit")'
+}
+fact "help as JSON: all, one, a topic; what is unknown is an error as JSON" help_as_json
+
 errors_as_json() { exits 3 osier nodes --json && json '.error.code == "closed" and (.error.hint | length > 0) and (.error.message | length > 0)'; }
 fact "with --json an error is JSON too" errors_as_json
 
