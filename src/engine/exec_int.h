@@ -215,6 +215,8 @@ struct gathered;
 void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, const struct gathered *files,
         size_t n_files);
 Wire__Outcome process_outcome(const struct keeper_exited *ex);
+/* Append where the limit of need `name` is written, ", limit in job.yaml:14", if that is known. */
+void run_append_place(const struct run *r, const char *name, char *out, size_t room);
 
 /* ---- exec_park.c: results whose outputs are files ---- */
 

@@ -118,9 +118,9 @@ static const Wire__Need *need_of(const struct run *r, const char *name)
 	return NULL;
 }
 
-/* Where the limit of what it needs is written: ", limit in job.yaml:14". */
-static void append_place(const struct run *r, const Wire__Need *need, char *out, size_t room)
+void run_append_place(const struct run *r, const char *name, char *out, size_t room)
 {
+	const Wire__Need *need = need_of(r, name);
 	size_t n = strlen(out);
 
 	if (need && need->line && r->spec.spec->source[0])
@@ -134,7 +134,7 @@ static void note_memory(const struct run *r, const struct keeper_exited *ex, cha
 	bytes_text(ex->memory_limit_bytes, limit, sizeof(limit));
 	bytes_text(ex->memory_bytes, peak, sizeof(peak));
 	(void)snprintf(out, room, "killed at %s, peak %s", limit, peak);
-	append_place(r, need_of(r, "memory"), out, room);
+	run_append_place(r, "memory", out, room);
 }
 
 /* One file that reached the limit of them all: the kernel said so to the process. */
@@ -148,7 +148,7 @@ static void append_file_limit(const struct run *r, char *out, size_t room)
 		return;
 	bytes_text(disk->amount, limit, sizeof(limit));
 	(void)snprintf(out + n, room - n, ": a file reached disk: %s", limit);
-	append_place(r, disk, out, room);
+	run_append_place(r, "disk", out, room);
 }
 
 static void note_of(const struct run *r, const struct keeper_exited *ex, char *out, size_t room)
@@ -182,7 +182,7 @@ static void note_of(const struct run *r, const struct keeper_exited *ex, char *o
 		break;
 	case KEEPER_END_DISK:
 		(void)snprintf(out, room, "%s", ex->note.p);
-		append_place(r, need_of(r, "disk"), out, room);
+		run_append_place(r, "disk", out, room);
 		break;
 	case KEEPER_END_CANNOT_START:
 	case KEEPER_END_OUTPUT_MISSING:

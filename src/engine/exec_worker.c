@@ -578,7 +578,7 @@ void worker_started(struct exec *x, struct slot *s, int fd, bool resumed)
 }
 
 /* "killed by signal 11 (Segmentation fault): last line of stderr" */
-static void crash_note(const struct keeper_exited *ex, char *out, size_t room)
+static void crash_note(const struct run *r, const struct keeper_exited *ex, char *out, size_t room)
 {
 	const char *err = ex->err.p, *sig;
 	size_t n = ex->err.n, line, at;
@@ -595,6 +595,10 @@ static void crash_note(const struct keeper_exited *ex, char *out, size_t room)
 		break;
 	case KEEPER_END_MEMORY:
 	case KEEPER_END_DISK:
+		(void)snprintf(out, room, "the worker: %.80s", ex->note.p);
+		run_append_place(r, ex->end == KEEPER_END_DISK ? "disk" : "memory", out, room);
+		at = strlen(out);
+		break;
 	case KEEPER_END_CANNOT_START:
 		at = (size_t)snprintf(out, room, "%.200s", ex->note.p);
 		break;
@@ -647,7 +651,7 @@ void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 		worker_link_drain(s->worker.link);
 	if (s)
 		worker_drop(x, s);
-	crash_note(ex, note, sizeof(note));
+	crash_note(r, ex, note, sizeof(note));
 	if (ex->end == KEEPER_END_CANNOT_START && !run_must_park(r)) {
 		all_cannot_start(x, r, note);
 		return;

@@ -215,10 +215,9 @@ def an_output(folder, rng):
     osier(path, "down")
     with open(os.path.join(path, "journal.db"), "rb") as f:
         db = f.read()
-    at = db.find(b"result of 37\n")
-    ok(at > 0, "an output lies in the database")
+    ok(b"result of 37\n" in db, "an output lies in the database")
     with open(os.path.join(path, "journal.db"), "wb") as f:
-        f.write(db[:at + 3] + b"X" + db[at + 4:])
+        f.write(db.replace(b"result of 37\n", b"resXlt of 37\n"))  # old copies lie in pages that are no longer used
     r = osier(path, "logs", "1/many/37", "--no-prefix")
     ok(b"resXlt" not in r.stdout and b"damaged" in r.stdout + r.stderr, "a changed output is told, not given", r)
     r = osier(path, "logs", "1/many/36", "--no-prefix")

@@ -34,6 +34,18 @@ X
 	ends "the next task is not blamed for it" 1 'exit code 5'
 fi
 
+# ---- a worker's ----
+cat >"$T/mem.yaml" <<X
+worker: {command: [python3, $OLDPWD/test/e2e/mark.py], function: eat, args: memory}
+resources:
+  memory: 64MiB
+retries: {max: 0}
+X
+cp mem.yaml job.yaml
+printf '%s' "$notices" | grep -q memory || ends "a worker that takes more memory: likewise" 1 'the worker: killed at 64 MiB, peak [56][0-9] MiB, limit in job.yaml:3'
+sed 's/memory: 64MiB/disk: 10MiB/; s/memory/disk/' mem.yaml >job.yaml
+ends "a worker that takes more disk" 1 'the worker: used [0-9]+ MiB of disk: 10 MiB, limit in job.yaml:3'
+
 # ---- disk ----
 file <<'X'
 name: filler

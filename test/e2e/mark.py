@@ -17,4 +17,16 @@ def mark(task):
     return str(task.index * 7)
 
 
+@worker.function
+def eat(task):
+    """Takes 300 MiB of memory, or of its folder, with its args "memory" or "disk"."""
+    if task.args == "memory":
+        return str(len(bytearray(300 << 20)))
+    for i in range(300):
+        with open("eaten-%d" % i, "wb") as f:
+            f.write(bytes(1 << 20))
+        time.sleep(0.01)
+    return ""
+
+
 worker.run()
