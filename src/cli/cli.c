@@ -114,7 +114,11 @@ int cli_connect(struct cli *c, struct err *e)
 	rc = client_open_while(
 	        text_str(&path), is_kept, c, c->impatient ? 0 : CLIENT_PATIENCE_NS, &c->client, e);
 	text_release(&path);
-	if (rc < 0 && e->code == ERR_CLOSED) {
+	if (rc < 0 && e->code == ERR_CLOSED && !c->impatient && state_kept(c->state_dir)) {
+		(void)err_set(
+		        e, ERR_CLOSED, "the engine of the node on '%.150s' does not start", c->state_dir);
+		(void)err_hint(e, "the folder's node.log says why; 'osier down' ends the node");
+	} else if (rc < 0 && e->code == ERR_CLOSED) {
 		(void)err_set(e, ERR_CLOSED, "no node is up on '%.180s'", c->state_dir);
 		(void)err_hint(e, "start one with 'osier up', or run a job without one: 'osier run FILE'");
 	}

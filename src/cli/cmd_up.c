@@ -346,6 +346,26 @@ static int wait_gone(struct cli *c, int pidfd, struct err *e)
 	}
 }
 
+/* There is a keeper without an engine to talk to: it is asked itself, and stops what runs likewise. */
+static int end_keeper(struct cli *c, struct err *e)
+{
+	int pidfd = keeper_pidfd(c->state_dir), rc = 0;
+
+	if (pidfd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		rc = err_sys(e, "cannot end the keeper of the node on '%.150s'", c->state_dir);
+	if (rc == 0)
+		rc = wait_gone(c, pidfd, e);
+	if (pidfd >= 0)
+		(void)close(pidfd);
+	if (rc < 0)
+		return cli_fail(c, e);
+	if (c->json)
+		json_print(json_object());
+	else
+		(void)puts("osier is down");
+	return EXIT_OK;
+}
+
 static int run_down(struct cli *c)
 {
 	bool engine_only = args_flag(&c->args, "engine-only");
@@ -354,6 +374,8 @@ static int run_down(struct cli *c)
 	int pidfd, rc = 0;
 
 	if (cli_connect(c, &e) < 0) {
+		if (e.code == ERR_CLOSED && !engine_only && state_kept(c->state_dir))
+			return end_keeper(c, &e);
 		if (e.code == ERR_CLOSED)
 			(void)err_hint(&e, "there is nothing to end");
 		return cli_fail(c, &e);
