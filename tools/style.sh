@@ -20,6 +20,10 @@ git ls-files 'src/*.c' 'src/*.h' 'include/*' | xargs wc -l | awk '$2 != "total" 
 	report "no file is longer than 800 lines"
 sources | xargs clang-format-14 --dry-run 2>&1 | grep -E 'warning|error' | sed 's/: code should.*//' | sort -u |
 	report "clang-format agrees"
+{
+	for f in fuzz/fuzz_*.c; do f=${f#fuzz/fuzz_}; git ls-files --error-unmatch "fuzz/corpus/${f%.c}/*" >/dev/null 2>&1 || echo "fuzz/corpus/${f%.c} is empty"; done
+	for f in fuzz/corpus/*/; do f=${f#fuzz/corpus/}; [ -e "fuzz/fuzz_${f%/}.c" ] || echo "fuzz/corpus/$f has no fuzzer"; done
+} | report "every fuzzer has a corpus, every corpus a fuzzer"
 # Uses point down only: programs -> io -> core -> wire -> base.
 {
 	grep -nE '#include "(io|engine|cli|keeper|sim)/' src/core/* src/wire/* src/base/*

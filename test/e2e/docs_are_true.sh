@@ -123,6 +123,27 @@ cp "$T/block.1" "$T/jobs/squares.yaml"
 is "the README's first job gives what it says" "$("$OSIER" run "$T/jobs/squares.yaml" 2>/dev/null)" \
 	"$(awk '/^\$ osier run squares.yaml/ { on = 1; next } /^```/ { on = 0 } on' README.md | tail -n 1)"
 
+# docs/workers.md: the programs are built, called by hand and run as its job files say.
+mkdir "$T/w"
+for language in python c yaml; do
+	for block in $(fences docs/workers.md $language); do
+		case $language in
+		python) cp "$block" "$T/w/squares.py" ;;
+		c) cp "$block" "$T/w/squares.c" ;;
+		yaml) sed "s|/usr/local/share/osier/python|$PWD/sdk/python|" "$block" >"$T/w/${block##*.}.yaml" ;;
+		esac
+	done
+done
+worker_lib=$(find "$BUILD/src/worker" -name libosier-worker.a)
+san=
+case $BUILD in *asan*) san="clang-14 -fsanitize=address,undefined" ;; *tsan*) san="clang-14 -fsanitize=thread" ;; esac
+# shellcheck disable=SC2086
+ok "the worker in C is built" ${san:-gcc} -Wall -Werror -Iinclude -o "$T/w/squares" "$T/w/squares.c" "$worker_lib" -lpthread
+is "it is called by hand" "$(cd "$T/w" && ./squares --call square 0 n=5)" 25
+is "so is the one in Python" "$(cd "$T/w" && PYTHONPATH=$OLDPWD/sdk/python python3 squares.py --call square 0 5)" 25
+is "the job of the worker in Python gives what it says" "$("$OSIER" run "$T/w/1.yaml" 2>/dev/null)" 114
+is "the job of the worker in C too" "$("$OSIER" run "$T/w/2.yaml" 2>/dev/null)" 1491625
+
 # docs/api.md, line by line: the commands with curl, on a node without jobs, so that the first one is 1 and not 17.
 "$OSIER" up --state "$T/api" >/dev/null 2>&1
 printf 'a,b\n' >"$T/data.csv"
