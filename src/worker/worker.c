@@ -517,6 +517,8 @@ static int call(int argc, char **argv)
 		(void)fwrite(t.map, 1, t.map_n, stdout);
 	else
 		(void)fwrite(t.out, 1, t.out_n, stdout);
+	drop_output(&t);
+	free(t.out);
 	return code;
 }
 
