@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "core/ledger.h"
 #include "io/disk.h"
 #include "io/fault.h"
 #include "wire/entry.h"
@@ -307,7 +308,7 @@ uint64_t journal_add(struct journal *j, const uint8_t *bytes, size_t n, const st
 
 	CHECK(!j->read_only && n <= ENTRY_BYTES_MAX);
 	CHECK(!index || (index->count > 0 && index->first <= INT64_MAX && index->job <= INT64_MAX));
-	merkle_leaf(&h, bytes, n, j->last_leaf);
+	ledger_leaf(&h, bytes, n, j->last_leaf);
 	batch_add(&j->open, bytes, n, index, j->last_leaf);
 	merkle_append(&j->tree, &h, j->last_leaf);
 	return seq;

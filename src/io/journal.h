@@ -12,7 +12,8 @@
  * Files in the folder: journal.db (+ -wal, -shm), snapshot-<seq>, lock. Entries are numbered from 0 (a leaf index).
  * Threads: everything is called from the loop thread, except journal_read_* on a reader of its own, and what is said at
  * snapshots. No thread wakes while nothing is added.
- * Tree: leaf = SHA-256(0x00 || entry bytes), node = SHA-256(0x01 || left || right); the frontier is kept in memory, the leaf
+ * Tree: leaf = SHA-256(0x00 || entry bytes, or what stands for large ones: core/ledger.h), node = SHA-256(0x01 || left ||
+ * right); the frontier is kept in memory, the leaf
  * hash beside each entry, so the root of every batch is known when it is durable.
  * The tables are drawn in journal_db.c.
  */
@@ -124,6 +125,18 @@ int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step,
 /* The small outputs stored with Results entry `seq` (as journal_read_result() gives them); none: *out_n = 0. */
 int journal_read_outputs(
         struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e);
+/* Entries in the journal. */
+int journal_read_size(struct journal_reader *r, uint64_t *out, struct err *e);
+/* The leaf hashes of entries [from, from + n), all of which are there, dropped or not. Their bytes are not looked at. */
+int journal_read_leaves(
+        struct journal_reader *r, uint64_t from, uint64_t n, uint8_t (*out)[32], struct err *e);
+/* Call `each` with every entry of [from, to): its leaf hash, and its bytes, which were hashed again and are what the leaf says;
+ * NULL when they were dropped by policy. Stops when it returns < 0. It may not use r. */
+int journal_audit(struct journal_reader *r, uint64_t from, uint64_t to,
+        int (*each)(void *ctx, uint64_t seq, const uint8_t leaf[32], const uint8_t *bytes, size_t n,
+                struct err *e),
+        void *ctx, struct err *e);
+
 /* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
 
 /* Drop what is kept of a job beside its entries (indexes, outputs). Goes with the next batch; flush. */

@@ -8,17 +8,30 @@
 #include "io/journal_int.h"
 
 #include "base/check.h"
+#include "core/ledger.h"
 #include "wire/entry.h"
 
 #define SCAN_ROWS 1024
 
-enum reader_stmt { R_BEGIN, R_END, R_ENTRY, R_RANGE, R_TILE, R_LEVEL, R_RESULTS, R_OUTPUTS, R_STMTS };
+enum reader_stmt {
+	R_BEGIN,
+	R_END,
+	R_ENTRY,
+	R_RANGE,
+	R_LEAVES,
+	R_TILE,
+	R_LEVEL,
+	R_RESULTS,
+	R_OUTPUTS,
+	R_STMTS
+};
 
 static const char *const reader_sql[R_STMTS] = {
         [R_BEGIN] = "BEGIN",
         [R_END] = "COMMIT",
         [R_ENTRY] = "SELECT seq, leaf, body FROM entries WHERE seq = ?1",
         [R_RANGE] = "SELECT seq, leaf, body FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
+        [R_LEAVES] = "SELECT seq, leaf FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
         [R_TILE] = "SELECT hashes FROM tiles WHERE n = ?1",
         [R_LEVEL] = "SELECT level FROM results WHERE job = ?1 AND step = ?2 AND level >= ?3 ORDER BY level "
                     "LIMIT 1",
@@ -120,7 +133,7 @@ static int check_hash(struct journal_reader *r, uint64_t seq, const uint8_t *lea
 	struct merkle_hash h = sha256_merkle(r->sha);
 	uint8_t hash[MERKLE_HASH_BYTES];
 
-	merkle_leaf(&h, bytes, n, hash);
+	ledger_leaf(&h, bytes, n, hash);
 	return memcmp(hash, leaf, sizeof(hash)) == 0 ? 0 : corrupt(e, seq, "is not what its hash says");
 }
 
@@ -370,6 +383,11 @@ int reader_size(struct journal_reader *r, uint64_t *out, struct err *e)
 	return *out <= INT64_MAX ? 0 : err_set(e, ERR_CORRUPT, "the journal's entries are misnumbered");
 }
 
+int journal_read_size(struct journal_reader *r, uint64_t *out, struct err *e)
+{
+	return reader_size(r, out, e);
+}
+
 int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e)
 {
 	return db_number(r->db, "SELECT value FROM meta WHERE key = 'drop_before'", 0, out, e);
@@ -509,6 +527,101 @@ int reader_scan(struct journal_reader *r, uint64_t from, uint64_t to, uint64_t c
 	while (from < to) {
 		if (scan_chunk(r, &from, to, checked_from, entry_row, &f, e) < 0)
 			return -1;
+	}
+	return 0;
+}
+
+/* ---- the tree, for proofs ---- */
+
+/* Leaf hashes of entries that were not dropped. */
+static int row_leaves(struct journal_reader *r, uint64_t from, uint64_t to, uint8_t (*out)[MERKLE_HASH_BYTES],
+        struct err *e)
+{
+	sqlite3_stmt *s = r->stmt[R_LEAVES];
+	uint64_t at = from;
+	int rc = SQLITE_DONE;
+
+	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)from);
+	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)to);
+	while (at < to && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		const void *leaf = sqlite3_column_blob(s, 1);
+
+		if ((uint64_t)sqlite3_column_int64(s, 0) != at || !leaf ||
+		        sqlite3_column_bytes(s, 1) != MERKLE_HASH_BYTES)
+			break;
+		memcpy(out[at++ - from], leaf, MERKLE_HASH_BYTES);
+	}
+	(void)sqlite3_reset(s);
+	if (at == to)
+		return 0;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? corrupt(e, at, "is missing, or has no leaf hash")
+	                                             : failed(r, e);
+}
+
+int journal_read_leaves(
+        struct journal_reader *r, uint64_t from, uint64_t n, uint8_t (*out)[MERKLE_HASH_BYTES], struct err *e)
+{
+	uint64_t to = from + n;
+
+	CHECK(to >= from && to <= INT64_MAX);
+	while (from < to) {
+		uint64_t end = (from / TILE_LEAVES + 1) * TILE_LEAVES, at = from % TILE_LEAVES;
+		bool found;
+
+		if (end > to)
+			end = to;
+		if (read_tile(r, from / TILE_LEAVES, &found, e) < 0)
+			return -1;
+		if (found)
+			memcpy(out, r->entry.p + at * MERKLE_HASH_BYTES,
+			        (size_t)(end - from) * MERKLE_HASH_BYTES);
+		else if (row_leaves(r, from, end, out, e) < 0)
+			return -1;
+		out += end - from;
+		from = end;
+	}
+	return 0;
+}
+
+struct audit_fold {
+	int (*each)(void *ctx, uint64_t seq, const uint8_t leaf[MERKLE_HASH_BYTES], const uint8_t *bytes,
+	        size_t n, struct err *e);
+	void *ctx;
+};
+
+static int audit_row(
+        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e)
+{
+	struct audit_fold *f = ctx;
+
+	return f->each(f->ctx, seq, leaf, bytes, n, e) < 0 ? -1 : 0;
+}
+
+int journal_audit(struct journal_reader *r, uint64_t from, uint64_t to,
+        int (*each)(void *ctx, uint64_t seq, const uint8_t leaf[MERKLE_HASH_BYTES], const uint8_t *bytes,
+                size_t n, struct err *e),
+        void *ctx, struct err *e)
+{
+	struct audit_fold f = {each, ctx};
+
+	while (from < to) {
+		uint64_t end = (from / TILE_LEAVES + 1) * TILE_LEAVES;
+		bool dropped;
+
+		if (read_tile(r, from / TILE_LEAVES, &dropped, e) < 0)
+			return -1;
+		if (!dropped) {
+			if (scan_chunk(r, &from, to, UINT64_MAX, audit_row, &f, e) < 0)
+				return -1;
+			continue;
+		}
+		for (; from < end && from < to; from++) {
+			uint8_t leaf[MERKLE_HASH_BYTES];
+
+			memcpy(leaf, r->entry.p + from % TILE_LEAVES * MERKLE_HASH_BYTES, sizeof(leaf));
+			if (each(ctx, from, leaf, NULL, 0, e) < 0)
+				return -1;
+		}
 	}
 	return 0;
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * logstore - the published side of a journal: the last signed head, the roots of complete tiles, proofs.
+ *
+ * Not the journal, which is the log: this reads it as anybody could, entry by entry, and believes only what it hashed itself.
+ * What it keeps (DIR/ledger.db) can be lost without losing the log: the tiles are made again, but then a node no longer knows
+ * what it has signed, and says so (see logstore_open).
+ *
+ *   roots (level, n, hash)    the root of the n-th complete tile of 256 hashes of level - 1 (C2SP tlog-tiles), level from 1
+ *   head  (one row)           origin, size, root, frontier, leaf of the last entry, time and note of the last signed checkpoint
+ *
+ * Order at publishing: entries are read back from disk and hashed; roots and head (without a note) are durable; then the head
+ * is signed, and the note is stored. A kill between any two leaves at most a head that was never shown, which the next
+ * publishing signs again: Ed25519 gives the same bytes. So no two signed heads are inconsistent.
+ * Any one thread at a time; blocking.
+ */
+#ifndef OSIER_IO_LOGSTORE_H
+#define OSIER_IO_LOGSTORE_H
+
+#include "core/proof.h"
+#include "io/journal.h"
+#include "io/keys.h"
+
+#define LOG_NOTE_MAX (CHECKPOINT_TEXT_MAX + 1 + NOTE_LINE_MAX)
+
+struct logstore;
+
+struct log_head {
+	uint64_t size, time_s; /* since 1970: when it was signed */
+	uint8_t root[32];
+	char note[LOG_NOTE_MAX]; /* "" : nothing was published yet */
+	size_t note_n;
+};
+
+/* Open or make DIR/ledger.db beside the journal in DIR. origin: the log's; it is kept, and another one is refused later
+ * (ERR_EXISTS). read_only: for proofs beside who publishes; ERR_NOTFOUND when there is none.
+ * ERR_CORRUPT: the journal is not the one that the last head was signed for, or is shorter: it was restored from an older backup
+ * or exchanged. The message says which. */
+int logstore_open(const char *dir, const char *origin, bool read_only, struct logstore **out, struct err *e);
+void logstore_close(struct logstore *l);
+const char *logstore_origin(const struct logstore *l);
+
+/* Sign the tree of the first `to` entries, which are durable. The key's name must be the origin. Nothing is done when the last head
+ * has that size already. ERR_INVALID: `to` is less than what was signed. ERR_CORRUPT: an entry on the disk is not what its hash
+ * says, or the journal lost entries: nothing was signed. */
+int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const struct key *k, struct err *e);
+/* The last published head, read again from the disk by read-only ones. */
+int logstore_head(struct logstore *l, struct log_head *out, struct err *e);
+
+/* Proofs in published trees: of a size up to that of the last head. */
+struct proof_source logstore_source(struct logstore *l);
+struct merkle_hash logstore_hash(struct logstore *l);
+/* Hashes [first, first + n) of a level of tiles: 0 the leaves, 1 the roots of full tiles of leaves, ... They must be there in the
+ * tree of the last head. */
+int logstore_hashes(
+        struct logstore *l, unsigned level, uint64_t first, uint64_t n, uint8_t (*out)[32], struct err *e);
+
+#endif
