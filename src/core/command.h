@@ -34,6 +34,8 @@ enum command_kind {
 	CMD_RESULTS,     /* from the executor: results of the next tasks of a lease */
 	CMD_LEASE_ENDED, /* from the executor: nothing of this lease runs any more (all results were reported) */
 	CMD_COMPARED,    /* from the executor: the comparator's word */
+	CMD_RECEIPTS,    /* from the ledger: what was run, signed. Only written down */
+	CMD_KEY_SET,     /* a key of this node begins or ceases to speak. Only written down */
 	CMD_TICK,        /* time passed, or something changed: fire one due timer, or place one slice */
 };
 
@@ -58,6 +60,8 @@ struct command {
 		const Wire__Results *results;
 		const Wire__LeaseEnded *ended;
 		const Wire__Compared *compared;
+		const Wire__Receipts *receipts;
+		const Wire__KeySet *key_set;
 	} u;
 };
 

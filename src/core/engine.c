@@ -210,6 +210,28 @@ static void decide_namespace_set(struct deciding *d, const Wire__NamespaceSet *m
 	}
 }
 
+/* Facts that change nothing here: whoever holds the log reads them. */
+static void decide_receipts(struct deciding *d, const Wire__Receipts *m)
+{
+	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_RECEIPTS);
+
+	if (en)
+		en->receipts = (Wire__Receipts *)(uintptr_t)m;
+}
+
+static void decide_key_set(struct deciding *d, const Wire__KeySet *m)
+{
+	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_KEY_SET);
+	Wire__KeySet *copy = entry_alloc(d, sizeof(*copy));
+
+	if (!en || !copy)
+		return;
+	*copy = *m;
+	if (d->by)
+		copy->by = (Wire__Principal *)(uintptr_t)d->by;
+	en->key_set = copy;
+}
+
 void engine_decide(const struct engine *e, uint64_t now_ns, const struct command *cmd, struct entry_list *out)
 {
 	struct deciding d = {.e = e, .now = now_ns, .by = cmd->by, .out = out};
@@ -247,6 +269,12 @@ void engine_decide(const struct engine *e, uint64_t now_ns, const struct command
 		return;
 	case CMD_COMPARED:
 		decide_compared(&d, cmd->u.compared);
+		return;
+	case CMD_RECEIPTS:
+		decide_receipts(&d, cmd->u.receipts);
+		return;
+	case CMD_KEY_SET:
+		decide_key_set(&d, cmd->u.key_set);
 		return;
 	case CMD_TICK:
 		decide_tick(&d);
@@ -345,6 +373,8 @@ void engine_apply(struct engine *e, const Wire__Entry *en, struct effect_list *o
 		apply_submitted(&a, en->job_submitted);
 		return;
 	case WIRE__ENTRY__BODY_REFUSED:
+	case WIRE__ENTRY__BODY_RECEIPTS:
+	case WIRE__ENTRY__BODY_KEY_SET:
 		return; /* a fact, but nothing changes */
 	case WIRE__ENTRY__BODY_LEASE_GRANTED:
 		apply_granted(&a, en->lease_granted);

@@ -123,7 +123,7 @@ int tlogproof_parse(const char *bytes, size_t n, struct tlogproof *out, struct e
 	if (begins(&l, "extra ")) {
 		if (!extra_ok(&l))
 			return err_set(
-			        e, ERR_INVALID, "what follows 'extra' is not base64 of at most 64 KiB");
+			        e, ERR_INVALID, "what follows 'extra' is not base64 of at most 48 MiB");
 		out->extra = l.p;
 		out->extra_n = l.n;
 		if (!line(&c, &l))

@@ -11,8 +11,8 @@
 #include "core/note.h"
 #include "core/proof.h"
 
-#define TLOGPROOF_EXTRA_MAX 65536 /* bytes, decoded */
-#define TLOGPROOF_BYTES_MAX (NOTE_BYTES_MAX + 128u * 1024u)
+#define TLOGPROOF_EXTRA_MAX (48u << 20) /* bytes, decoded: three entries at their largest */
+#define TLOGPROOF_BYTES_MAX (NOTE_BYTES_MAX + 65u * 1024 * 1024)
 
 /* c2sp.org/tlog-proof@v1
  * [extra BASE64]        not authenticated

@@ -160,6 +160,8 @@ static void answer_from(struct node_answer *a, const Wire__Entry *en, uint64_t s
 	case WIRE__ENTRY__BODY_EXPIRED:
 	case WIRE__ENTRY__BODY_COMPARED:
 	case WIRE__ENTRY__BODY_JOB_FORGOTTEN:
+	case WIRE__ENTRY__BODY_RECEIPTS:
+	case WIRE__ENTRY__BODY_KEY_SET:
 	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
 		break;
 	}

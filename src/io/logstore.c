@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* logstore - see logstore.h. */
-#include "io/logstore.h"
+#include "io/logstore_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include "base/check.h"
 #include "io/disk.h"
 #include "io/ed25519.h"
-#include "io/sha256.h"
+#include "wire/entry.h"
 
 #define STORE_ID     1330858316 /* "OSIL" */
 #define STORE_FORMAT 1
@@ -28,10 +27,16 @@ static const char schema[] =
         "NULL,"
         " root BLOB NOT NULL, frontier BLOB NOT NULL, last_leaf BLOB NOT NULL, time_s INTEGER NOT NULL,"
         " note BLOB NOT NULL);"
+        "CREATE TABLE jobs (job INTEGER PRIMARY KEY, seq INTEGER NOT NULL, leaf BLOB NOT NULL);"
+        "CREATE TABLE leases (lease INTEGER PRIMARY KEY, seq INTEGER NOT NULL, leaf BLOB NOT NULL,"
+        " job_seq INTEGER NOT NULL, job_leaf BLOB NOT NULL);"
+        "CREATE TABLE pending (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, lease_seq INTEGER NOT NULL,"
+        " lease_leaf BLOB NOT NULL, job_seq INTEGER NOT NULL, job_leaf BLOB NOT NULL);"
+        "CREATE TABLE batches (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, seq INTEGER NOT NULL);"
+        "CREATE TABLE keys (seq INTEGER PRIMARY KEY, role INTEGER NOT NULL, state INTEGER NOT NULL,"
+        " vkey TEXT NOT NULL, reason TEXT NOT NULL);"
         "PRAGMA user_version=1;"
         "COMMIT;";
-
-enum stmt { S_ROOT_ADD, S_ROOTS, S_HEAD, S_HEAD_SET, S_NOTE_SET, S_STMTS };
 
 static const char *const sql[S_STMTS] = {
         [S_ROOT_ADD] = "INSERT OR REPLACE INTO roots (level, n, hash) VALUES (?1, ?2, ?3)",
@@ -41,27 +46,31 @@ static const char *const sql[S_STMTS] = {
                 "INSERT OR REPLACE INTO head (one, origin, size, root, frontier, last_leaf, time_s, note)"
                 " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, x'')",
         [S_NOTE_SET] = "UPDATE head SET note = ?1",
+        [S_JOB_ADD] = "INSERT OR REPLACE INTO jobs (job, seq, leaf) VALUES (?1, ?2, ?3)",
+        [S_JOB_DROP] = "DELETE FROM jobs WHERE job = ?1",
+        [S_LEASE_ADD] = "INSERT OR REPLACE INTO leases (lease, seq, leaf, job_seq, job_leaf)"
+                        " SELECT ?1, ?2, ?3, seq, leaf FROM jobs WHERE job = ?4",
+        [S_LEASE_DROP] = "DELETE FROM leases WHERE lease = ?1",
+        [S_PENDING_ADD] =
+                "INSERT OR REPLACE INTO pending (seq, leaf, lease_seq, lease_leaf, job_seq, job_leaf)"
+                " SELECT ?1, ?2, seq, leaf, job_seq, job_leaf FROM leases WHERE lease = ?3",
+        [S_PENDING_DROP] = "DELETE FROM pending WHERE seq <= ?1",
+        [S_PENDING] = "SELECT seq, leaf, lease_seq, lease_leaf, job_seq, job_leaf FROM pending ORDER BY seq "
+                      "LIMIT ?1",
+        [S_BATCH_ADD] = "INSERT OR REPLACE INTO batches (first, last, seq) VALUES (?1, ?2, ?3)",
+        [S_BATCH] = "SELECT last, seq FROM batches WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
+        [S_KEY_ADD] =
+                "INSERT OR REPLACE INTO keys (seq, role, state, vkey, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [S_KEYS] = "SELECT seq, role, state, vkey, reason FROM keys ORDER BY seq",
 };
 
-struct logstore {
-	sqlite3 *db;
-	sqlite3_stmt *stmt[S_STMTS];
-	struct journal_reader *reader;
-	struct sha256 *sha;
-	char *origin;
-	bool read_only;
-	struct log_head head;
-	struct merkle_frontier tree; /* of head.size */
-	uint8_t last_leaf[32];
-};
-
-static int failed(struct logstore *l, struct err *e)
+int store_failed(struct logstore *l, struct err *e)
 {
 	return err_set(e, (sqlite3_errcode(l->db) & 0xff) == SQLITE_FULL ? ERR_FULL : ERR_SYSTEM,
 	        "cannot use the ledger's store: %s", sqlite3_errmsg(l->db));
 }
 
-static int damaged(struct err *e)
+int store_damaged(struct err *e)
 {
 	(void)err_set(e, ERR_CORRUPT, "the ledger's store is damaged");
 	return err_hint(e, "restore ledger.db from a backup; without it the log must get a new key");
@@ -71,7 +80,7 @@ static int damaged(struct err *e)
 
 static int exec(struct logstore *l, const char *text, struct err *e)
 {
-	return sqlite3_exec(l->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(l, e);
+	return sqlite3_exec(l->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_failed(l, e);
 }
 
 static int pragma(struct logstore *l, const char *text, int64_t *out, struct err *e)
@@ -83,7 +92,7 @@ static int pragma(struct logstore *l, const char *text, int64_t *out, struct err
 
 	*out = rc == 0 ? sqlite3_column_int64(s, 0) : 0;
 	(void)sqlite3_finalize(s);
-	return rc < 0 ? failed(l, e) : 0;
+	return rc < 0 ? store_failed(l, e) : 0;
 }
 
 static int check_store(struct logstore *l, struct err *e)
@@ -96,7 +105,7 @@ static int check_store(struct logstore *l, struct err *e)
 	if (id == 0 && format == 0 && !l->read_only)
 		return exec(l, schema, e);
 	if (id != STORE_ID)
-		return damaged(e);
+		return store_damaged(e);
 	if (format > STORE_FORMAT)
 		return err_set(e, ERR_VERSION,
 		        "the ledger's store was made by a newer osier (format %" PRId64 ")", format);
@@ -116,7 +125,7 @@ static int open_db(struct logstore *l, const char *path, struct err *e)
 		return err_set(e, ERR_NOTFOUND, "nothing was published yet: there is no '%s'", path);
 	}
 	if (sqlite3_open_v2(path, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return failed(l, e);
+		return store_failed(l, e);
 	(void)sqlite3_busy_timeout(l->db, 10000);
 	if (!l->read_only && exec(l, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", e) < 0)
 		return -1;
@@ -125,11 +134,11 @@ static int open_db(struct logstore *l, const char *path, struct err *e)
 	for (size_t i = 0; i < S_STMTS; i++)
 		if (sqlite3_prepare_v3(l->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &l->stmt[i], NULL) !=
 		        SQLITE_OK)
-			return damaged(e);
+			return store_damaged(e);
 	return 0;
 }
 
-static bool blob(sqlite3_stmt *s, int column, void *out, size_t n)
+bool store_blob(sqlite3_stmt *s, int column, void *out, size_t n)
 {
 	if (sqlite3_column_bytes(s, column) != (int)n)
 		return false;
@@ -145,7 +154,7 @@ static int take_head(struct logstore *l, sqlite3_stmt *s, struct err *e)
 	int note_n = sqlite3_column_bytes(s, 6);
 
 	if (!origin || sqlite3_column_int64(s, 1) < 0 || note_n >= (int)sizeof(l->head.note))
-		return damaged(e);
+		return store_damaged(e);
 	if (l->origin && strcmp(l->origin, origin) != 0) {
 		(void)err_set(e, ERR_EXISTS, "the ledger is '%.90s', not '%.90s'", origin, l->origin);
 		return err_hint(e, "a log keeps its origin for life: put it back into config.yaml");
@@ -156,9 +165,10 @@ static int take_head(struct logstore *l, sqlite3_stmt *s, struct err *e)
 	}
 	l->head.size = l->tree.size = (uint64_t)sqlite3_column_int64(s, 1);
 	l->head.time_s = (uint64_t)sqlite3_column_int64(s, 5);
-	if (!blob(s, 2, l->head.root, 32) || !blob(s, 3, l->tree.hash, merkle_count(&l->tree) * (size_t)32) ||
-	        !blob(s, 4, l->last_leaf, 32) || !blob(s, 6, l->head.note, (size_t)note_n))
-		return damaged(e);
+	if (!store_blob(s, 2, l->head.root, 32) ||
+	        !store_blob(s, 3, l->tree.hash, merkle_count(&l->tree) * (size_t)32) ||
+	        !store_blob(s, 4, l->last_leaf, 32) || !store_blob(s, 6, l->head.note, (size_t)note_n))
+		return store_damaged(e);
 	l->head.note_n = (size_t)note_n;
 	l->head.note[note_n] = '\0';
 	return 0;
@@ -171,7 +181,7 @@ static int read_head(struct logstore *l, bool *out_found, struct err *e)
 
 	(void)sqlite3_reset(s);
 	*out_found = found == SQLITE_ROW;
-	return found == SQLITE_ROW || found == SQLITE_DONE ? rc : failed(l, e);
+	return found == SQLITE_ROW || found == SQLITE_DONE ? rc : store_failed(l, e);
 }
 
 /* Is the journal the one that was signed? */
@@ -183,7 +193,7 @@ static int check_journal(struct logstore *l, struct err *e)
 
 	merkle_root(&l->tree, &h, root);
 	if (memcmp(root, l->head.root, sizeof(root)) != 0)
-		return damaged(e);
+		return store_damaged(e);
 	if (journal_read_size(l->reader, &size, e) < 0)
 		return -1;
 	if (size < l->head.size) {
@@ -217,6 +227,7 @@ int logstore_open(const char *dir, const char *origin, bool read_only, struct lo
 	CHECK(l);
 	l->read_only = read_only;
 	l->sha = sha256_new();
+	growing_init(&l->g, 64u << 10, 8 * ENTRY_BYTES_MAX);
 	if (snprintf(path, sizeof(path), "%s/ledger.db", dir) >= (int)sizeof(path)) {
 		(void)err_set(e, ERR_INVALID, "the state folder's name is too long");
 		goto out;
@@ -252,6 +263,7 @@ void logstore_close(struct logstore *l)
 	(void)sqlite3_close(l->db);
 	journal_reader_close(l->reader);
 	sha256_free(l->sha);
+	growing_release(&l->g);
 	free(l->origin);
 	free(l);
 }
@@ -286,17 +298,22 @@ struct growth {
 	unsigned rows;
 };
 
+int store_run(struct logstore *l, enum store_stmt which, struct err *e)
+{
+	int rc = sqlite3_step(l->stmt[which]);
+
+	(void)sqlite3_reset(l->stmt[which]);
+	return rc == SQLITE_DONE ? 0 : store_failed(l, e);
+}
+
 static int add_root(struct logstore *l, unsigned level, uint64_t n, const uint8_t hash[32], struct err *e)
 {
 	sqlite3_stmt *s = l->stmt[S_ROOT_ADD];
-	int rc;
 
 	(void)sqlite3_bind_int(s, 1, (int)level);
 	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)n);
 	(void)sqlite3_bind_blob(s, 3, hash, 32, SQLITE_STATIC);
-	rc = sqlite3_step(s);
-	(void)sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : failed(l, e);
+	return store_run(l, S_ROOT_ADD, e);
 }
 
 /* One more leaf. The roots of the tiles that it completes are among the hashes that lead up to the frontier's last: a tile of
@@ -308,9 +325,9 @@ static int grow(
 	uint8_t hash[32];
 	unsigned top = merkle_count(&g->tree), height = 0;
 
-	(void)bytes;
-	(void)n;
 	CHECK(seq == g->tree.size);
+	if (bytes && receipts_fold(g->l, seq, leaf, bytes, n, e) < 0)
+		return -1;
 	memcpy(g->last_leaf, leaf, 32);
 	memcpy(hash, leaf, 32);
 	for (uint64_t old = g->tree.size; old & 1; old >>= 1) {
@@ -328,7 +345,6 @@ static int set_head(
         struct logstore *l, const struct growth *g, const uint8_t root[32], uint64_t time_s, struct err *e)
 {
 	sqlite3_stmt *s = l->stmt[S_HEAD_SET];
-	int rc;
 
 	(void)sqlite3_bind_text(s, 1, l->origin, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)g->tree.size);
@@ -336,9 +352,7 @@ static int set_head(
 	(void)sqlite3_bind_blob(s, 4, g->tree.hash, (int)(merkle_count(&g->tree) * 32), SQLITE_STATIC);
 	(void)sqlite3_bind_blob(s, 5, g->last_leaf, 32, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(s, 6, (sqlite3_int64)time_s);
-	rc = sqlite3_step(s);
-	(void)sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : failed(l, e);
+	return store_run(l, S_HEAD_SET, e);
 }
 
 /* Read back and hash what is new, and make the roots and the head durable: all of it or nothing. */
@@ -377,7 +391,6 @@ static int sign(struct logstore *l, const struct key *k, struct err *e)
 	char *note = l->head.note;
 	uint8_t sig[64];
 	size_t n;
-	int rc;
 
 	memcpy(c.root, l->head.root, 32);
 	n = checkpoint_print(&c, note);
@@ -386,9 +399,7 @@ static int sign(struct logstore *l, const struct key *k, struct err *e)
 	n += note_line(&k->pub, 0, sig, note + n);
 	l->head.note_n = n;
 	(void)sqlite3_bind_blob(s, 1, note, (int)n, SQLITE_STATIC);
-	rc = sqlite3_step(s);
-	(void)sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : failed(l, e);
+	return store_run(l, S_NOTE_SET, e);
 }
 
 int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const struct key *k, struct err *e)
@@ -426,14 +437,14 @@ static int read_roots(
 	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)first);
 	(void)sqlite3_bind_int64(s, 3, (sqlite3_int64)(first + n));
 	while (at < n && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-		if ((uint64_t)sqlite3_column_int64(s, 0) != first + at || !blob(s, 1, out[at], 32))
+		if ((uint64_t)sqlite3_column_int64(s, 0) != first + at || !store_blob(s, 1, out[at], 32))
 			break;
 		at++;
 	}
 	(void)sqlite3_reset(s);
 	if (at == n)
 		return 0;
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? damaged(e) : failed(l, e);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? store_damaged(e) : store_failed(l, e);
 }
 
 int logstore_hashes(

@@ -7,6 +7,10 @@
  * what it has signed, and says so (see logstore_open).
  *
  *   roots (level, n, hash)    the root of the n-th complete tile of 256 hashes of level - 1 (C2SP tlog-tiles), level from 1
+ *   jobs, leases, pending     what is still to be signed by the node: Results entries without a receipt, and the entries of the
+ *                             leases and jobs that run
+ *   batches (first, last, seq) which Receipts entry covers the Results entries from first to last
+ *   keys (seq, ...)           what the KeySet entries said
  *   head  (one row)           origin, size, root, frontier, leaf of the last entry, time and note of the last signed checkpoint
  *
  * Order at publishing: entries are read back from disk and hashed; roots and head (without a note) are durable; then the head
@@ -18,6 +22,7 @@
 #define OSIER_IO_LOGSTORE_H
 
 #include "core/proof.h"
+#include "core/receipt.h"
 #include "io/journal.h"
 #include "io/keys.h"
 
@@ -54,5 +59,22 @@ struct merkle_hash logstore_hash(struct logstore *l);
  * tree of the last head. */
 int logstore_hashes(
         struct logstore *l, unsigned level, uint64_t first, uint64_t n, uint8_t (*out)[32], struct err *e);
+
+/* ---- receipts ---- */
+
+/* Results entries in the published tree that no Receipts entry covers, signed: at most RECEIPTS_MAX of them, the oldest first.
+ * Memory stays l's until the next call. *out NULL: there are none. */
+int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Receipts **out, struct err *e);
+
+/* The receipt of a task whose result is in entry `results`: a tlog-proof file (core/receipt.h) against the last head, malloc'd.
+ * ERR_NOTFOUND: there is none yet; the next publishing brings it. Or: its history was dropped by policy. */
+int logstore_receipt(
+        struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e);
+
+/* Every KeySet so far, oldest first; stops when each returns < 0. */
+int logstore_keys(struct logstore *l,
+        int (*each)(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeySet__State state,
+                const char *vkey, const char *reason),
+        void *ctx, struct err *e);
 
 #endif

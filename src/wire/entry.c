@@ -123,6 +123,17 @@ int results_check(const Wire__Results *r, struct err *e)
 }
 
 /* What an entry must have so that apply() can look at it. */
+static int receipts_check(const Wire__Receipts *r, struct err *e)
+{
+	if (r->n_results == 0 || r->n_results != r->n_leases || r->n_results != r->n_jobs ||
+	        r->key.len != 32 || r->root.len != 32 || r->signature.len != 64)
+		return err_set(e, ERR_CORRUPT, "receipts have columns or digests of the wrong length");
+	for (size_t i = 1; i < r->n_results; i++)
+		if (r->results[i] <= r->results[i - 1])
+			return err_set(e, ERR_CORRUPT, "receipts are out of order");
+	return 0;
+}
+
 static int shape(const Wire__Entry *en, struct err *e)
 {
 	switch (en->body_case) {
@@ -138,6 +149,9 @@ static int shape(const Wire__Entry *en, struct err *e)
 		break;
 	case WIRE__ENTRY__BODY_RESULTS:
 		return results_check(en->results, e);
+	case WIRE__ENTRY__BODY_RECEIPTS:
+		return receipts_check(en->receipts, e);
+	case WIRE__ENTRY__BODY_KEY_SET:
 	case WIRE__ENTRY__BODY_BOOT:
 	case WIRE__ENTRY__BODY_NODE_SET:
 	case WIRE__ENTRY__BODY_NAMESPACE_SET:
@@ -153,6 +167,72 @@ static int shape(const Wire__Entry *en, struct err *e)
 	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
 		break;
 	}
+	return 0;
+}
+
+/* A varint at *p, which it moves; false: it does not end. */
+static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *out)
+{
+	*out = 0;
+	for (int shift = 0; *p < end && shift < 64; shift += 7) {
+		*out |= (uint64_t)(**p & 0x7f) << shift;
+		if (!(*(*p)++ & 0x80))
+			return true;
+	}
+	return false;
+}
+
+Wire__Entry__BodyCase entry_peek(const uint8_t *bytes, size_t n, uint64_t *out_id)
+{
+	const uint8_t *p = bytes, *end = bytes + n;
+	uint64_t tag, v;
+
+	*out_id = 0;
+	while (p < end) {
+		if (!varint(&p, end, &tag) || !varint(&p, end, &v))
+			return WIRE__ENTRY__BODY__NOT_SET;
+		if ((tag & 7) == 0)
+			continue; /* the time */
+		if ((tag & 7) != 2 || v > (uint64_t)(end - p))
+			return WIRE__ENTRY__BODY__NOT_SET;
+		end = p + v;
+		if (p < end && *p == (1 << 3 | 0)) {
+			p++;
+			(void)varint(&p, end, out_id);
+		}
+		return (Wire__Entry__BodyCase)(tag >> 3);
+	}
+	return WIRE__ENTRY__BODY__NOT_SET;
+}
+
+size_t statement_size(const Wire__Statement *s)
+{
+	return wire__statement__get_packed_size(s);
+}
+
+size_t statement_encode(const Wire__Statement *s, uint8_t *out)
+{
+	return wire__statement__pack(s, out);
+}
+
+size_t receipt_file_size(const Wire__ReceiptFile *f)
+{
+	return wire__receipt_file__get_packed_size(f);
+}
+
+size_t receipt_file_encode(const Wire__ReceiptFile *f, uint8_t *out)
+{
+	return wire__receipt_file__pack(f, out);
+}
+
+int receipt_file_decode(
+        struct arena *a, const uint8_t *bytes, size_t n, const Wire__ReceiptFile **out, struct err *e)
+{
+	Wire__ReceiptFile *f;
+
+	if (unpack(&wire__receipt_file__descriptor, a, bytes, n, &f, e) < 0)
+		return -1;
+	*out = f;
 	return 0;
 }
 

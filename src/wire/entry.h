@@ -35,6 +35,20 @@ size_t jobspec_encode(const Wire__JobSpec *spec, uint8_t *out);
 size_t jobspec_size(const Wire__JobSpec *spec);
 int jobspec_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__JobSpec **out, struct err *e);
 
+/* The kind of an entry, and the number in field 1 of its body (a job's or a lease's; 0 where it is none), without reading the
+ * rest: for who passes over millions. WIRE__ENTRY__BODY__NOT_SET: not an entry. */
+Wire__Entry__BodyCase entry_peek(const uint8_t *bytes, size_t n, uint64_t *out_id);
+
+/* A statement's bytes, which are a leaf of Receipts. */
+size_t statement_size(const Wire__Statement *s);
+size_t statement_encode(const Wire__Statement *s, uint8_t *out);
+
+/* What a receipt carries beside its proof; hostile bytes, as entry_decode(). */
+size_t receipt_file_size(const Wire__ReceiptFile *f);
+size_t receipt_file_encode(const Wire__ReceiptFile *f, uint8_t *out);
+int receipt_file_decode(
+        struct arena *a, const uint8_t *bytes, size_t n, const Wire__ReceiptFile **out, struct err *e);
+
 /* Is the shape of Results right: count at least 1, columns empty, of one value or of `count`, outputs and digests as many as they say,
  * outcomes such as an executor may report. entry_decode() checks it too. */
 int results_check(const Wire__Results *r, struct err *e);

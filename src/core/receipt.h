@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * receipt - what a node says, under its signature, that it ran; and what a stranger can check of it with a file and a policy.
+ *
+ * The chain, from the artifact up. Each arrow is a hash or a signature that receipt_verify() checks:
+ *	output file -> digest in the Results entry -> its leaf hash in a statement, beside those of the LeaseGranted (when, where, with
+ *	what) and the JobSubmitted (the whole specification: command, inputs, limits)
+ *	-> root over the statements of a batch -> the node's signature, in a Receipts entry
+ *	-> leaf of the log -> inclusion path -> checkpoint -> the log's signature, witnesses, the policy.
+ * So one signature of the node serves a batch of any number of tasks, and a task costs nothing of its own.
+ * Signed by the node: "osier receipts v1\n" NODE "\n" number of statements "\n" BASE64(root) "\n".
+ * Pure; hashing and Ed25519 are passed in.
+ */
+#ifndef OSIER_CORE_RECEIPT_H
+#define OSIER_CORE_RECEIPT_H
+
+#include "base/arena.h"
+#include "core/ledger.h"
+#include "core/policy.h"
+#include "core/tlogproof.h"
+#include "wire/osier.pb-c.h"
+
+#define RECEIPTS_MAX     1024u /* statements in a batch */
+#define RECEIPT_TEXT_MAX (18 + NOTE_NAME_MAX + 1 + 20 + 1 + 44 + 1 + 1)
+
+/* What a node signs; returns the length. */
+size_t receipt_text(
+        const char *node, uint64_t statements, const uint8_t root[32], char out[RECEIPT_TEXT_MAX]);
+
+/* The leaf of a statement in its batch's tree. Digests are borrowed. */
+struct statement {
+	const char *node;
+	uint64_t results, lease, job; /* entry numbers */
+	const uint8_t *results_leaf, *lease_leaf, *job_leaf;
+};
+void statement_leaf(const struct merkle_hash *h, const struct statement *s, uint8_t out[32]);
+
+/* Append to a proof of entry `index` of the log (path and note are the caller's) what makes it a receipt. */
+struct receipt_view {
+	uint64_t entry; /* number of the Receipts entry in the log */
+	struct checkpoint checkpoint;
+	struct policy_result trust;
+	const char *node; /* the name of the node's key */
+	uint8_t node_key[32];
+	const Wire__Receipts *receipts;
+	const Wire__Entry *job_entry, *lease_entry, *results_entry, *receipts_entry;
+	const Wire__JobSubmitted *job;
+	const Wire__Step *step;
+	const Wire__LeaseGranted *lease;
+	const Wire__Results *results;
+	uint64_t task;           /* index in the step */
+	size_t column;           /* of the task in the Results columns */
+	uint8_t spec_sha256[32]; /* of the job specification's bytes */
+};
+
+/* Check all of the chain but the artifact. Everything in *out lives in the arena or in `bytes`. ERR_INVALID: not a receipt;
+ * ERR_CORRUPT: names the link that does not hold; ERR_FULL: the arena is too small. Whether the policy's quorum is met is in
+ * out->trust. */
+int receipt_verify(struct arena *a, const struct merkle_hash *h, const struct note_verifier *v,
+        const struct policy *p, const char *bytes, size_t n, struct receipt_view *out, struct err *e);
+
+/* The outputs of the task: number `i` (0 stdout, 1 stderr, then the declared ones). false: there is none. sha256 is NULL for an
+ * empty one. */
+struct receipt_output {
+	const char *name; /* "stdout", "stderr", or the declared path (a template) */
+	uint64_t bytes;
+	const uint8_t *sha256;
+	bool truncated;
+};
+bool receipt_output(const struct receipt_view *r, size_t i, struct receipt_output *out);
+
+#endif
