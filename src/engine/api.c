@@ -20,6 +20,7 @@
 
 #include "base/check.h"
 #include "engine/api_int.h"
+#include "io/logstore.h"
 
 /* ---- the loop ---- */
 
@@ -517,6 +518,7 @@ static void on_closed(uv_handle_t *h)
 		return;
 	spec_cache_free(a->specs);
 	jo_release(&a->out);
+	logstore_close(a->log);
 	growing_release(&a->mem);
 	free(a->socket_path);
 	free(a);

@@ -132,9 +132,10 @@ struct api {
 	struct request *sleepers;
 	struct stream *streams;
 	struct spec_cache *specs;
-	struct growing mem;  /* of the handler that runs; cleared by who uses it */
-	struct json_out out; /* every answer is written here */
-	size_t bodies;       /* bytes of bodies held */
+	struct growing mem;   /* of the handler that runs; cleared by who uses it */
+	struct logstore *log; /* opened when it is first asked for */
+	struct json_out out;  /* every answer is written here */
+	size_t bodies;        /* bytes of bodies held */
 	uid_t owner;
 	uint64_t started_ns;
 	bool closing;
@@ -238,13 +239,13 @@ struct lease_found {
 	char node[64];
 	uint32_t variant, n_devices, devices[DEVICES_PER_LEASE_MAX];
 };
-/* Find the entry that granted the lease, before entry `before`: a search by halves, since leases are numbered in order.
- * Not found when that history was dropped. */
 /* Of a verified step (api_votes.c): who agrees and who differs, in words ("" when all that ended agree), and as members of an open
  * object: disagreement and votes. */
 void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t task, char *out, size_t room);
 void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_t step, uint64_t task);
 
+/* Find the entry that granted the lease, before entry `before`: a search by halves, since leases are numbered in order.
+ * Not found when that history was dropped. */
 void lease_find(struct api *a, uint64_t lease, uint64_t before, struct lease_found *out);
 /* A message of osier.proto as JSON: bytes in hexadecimal, enums by name in lower case. */
 void message_json(struct json_out *o, const ProtobufCMessage *m);
@@ -324,5 +325,13 @@ void h_blobs_missing(struct request *q);
 void h_head(struct request *q);
 void h_entries(struct request *q);
 void h_state(struct request *q);
+void h_ledger(struct request *q);
+void h_checkpoint(struct request *q);
+void h_tile(struct request *q);
+void h_proof(struct request *q);
+void h_consistency(struct request *q);
+void h_keys(struct request *q);
+void h_receipt(struct request *q);
+void h_publish(struct request *q);
 
 #endif

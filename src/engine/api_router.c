@@ -11,6 +11,8 @@
 #include "engine/api_int.h"
 
 #define OUTPUT_REST 8u /* segments before {name...} */
+#define TILES       "/v1/ledger/tile/"
+#define TILE_REST   4u
 
 const struct route api_routes[] = {
         {"GET", "/v1/version", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_version, NULL},
@@ -41,6 +43,16 @@ const struct route api_routes[] = {
                 NULL},
         {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/output/{name}", ",", BODY_NONE, ACCESS_ANY,
                 SETTLE_BEFORE, h_output, NULL},
+        {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/receipt", ",", BODY_NONE, ACCESS_ANY, SETTLE_BEFORE,
+                h_receipt, NULL},
+        {"GET", "/v1/ledger", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_ledger, NULL},
+        {"GET", "/v1/ledger/checkpoint", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_checkpoint, NULL},
+        {"GET", "/v1/ledger/tile/{path...}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_tile, NULL},
+        {"GET", "/v1/ledger/proof", ",index,size,", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_proof, NULL},
+        {"GET", "/v1/ledger/consistency", ",old,size,", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_consistency,
+                NULL},
+        {"GET", "/v1/ledger/keys", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_keys, NULL},
+        {"POST", "/v1/ledger/publish", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_publish, NULL},
         {"POST", "/v1/blobs/missing", ",", BODY_JOBS, ACCESS_ANY, SETTLE_NOT, h_blobs_missing, NULL},
         {"PUT", "/v1/blobs/{sha256}", ",", BODY_STREAM, ACCESS_ANY, SETTLE_NOT, h_blob_put, h_blob_piece},
         {"GET", "/v1/blobs/{sha256}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_blob_get, NULL},
@@ -292,7 +304,9 @@ void request_begin(struct request *q, const char *method, const char *url)
 {
 	static const char output[] = "/output/";
 	struct err e;
-	unsigned rest = strstr(url, output) ? OUTPUT_REST : 0;
+	unsigned rest = strncmp(url, TILES, sizeof(TILES) - 1) == 0 ? TILE_REST
+	                : strstr(url, output)                       ? OUTPUT_REST
+	                                                            : 0;
 
 	q->head = !strcmp(method, "HEAD");
 	if (q->client->over) {

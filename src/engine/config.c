@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/note.h"
 #include "engine/config_read.h"
 
 #define DAY_NS (86400ull * 1000000000ull)
@@ -13,7 +14,7 @@
 void config_default(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->name = "";
+	c->name = c->origin = "";
 	c->history_age_ns = 30 * DAY_NS;
 	c->history_bytes = 1ull << 30;
 	c->blobs_age_ns = 7 * DAY_NS;
@@ -195,10 +196,25 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 	return 0;
 }
 
+static int read_ledger(struct config_reader *r, const struct doc *d, struct config *c)
+{
+	static const char *const keys[] = {"origin", NULL};
+	const struct doc *v;
+
+	if (config_map(r, d, "a map with origin", keys) < 0)
+		return -1;
+	v = config_child(d, "origin");
+	if (v && (config_text(r, v, 1, ORIGIN_MAX, &c->origin) < 0))
+		return -1;
+	return v && !note_name_ok(c->origin, strlen(c->origin))
+	               ? config_bad(r, v, "a name such as example.com/press-4, without spaces and '+'")
+	               : 0;
+}
+
 static int read_all(struct config_reader *r, const struct doc *root, struct config *c)
 {
-	static const char *const keys[] = {
-	        "name", "labels", "capacity", "devices", "namespaces", "history", "blobs", "limits", NULL};
+	static const char *const keys[] = {"name", "labels", "ledger", "capacity", "devices", "namespaces",
+	        "history", "blobs", "limits", NULL};
 	const struct doc *v;
 
 	if (config_map(r, root, "a map of keys and values", keys) < 0)
@@ -208,6 +224,9 @@ static int read_all(struct config_reader *r, const struct doc *root, struct conf
 		return -1;
 	v = config_child(root, "labels");
 	if (v && read_pairs(r, v, &c->labels, &c->n_labels) < 0)
+		return -1;
+	v = config_child(root, "ledger");
+	if (v && read_ledger(r, v, c) < 0)
 		return -1;
 	v = config_child(root, "capacity");
 	if (v && read_amounts(r, v, &c->capacity, &c->n_capacity) < 0)

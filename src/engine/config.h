@@ -7,6 +7,7 @@
  *
  *	name: press-4                       # the node's name; default: the host name
  *	labels: {hall: north}
+ *	ledger: {origin: example.com/press-4}   # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
  *	capacity: {cpu: 6, memory: 12GiB}   # instead of what was probed; named pools are made here too: {licence: 3}
  *	devices:
  *	  add: [{resource: laser, id: L-17, model: TruMark 6030, share: 1}]   # share: how much of 1 it offers
@@ -30,6 +31,7 @@
 #include "core/jobspec.h"
 
 #define CONFIG_NAME_MAX 63u
+#define ORIGIN_MAX      120u /* bytes of a log's name */
 
 struct config_amount {
 	const char *resource;
@@ -54,6 +56,7 @@ struct config_namespace {
 
 struct config {
 	const char *name;             /* "": the host name */
+	const char *origin;           /* of the ledger's log; "": made from the name */
 	struct config_rename *labels; /* from: key, to: value */
 	size_t n_labels;
 	struct config_amount *capacity;

@@ -39,11 +39,11 @@ static void on_journal(uv_poll_t *h, int status, int events)
 	journal_poll(n->journal);
 }
 
-/* What is durable is let go at the end of the round. */
+/* What is durable is let go at the end of the round, and published in time. */
 static void on_durable(void *ctx, uint64_t last_seq)
 {
-	(void)ctx;
 	(void)last_seq;
+	ledger_note(ctx);
 }
 
 static void on_failed(void *ctx, const struct err *e)
@@ -116,8 +116,20 @@ static int open_stores(struct node *n, struct err *e)
 	return 0;
 }
 
+/* Without its ledger a node runs jobs all the same; it must be seen that nothing is signed. */
+static void add_notice(struct node *n, const struct err *e)
+{
+	size_t at = strlen(n->notices);
+
+	(void)snprintf(n->notices + at, sizeof(n->notices) - at, "%sthe ledger is off: %s%s%s",
+	        at ? "\n" : "", e->msg, e->hint[0] ? "; " : "", e->hint);
+	ledger_stop(n);
+}
+
 static int open_live(struct node *n, int keeper_fd, struct err *e)
 {
+	struct err why = {0};
+
 	CHECK(uv_poll_init(&n->loop, &n->journal_poll, journal_fd(n->journal)) == 0);
 	n->journal_poll.data = n;
 	(void)uv_poll_start(&n->journal_poll, UV_READABLE, on_journal);
@@ -127,6 +139,8 @@ static int open_live(struct node *n, int keeper_fd, struct err *e)
 	if (recover_boot(n, e) < 0)
 		return -1;
 	history_init(n);
+	if (ledger_init(n, &why) < 0)
+		add_notice(n, &why);
 	exec_resume(n->exec);
 	round_end(n);
 	return 0;
@@ -204,6 +218,7 @@ void node_close(struct node *n)
 	n->read_only = true;
 	round_close(n);
 	snapshots_close(n);
+	ledger_stop(n);
 	exec_free(n->exec);
 	if (n->loop_open) {
 		uv_walk(&n->loop, close_handle, NULL);
@@ -213,6 +228,7 @@ void node_close(struct node *n)
 		(void)uv_loop_close(&n->loop);
 	}
 	history_close(n);
+	ledger_close(n);
 	journal_close(n->journal);
 	journal_reader_close(n->reader);
 	blobs_close(n->blobs);

@@ -80,6 +80,17 @@ void node_unwatch(struct node_watch *w);
 int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path,
         size_t room, struct err *e);
 
+/* Publish now what is durable, receipts of all results included, instead of when the pace asks for it. fn is called once, with NULL or
+ * why it failed. Only when ledger_status() says `on`. */
+typedef void (*ledger_fn)(void *ctx, const struct err *e);
+void ledger_flush(struct node *n, ledger_fn fn, void *ctx);
+struct ledger_status {
+	bool on, failed;
+	uint64_t published; /* entries under the last signed head */
+	char why[240];      /* when failed */
+};
+void ledger_status(const struct node *n, struct ledger_status *out);
+
 uv_loop_t *node_loop(struct node *n);
 uint64_t node_now_ns(const struct node *n); /* since 1970 */
 const struct engine *node_engine(const struct node *n);

@@ -23,6 +23,7 @@
 struct exec;
 struct snapshots;
 struct history;
+struct ledger;
 
 struct node_watch {
 	struct node_watch *next, *prev;
@@ -83,6 +84,7 @@ struct node {
 	struct exec *exec;
 	struct snapshots *snapshots;
 	struct history *history;
+	struct ledger *ledger; /* NULL: only looking, or the ledger cannot be used (see notices) */
 	bool read_only;
 
 	struct entry_list entries;
@@ -144,6 +146,16 @@ void snapshots_init(struct node *n, uint64_t from_seq);
 void snapshots_consider(struct node *n); /* start one if the tail is long */
 void snapshots_note(struct node *n, size_t entry_bytes);
 void snapshots_close(struct node *n);
+
+/* ---- ledger.c ---- */
+
+/* Open the keys and the log's published side; < 0: says why, the node can do without. */
+int ledger_init(struct node *n, struct err *e);
+/* Something became durable. */
+void ledger_note(struct node *n);
+/* Before the loop is closed, and after. */
+void ledger_stop(struct node *n);
+void ledger_close(struct node *n);
 
 /* ---- history.c ---- */
 

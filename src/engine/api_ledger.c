@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_ledger - the published log: its head, tiles (C2SP tlog-tiles), proofs, keys, and receipts.
+ *
+ * Reads as any stranger could, on a connection of its own; the publisher (ledger.c) writes. What holds entries of others is for
+ * the node's owner; hashes are for everybody.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/ledger.h"
+#include "engine/api_int.h"
+#include "io/logstore.h"
+#include "io/sha256.h"
+
+/* The log with its last head; < 0: answered. */
+static int open_log(struct request *q, struct logstore **out, struct log_head *head)
+{
+	struct api *a = q->api;
+	struct err e;
+
+	if (!a->log && logstore_open(node_state_dir(a->node), NULL, true, &a->log, &e) < 0) {
+		answer_err(q, &e);
+		return -1;
+	}
+	if (logstore_head(a->log, head, &e) < 0) {
+		answer_err(q, &e);
+		return -1;
+	}
+	if (!head->note_n) {
+		answer_error(q, 404, "not_found", "nothing was published yet", "ask again in a second");
+		return -1;
+	}
+	*out = a->log;
+	return 0;
+}
+
+static void answer_bytes(struct request *q, const void *p, size_t n, const char *type, const char *cache)
+{
+	struct MHD_Response *r =
+	        MHD_create_response_from_buffer(n, (void *)(uintptr_t)p, MHD_RESPMEM_MUST_COPY);
+
+	CHECK(r);
+	MHD_add_response_header(r, "Content-Type", type);
+	if (cache)
+		MHD_add_response_header(r, "Cache-Control", cache);
+	answer_response(q, 200, r);
+}
+
+void h_ledger(struct request *q)
+{
+	struct ledger_status s;
+	struct logstore *l;
+	struct log_head head;
+	struct json_out *o;
+
+	if (open_log(q, &l, &head) < 0)
+		return;
+	ledger_status(q->api->node, &s);
+	o = answer_out(q);
+	jo_object(o);
+	jo_key(o, "origin");
+	jo_str(o, logstore_origin(l));
+	jo_key(o, "size");
+	jo_u64(o, head.size);
+	jo_key(o, "root");
+	jo_hex(o, head.root, 32);
+	jo_key(o, "time");
+	jo_time(o, head.time_s * 1000000000u);
+	jo_key(o, "note");
+	jo_str_n(o, head.note, head.note_n);
+	jo_key(o, "durable");
+	jo_u64(o, journal_durable(node_journal(q->api->node)));
+	jo_key(o, "failed");
+	jo_str(o, s.failed ? s.why : NULL);
+	jo_object_end(o);
+	answer_json(q, 200);
+}
+
+void h_checkpoint(struct request *q)
+{
+	struct logstore *l;
+	struct log_head head;
+
+	if (open_log(q, &l, &head) == 0)
+		answer_bytes(q, head.note, head.note_n, "text/plain; charset=utf-8", "no-cache");
+}
+
+/* ---- tiles ---- */
+
+/* A bundle: each entry as its length (16 bits, big-endian) and its bytes, or its stand-in. */
+static int bundle(struct request *q, struct logstore *l, uint64_t first, unsigned n, uint8_t **out,
+        size_t *out_n, struct err *e)
+{
+	struct merkle_hash h = logstore_hash(l);
+	size_t max = 0;
+
+	*out = NULL;
+	*out_n = 0;
+	for (uint64_t seq = first; seq < first + n; seq++) {
+		uint8_t standin[LEDGER_STANDIN], leaf[32];
+		const uint8_t *bytes;
+		size_t len;
+
+		if (journal_read_entry(node_reader(q->api->node), seq, &bytes, &len, leaf, e) < 0)
+			return -1;
+		if (len > LEDGER_PLAIN_MAX) {
+			ledger_standin(&h, bytes, len, standin);
+			bytes = standin;
+			len = sizeof(standin);
+		}
+		if (*out_n + 2 + len > max) {
+			max = 2 * (*out_n + 2 + len);
+			*out = realloc(*out, max);
+			CHECK(*out);
+		}
+		(*out)[*out_n] = (uint8_t)(len >> 8);
+		(*out)[*out_n + 1] = (uint8_t)len;
+		memcpy(*out + *out_n + 2, bytes, len);
+		*out_n += 2 + len;
+	}
+	return 0;
+}
+
+void h_tile(struct request *q)
+{
+	static const char forever[] = "public, max-age=31536000, immutable";
+	uint8_t hashes[TILE_WIDTH][32], *bytes;
+	char path[300];
+	struct logstore *l;
+	struct log_head head;
+	struct tile t;
+	struct err e;
+	size_t n;
+
+	n = (size_t)snprintf(path, sizeof(path), "tile/%s", q->bound[0]);
+	if (n >= sizeof(path) || tile_parse(path, n, &t, &e) < 0) {
+		answer_error(q, 404, "not_found", "that is not the path of a tile",
+		        "tile/LEVEL/INDEX[.p/WIDTH] or tile/entries/INDEX[.p/WIDTH], INDEX as x001/234");
+		return;
+	}
+	if (t.entries && !is_node_owner(q)) {
+		answer_error(q, 403, "denied", "entries are for the node's owner", NULL);
+		return;
+	}
+	if (open_log(q, &l, &head) < 0)
+		return;
+	if (t.width > tile_width(head.size, t.level, t.index)) {
+		answer_errf(q, 404, "not_found", NULL, "the log of %llu entries has no such tile yet",
+		        (unsigned long long)head.size);
+		return;
+	}
+	if (t.entries) {
+		if (bundle(q, l, t.index * TILE_WIDTH, t.width, &bytes, &n, &e) < 0)
+			answer_err(q, &e);
+		else
+			answer_bytes(q, bytes, n, "application/octet-stream", forever);
+		free(bytes);
+	} else if (logstore_hashes(l, t.level, t.index * TILE_WIDTH, t.width, hashes, &e) < 0) {
+		answer_err(q, &e);
+	} else {
+		answer_bytes(q, hashes, t.width * (size_t)32, "application/octet-stream", forever);
+	}
+}
+
+/* ---- proofs ---- */
+
+static void proof_json(struct request *q, struct logstore *l, uint64_t size, const struct proof *p,
+        const char *key, uint64_t of, const uint8_t hash[32])
+{
+	struct proof_source s = logstore_source(l);
+	struct merkle_hash h = logstore_hash(l);
+	struct json_out *o = answer_out(q);
+	uint8_t root[32];
+	struct err e;
+
+	if (proof_root(&h, &s, size, root, &e) < 0) {
+		answer_err(q, &e);
+		return;
+	}
+	jo_object(o);
+	jo_key(o, "origin");
+	jo_str(o, logstore_origin(l));
+	jo_key(o, key);
+	jo_u64(o, of);
+	jo_key(o, strcmp(key, "index") == 0 ? "leaf" : "old_root");
+	jo_hex(o, hash, 32);
+	jo_key(o, "size");
+	jo_u64(o, size);
+	jo_key(o, "root");
+	jo_hex(o, root, 32);
+	jo_key(o, "path");
+	jo_array(o);
+	for (unsigned i = 0; i < p->n; i++)
+		jo_hex(o, p->hash[i], 32);
+	jo_array_end(o);
+	jo_object_end(o);
+	answer_json(q, 200);
+}
+
+void h_proof(struct request *q)
+{
+	uint64_t index = UINT64_MAX, size;
+	struct proof_source s;
+	struct merkle_hash h;
+	uint8_t leaf[1][32];
+	struct logstore *l;
+	struct log_head head;
+	struct proof p;
+	struct err e;
+
+	if (open_log(q, &l, &head) < 0)
+		return;
+	size = head.size;
+	if (query_u64(q, "index", 0, head.size - 1, &index) < 0 ||
+	        query_u64(q, "size", 1, head.size, &size) < 0)
+		return;
+	if (index == UINT64_MAX) {
+		answer_error(q, 400, "invalid", "'index' is needed: the number of an entry", NULL);
+		return;
+	}
+	s = logstore_source(l);
+	h = logstore_hash(l);
+	if (proof_inclusion(&h, &s, index, size, &p, &e) < 0 || logstore_hashes(l, 0, index, 1, leaf, &e) < 0)
+		answer_err(q, &e);
+	else
+		proof_json(q, l, size, &p, "index", index, leaf[0]);
+}
+
+void h_consistency(struct request *q)
+{
+	uint64_t old = UINT64_MAX, size;
+	struct proof_source s;
+	struct merkle_hash h;
+	struct logstore *l;
+	struct log_head head;
+	uint8_t root[32];
+	struct proof p;
+	struct err e;
+
+	if (open_log(q, &l, &head) < 0)
+		return;
+	size = head.size;
+	if (query_u64(q, "old", 0, head.size, &old) < 0 || query_u64(q, "size", 0, head.size, &size) < 0)
+		return;
+	if (old == UINT64_MAX) {
+		answer_error(q, 400, "invalid", "'old' is needed: the size of the smaller tree", NULL);
+		return;
+	}
+	s = logstore_source(l);
+	h = logstore_hash(l);
+	if (proof_consistency(&h, &s, old, size, &p, &e) < 0 || proof_root(&h, &s, old, root, &e) < 0)
+		answer_err(q, &e);
+	else
+		proof_json(q, l, size, &p, "old", old, root);
+}
+
+/* ---- keys ---- */
+
+static int key_json(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeySet__State state,
+        const char *vkey, const char *reason)
+{
+	static const char *const roles[] = {"log", "node", "witness", "anchor"}, *const states[] = {"added",
+	                                                                                 "retired",
+	                                                                                 "revoked"};
+	struct json_out *o = ctx;
+
+	jo_object(o);
+	jo_key(o, "entry");
+	jo_u64(o, seq);
+	jo_key(o, "role");
+	jo_str(o, (unsigned)role < ARRAY_LEN(roles) ? roles[role] : "unknown");
+	jo_key(o, "state");
+	jo_str(o, (unsigned)state < ARRAY_LEN(states) ? states[state] : "unknown");
+	jo_key(o, "vkey");
+	jo_str(o, vkey);
+	jo_key(o, "reason");
+	jo_str(o, reason);
+	jo_object_end(o);
+	return 0;
+}
+
+void h_keys(struct request *q)
+{
+	struct json_out *o;
+	struct logstore *l;
+	struct log_head head;
+	struct err e;
+
+	if (open_log(q, &l, &head) < 0)
+		return;
+	o = answer_out(q);
+	jo_object(o);
+	jo_key(o, "keys");
+	jo_array(o);
+	if (logstore_keys(l, key_json, o, &e) < 0) {
+		answer_err(q, &e);
+		return;
+	}
+	jo_array_end(o);
+	jo_object_end(o);
+	answer_json(q, 200);
+}
+
+/* ---- receipts ---- */
+
+/* The entry with the newest result of the task. */
+static int find_result(struct request *q, const struct job_view *v, uint32_t step, uint64_t index,
+        uint64_t *out, struct err *e)
+{
+	const uint8_t *bytes, *outputs;
+	size_t n, n_outputs;
+
+	return journal_read_result(
+	        node_reader(q->api->node), v->id.v, step, index, out, &bytes, &n, &outputs, &n_outputs, e);
+}
+
+void h_receipt(struct request *q)
+{
+	struct spec_ref ref;
+	struct logstore *l;
+	struct log_head head;
+	struct job_view v;
+	uint64_t index, seq;
+	char *file = NULL;
+	uint32_t step;
+	struct err e;
+	size_t n;
+
+	if (request_task(q, &v, &step, &index, &ref) < 0)
+		return;
+	spec_release(&ref);
+	if (!may_change(q, &v)) {
+		answer_error(q, 403, "denied", "a receipt shows the job: it is for its owner and the node's",
+		        NULL);
+		return;
+	}
+	if (open_log(q, &l, &head) < 0)
+		return;
+	if (find_result(q, &v, step, index, &seq, &e) < 0 ||
+	        logstore_receipt(l, seq, index, &file, &n, &e) < 0)
+		answer_err(q, &e);
+	else
+		answer_bytes(q, file, n, "text/plain; charset=utf-8", NULL);
+	free(file);
+}
+
+/* A request that waits for a publishing, and may be gone before it comes. */
+struct publishing {
+	struct request *q;
+	bool awaited;
+};
+
+static void publishing_free(void *own)
+{
+	struct publishing *w = own;
+
+	w->q = NULL;
+	if (!w->awaited)
+		free(w);
+}
+
+static void published(void *ctx, const struct err *e)
+{
+	struct publishing *w = ctx;
+
+	w->awaited = false;
+	if (!w->q)
+		free(w);
+	else if (!w->q->response && e)
+		answer_err(w->q, e);
+	else if (!w->q->response)
+		h_ledger(w->q);
+}
+
+void h_publish(struct request *q)
+{
+	struct publishing *w;
+	struct ledger_status s;
+
+	ledger_status(q->api->node, &s);
+	if (!s.on) {
+		answer_error(q, 503, "closed",
+		        "this node publishes nothing: it only looks, or its ledger is off",
+		        "'osier doctor' says why");
+		return;
+	}
+	w = calloc(1, sizeof(*w));
+	CHECK(w);
+	*w = (struct publishing){.q = q, .awaited = true};
+	q->own = w;
+	q->own_free = publishing_free;
+	request_sleep(q);
+	ledger_flush(q->api->node, published, w);
+}
