@@ -34,7 +34,7 @@ struct option_def {
 	const char *words; /* for COMPLETE_WORDS, with commas */
 };
 
-enum group { GROUP_RUN, GROUP_LOOK, GROUP_CHANGE, GROUP_NODE, GROUP_MORE, GROUP_HIDDEN };
+enum group { GROUP_RUN, GROUP_LOOK, GROUP_CHANGE, GROUP_NODE, GROUP_PROVE, GROUP_MORE, GROUP_HIDDEN };
 
 struct cli;
 struct command_def {

@@ -8,6 +8,7 @@ static const char *const group_titles[] = {
         [GROUP_LOOK] = "look at them",
         [GROUP_CHANGE] = "change them",
         [GROUP_NODE] = "this machine's node",
+        [GROUP_PROVE] = "prove what ran",
         [GROUP_MORE] = "more",
 };
 

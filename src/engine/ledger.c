@@ -262,7 +262,7 @@ void ledger_note(struct node *n)
 	struct ledger *l = n->ledger;
 	uint64_t durable;
 
-	if (!l || l->busy || l->armed)
+	if (!l || l->closing || l->busy || l->armed)
 		return;
 	durable = journal_durable(n->journal);
 	if (l->receipts && durable < l->receipts)
@@ -292,7 +292,7 @@ void ledger_status(const struct node *n, struct ledger_status *out)
 	const struct ledger *l = n->ledger;
 
 	memset(out, 0, sizeof(*out));
-	if (!l)
+	if (!l || l->closing)
 		return;
 	out->on = true;
 	out->published = l->published;

@@ -121,7 +121,7 @@ class Checked(Node):
 def served_by_source():
     """The routes of the server, as its table has them."""
     with open(os.path.join(ROOT, "src/engine/api_router.c")) as f:
-        return set(re.findall(r'\{\s*"([A-Z]+)",\s*"(/v1/[^"]*)"', f.read()))
+        return {(m, p.replace("...}", "}")) for m, p in re.findall(r'\{\s*"([A-Z]+)",\s*"(/v1/[^"]*)"', f.read())}
 
 
 def events_are_described(n, job):
@@ -278,6 +278,33 @@ def journal_operations(n):
     ok(strip(now["jobs"]) == strip(live), "the state folded from the journal is the state", (now["jobs"][:1], live[:1]))
 
 
+def ledger_operations(n):
+    c = n.check
+    job = c("POST", "/v1/jobs", "/v1/jobs", 201, {"name": "proven", "command": "echo hi"})["job"]
+    n.finish(job)
+    head = c("POST", "/v1/ledger/publish", "/v1/ledger/publish", 200)
+    ok(head["size"] > 3 and not head["failed"], "publishing answers with the head", head)
+    c("GET", "/v1/ledger", "/v1/ledger", 200)
+    note = c("GET", "/v1/ledger/checkpoint", "/v1/ledger/checkpoint", 200)
+    ok(note.decode().split("\n")[0] == head["origin"], "the checkpoint is a note of the log", note)
+    t = "/v1/ledger/tile/{path}"
+    ok(len(c("GET", t, "/v1/ledger/tile/0/000.p/3", 200)) == 96, "a tile of three is three hashes")
+    c("GET", t, "/v1/ledger/tile/entries/000.p/3", 200)
+    c("GET", t, "/v1/ledger/tile/0/x999/999", 404)
+    c("GET", t, "/v1/ledger/tile/nonsense", 404)
+    c("GET", "/v1/ledger/proof", "/v1/ledger/proof?index=2", 200)
+    c("GET", "/v1/ledger/proof", "/v1/ledger/proof", 400)
+    c("GET", "/v1/ledger/proof", "/v1/ledger/proof?index=99999999", 400)
+    c("GET", "/v1/ledger/consistency", "/v1/ledger/consistency?old=2", 200)
+    c("GET", "/v1/ledger/consistency", "/v1/ledger/consistency?old=3&size=2", 400)
+    keys = c("GET", "/v1/ledger/keys", "/v1/ledger/keys", 200)["keys"]
+    ok({k["role"] for k in keys} >= {"log", "node"}, "the keys of log and node are told", keys)
+    receipt = "/v1/jobs/{job}/tasks/{step}/{index}/receipt"
+    text = c("GET", receipt, "/v1/jobs/%d/tasks/main/0/receipt" % job, 200)
+    ok(text.startswith(b"c2sp.org/tlog-proof@v1\n"), "a receipt is a tlog-proof", text[:40])
+    c("GET", receipt, "/v1/jobs/%d/tasks/main/7/receipt" % job, 404)
+
+
 def main():
     in_file = {(m, p) for m, p, _ in operations()}
     in_source = served_by_source()
@@ -299,6 +326,7 @@ def main():
         change_operations(n)
         whys(n)
         journal_operations(n)
+        ledger_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
         try:

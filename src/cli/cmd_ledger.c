@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_ledger - `osier ledger`: the node's log as it is published. */
+#include "cli/commands.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cli/show.h"
+
+static int bad_number(struct cli *c, const char *what)
+{
+	return cli_usage(c, "%s must be a number", what);
+}
+
+static bool number(const char *text, unsigned long long *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	*out = strtoull(text, &end, 10);
+	return !*end;
+}
+
+static int head(struct cli *c)
+{
+	struct err e = {0};
+	json_t *j = ask_get(c, &e, "/v1/ledger");
+	uint64_t now = cli_now_ns();
+	char a[32];
+
+	if (!j)
+		return cli_fail(c, &e);
+	if (c->json) {
+		json_print(j);
+	} else {
+		show_field("log", j_str(j, "origin"));
+		show_fieldf("entries", "%llu signed, %llu durable", (unsigned long long)j_uint(j, "size"),
+		        (unsigned long long)j_uint(j, "durable"));
+		show_field("root", j_str(j, "root"));
+		show_fieldf("signed at", "%s", clock_text(j_time(j, "time"), now, a, sizeof(a)));
+		if (!j_null(j, "failed"))
+			show_fieldf("FAILED", "%s", j_str(j, "failed"));
+		(void)printf("\n%s", j_str(j, "note"));
+	}
+	json_decref(j);
+	return EXIT_OK;
+}
+
+static int entry(struct cli *c)
+{
+	unsigned long long n;
+	struct err e = {0};
+	json_t *page, *j;
+
+	if (c->args.n_args != 2 || !number(c->args.arg[1], &n))
+		return bad_number(c, "the entry");
+	page = ask_get(c, &e, "/v1/journal/entries?from=%llu&limit=1", n);
+	if (!page)
+		return cli_fail(c, &e);
+	j = json_array_get(json_object_get(page, "entries"), 0);
+	if (!j) {
+		json_decref(page);
+		(void)err_set(&e, ERR_NOTFOUND, "there is no entry %llu", n);
+		return cli_fail(c, &e);
+	}
+	json_print(j);
+	json_decref(page);
+	return EXIT_OK;
+}
+
+static void print_path(const json_t *j)
+{
+	size_t i;
+	json_t *v;
+
+	show_field("log", j_str(j, "origin"));
+	json_array_foreach(json_object_get(j, "path"), i, v)
+	        show_field(i ? "" : "path", json_string_value(v));
+	if (!i)
+		show_field("path", "empty: none is needed");
+}
+
+static int show_proof(struct cli *c, json_t *j, struct err *e, const char *what)
+{
+	if (!j)
+		return cli_fail(c, e);
+	if (c->json) {
+		json_print(j);
+	} else {
+		if (*j_str(j, "leaf")) {
+			show_fieldf("entry", "%llu of %llu", (unsigned long long)j_uint(j, "index"),
+			        (unsigned long long)j_uint(j, "size"));
+			show_field("leaf", j_str(j, "leaf"));
+		} else {
+			show_fieldf("trees", "%llu, and %llu after it", (unsigned long long)j_uint(j, "old"),
+			        (unsigned long long)j_uint(j, "size"));
+			show_field("old root", j_str(j, "old_root"));
+		}
+		show_field("root", j_str(j, "root"));
+		print_path(j);
+		(void)what;
+	}
+	json_decref(j);
+	return EXIT_OK;
+}
+
+static int proof(struct cli *c)
+{
+	unsigned long long n;
+	struct err e = {0};
+
+	if (c->args.n_args != 2 || !number(c->args.arg[1], &n))
+		return bad_number(c, "the entry");
+	return show_proof(c, ask_get(c, &e, "/v1/ledger/proof?index=%llu", n), &e, "entry");
+}
+
+static int consistency(struct cli *c)
+{
+	unsigned long long m, n;
+	struct err e = {0};
+
+	if (c->args.n_args != 3 || !number(c->args.arg[1], &m) || !number(c->args.arg[2], &n))
+		return cli_usage(c, "two sizes are needed, the smaller first");
+	return show_proof(c, ask_get(c, &e, "/v1/ledger/consistency?old=%llu&size=%llu", m, n), &e, "trees");
+}
+
+static int keys(struct cli *c)
+{
+	struct err e = {0};
+	json_t *j = ask_get(c, &e, "/v1/ledger/keys"), *k;
+	struct table *t;
+	size_t i;
+
+	if (!j)
+		return cli_fail(c, &e);
+	if (c->json) {
+		json_print(j);
+		json_decref(j);
+		return EXIT_OK;
+	}
+	t = table_new();
+	table_column(t, "SIGNS", LEFT, false);
+	table_column(t, "STATE", LEFT, false);
+	table_column(t, "SINCE ENTRY", RIGHT, false);
+	table_column(t, "KEY", LEFT, true);
+	json_array_foreach(json_object_get(j, "keys"), i, k)
+	{
+		const char *role = j_str(k, "role");
+
+		table_cell(t, PLAIN,
+		        strcmp(role, "log") == 0      ? "heads of the log"
+		        : strcmp(role, "node") == 0   ? "what was run"
+		        : strcmp(role, "anchor") == 0 ? "anchors"
+		                                      : role);
+		table_cell(t, PLAIN, j_str(k, "state"));
+		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(k, "entry"));
+		table_cell(t, PLAIN, j_str(k, "vkey"));
+	}
+	table_print(t);
+	table_free(t);
+	json_decref(j);
+	return EXIT_OK;
+}
+
+static int policy(struct cli *c)
+{
+	struct err e = {0};
+	json_t *j = ask_get(c, &e, "/v1/ledger/keys"), *k;
+	size_t i;
+
+	if (!j)
+		return cli_fail(c, &e);
+	(void)puts("# Whom a verifier of this node's receipts trusts (C2SP tlog-policy).");
+	json_array_foreach(json_object_get(j, "keys"), i,
+	        k) if (strcmp(j_str(k, "role"), "log") == 0 && strcmp(j_str(k, "state"), "added") == 0)(void)
+	        printf("log %s\n", j_str(k, "vkey"));
+	(void)puts("# Witnesses would stand here: witness NAME VKEY, and a quorum of them.\nquorum none");
+	json_decref(j);
+	return EXIT_OK;
+}
+
+static int publish(struct cli *c)
+{
+	struct err e = {0};
+	json_t *j = ask(c, "POST", "/v1/ledger/publish", NULL, &e);
+
+	if (!j)
+		return cli_fail(c, &e);
+	if (c->json)
+		json_print(j);
+	else
+		(void)printf("%llu entries of %s are signed\n", (unsigned long long)j_uint(j, "size"),
+		        j_str(j, "origin"));
+	json_decref(j);
+	return EXIT_OK;
+}
+
+static int run(struct cli *c)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct cli *c);
+		int args;
+	} all[] = {{"head", head, 1}, {"entry", entry, 2}, {"proof", proof, 2},
+	        {"consistency", consistency, 3}, {"keys", keys, 1}, {"policy", policy, 1},
+	        {"publish", publish, 1}};
+	const char *word = c->args.n_args ? c->args.arg[0] : "head";
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (strcmp(word, all[i].name) != 0)
+			continue;
+		if (c->args.n_args > all[i].args)
+			return cli_usage(c, "too much is said after '%s'", word);
+		if ((all[i].run == publish ? cli_connect(c, &e) : cli_connect_look(c, &e)) < 0)
+			return cli_fail(c, &e);
+		return all[i].run(c);
+	}
+	return cli_usage(
+	        c, "'%.40s' is none of head, entry, proof, consistency, keys, policy, publish", word);
+}
+
+const struct command_def cmd_ledger = {
+        .name = "ledger",
+        .group = GROUP_PROVE,
+        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish]",
+        .summary = "show the node's log as it is published: its signed head, proofs, keys",
+        .about = "Every change of the node's state is an entry of its journal, and the journal is a log that "
+                 "can only grow (RFC 6962). "
+                 "Its head is signed about once a second while there is something new. A proof shows that an "
+                 "entry is in it, "
+                 "consistency that a smaller tree is its beginning. 'policy' writes what 'osier verify' "
+                 "needs.",
+        .examples = "osier ledger\n"
+                    "osier ledger proof 17 --json\n"
+                    "osier ledger policy > trust.policy",
+        .args_max = 3,
+        .complete = COMPLETE_NOTHING,
+        .run = run,
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_receipt - `osier receipt`: the proof of what a task did, as a file that a stranger can check. */
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+static const struct option_def options[] = {
+        {'o', "output", "FILE", "write it there instead of to the standard output", COMPLETE_FILE, NULL},
+        {0},
+};
+
+/* What is done but not yet signed is signed now; a node that only looks publishes nothing, and need not. */
+static void publish(struct cli *c)
+{
+	struct err e;
+
+	json_decref(c->node ? NULL : ask(c, "POST", "/v1/ledger/publish", NULL, &e));
+}
+
+static int fetch(struct cli *c, struct task_name *name, FILE *f, struct err *e)
+{
+	struct response r = {0};
+	struct text t = {0};
+	int rc;
+
+	job_target(&t, name->job);
+	text_add(&t, "/tasks/");
+	url_add(&t, name->step);
+	text_addf(&t, "/%lld/receipt", (long long)(name->index < 0 ? 0 : name->index));
+	rc = client_download(c->client, text_str(&t), f, &r, e);
+	if (rc == 0 && r.status != 200)
+		rc = ask_error(&r, e);
+	response_release(&r);
+	text_release(&t);
+	return rc;
+}
+
+static int run(struct cli *c)
+{
+	const char *path = args_value(&c->args, "output");
+	struct task_name name = {0};
+	struct err e = {0};
+	FILE *f = stdout;
+	int rc;
+
+	if (cli_connect_look(c, &e) < 0 || task_resolve(c, c->args.arg[0], &name, &e) < 0)
+		return cli_fail(c, &e);
+	if (!name.step) {
+		task_name_release(&name);
+		return cli_usage(c, "a receipt is of one task: name it as JOB/STEP/INDEX");
+	}
+	publish(c);
+	if (path && !(f = fopen(path, "we"))) {
+		(void)err_sys(&e, "cannot write '%.200s'", path);
+		rc = -1;
+	} else {
+		rc = fetch(c, &name, f, &e);
+		if (path && fclose(f) != 0 && rc == 0)
+			rc = err_sys(&e, "cannot write '%.200s'", path);
+		if (path && rc < 0)
+			(void)remove(path);
+	}
+	task_name_release(&name);
+	if (rc < 0)
+		return cli_fail(c, &e);
+	if (path)
+		term_hint("osier ledger policy > trust.policy, then anywhere: osier verify %s --policy "
+		          "trust.policy",
+		        path);
+	return EXIT_OK;
+}
+
+const struct command_def cmd_receipt = {
+        .name = "receipt",
+        .group = GROUP_PROVE,
+        .usage = "TASK [-o FILE]",
+        .summary = "write the proof of what a task ran and what came out",
+        .about = "A receipt is a tlog-proof file (C2SP): the node's signature over the result, its job and "
+                 "its lease, the "
+                 "place of that in the node's log, and the log's signed head. 'osier verify' checks it "
+                 "offline, on any machine, "
+                 "with a policy that says whom to trust.",
+        .examples = "osier receipt pi-17/sum/0 -o pi.tlog-proof\n"
+                    "osier receipt last/main/0 > r.tlog-proof",
+        .options = options,
+        .args_min = 1,
+        .args_max = 1,
+        .complete = COMPLETE_TASK,
+        .run = run,
+};
