@@ -634,6 +634,7 @@ void anchor_signed(struct anchor *a, const struct evm_sig *sig)
 	CHECK(evm_tx_raw(&tx, sig, raw, sizeof(raw), t->hash) > 0);
 	a->tries++;
 	a->has_sent = false;
+	a->sent_ns = 0;
 	anchor_save_then(a, STEP_SEND);
 }
 

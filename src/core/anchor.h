@@ -163,7 +163,7 @@ struct anchor {
 	bool troubled, noted;
 	struct err why;
 	uint64_t now_ns, until_ns, sent_ns, resent_ns;
-	bool has_sent;
+	bool has_sent; /* the newest try, and a node took it */
 	struct anchor_block tip;
 	uint64_t final;
 	bool has_final;

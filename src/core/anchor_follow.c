@@ -10,23 +10,23 @@ void anchor_on_send(struct anchor *a, const struct anchor_answer *an)
 {
 	const struct anchor_try *t = &a->try[a->tries - 1];
 
+	if (!a->sent_ns)
+		a->sent_ns = a->now_ns;
 	if (an->got == ANCHOR_TROUBLE || an->got == ANCHOR_NULL) {
 		anchor_no_answer(a, "whether it took the transaction", an);
-		return;
-	}
-	if (!a->has_sent)
-		a->sent_ns = a->now_ns;
-	a->has_sent = true;
-	a->resent_ns = a->now_ns;
-	if (an->got == ANCHOR_GOT && memcmp(an->hash, t->hash, sizeof(t->hash)) != 0) {
-		(void)err_set(&a->why, ERR_CORRUPT, "the node answers with the hash of another transaction");
-		anchor_trouble(a);
 		return;
 	}
 	/* What is refused may be known already, or mined: the next look tells. */
 	if (an->got == ANCHOR_ERROR && !(an->said && strstr(an->said, "known"))) {
 		(void)err_set(&a->why, ERR_DENIED, "the node refuses the transaction: %s",
 		        an->said ? an->said : "");
+		anchor_trouble(a);
+		return;
+	}
+	a->has_sent = true;
+	a->resent_ns = a->now_ns;
+	if (an->got == ANCHOR_GOT && memcmp(an->hash, t->hash, sizeof(t->hash)) != 0) {
+		(void)err_set(&a->why, ERR_CORRUPT, "the node answers with the hash of another transaction");
 		anchor_trouble(a);
 		return;
 	}
@@ -179,6 +179,7 @@ void anchor_on_nonce_now(struct anchor *a, const struct anchor_answer *an)
 		}
 		a->tries = 0;
 		a->has_sent = false;
+		a->sent_ns = 0;
 		a->seen = SEEN_NOT;
 		anchor_save_then(a, STEP_WAIT);
 		return;
@@ -194,6 +195,6 @@ void anchor_on_nonce_now(struct anchor *a, const struct anchor_answer *an)
 		a->step = STEP_SEND;
 	else
 		anchor_round_done(a);
-	if (a->has_sent && a->now_ns - a->sent_ns >= a->cfg.replace_ns && a->tries < ANCHOR_TRIES_MAX)
+	if (a->sent_ns && a->now_ns - a->sent_ns >= a->cfg.replace_ns && a->tries < ANCHOR_TRIES_MAX)
 		a->step = STEP_PRICE;
 }

@@ -337,6 +337,8 @@ void chain_ask(struct chain *c, const struct anchor_ask *q, struct anchor_answer
 		answer_receipt(c, q, out);
 		break;
 	}
+	if (c->twist)
+		c->twist(c, q, out);
 	if (chance(c, c->faults.trouble)) {
 		out->got = ANCHOR_TROUBLE;
 		out->trouble = &broken;

@@ -40,6 +40,8 @@ struct chain {
 	uint64_t base_fee;
 	int poor;       /* the account is empty */
 	int foreign_at; /* size of the head that the foreign transactions anchor; 0: none */
+	void (*twist)(
+	        struct chain *c, const struct anchor_ask *q, struct anchor_answer *out); /* of every answer */
 	struct anchor_receipt receipt;
 	uint8_t bytes[EVM_LATEST_BYTES], topic_root[32];
 };

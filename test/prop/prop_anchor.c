@@ -262,12 +262,225 @@ static void saved_bytes_are_whole_or_refused(void **state)
 	assert_int_equal(e.code, ERR_INVALID);
 }
 
+/* ---- what a node says, one thing at a time ---- */
+
+static void other_chain(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	out->number += q->q == ANCHOR_Q_CHAIN;
+}
+
+static void other_receipt(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)q;
+	if (out->receipt)
+		c->receipt.hash[31] ^= 1;
+}
+
+static void other_contract(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)q;
+	if (out->receipt)
+		c->receipt.log[0].address[0] ^= 1;
+}
+
+static void other_root(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)q;
+	if (out->receipt)
+		c->topic_root[31] ^= 1;
+}
+
+static void other_block(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_BLOCK && q->at == ANCHOR_NUMBER)
+		out->block.hash[0] ^= 1;
+}
+
+static void forgetful_contract(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	if (q->q == ANCHOR_Q_HEAD && out->got == ANCHOR_GOT)
+		memset(c->bytes, 0, sizeof(c->bytes));
+}
+
+static void poor(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_BALANCE)
+		memset(out->amount, 0, sizeof(out->amount));
+}
+
+static void dear(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_BLOCK)
+		out->block.base_fee = UINT64_MAX - 5;
+}
+
+static void greedy(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_GAS)
+		out->number = UINT64_MAX - 5;
+}
+
+static void crowded(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_NONCE && q->at == ANCHOR_PENDING)
+		out->number += 1000;
+}
+
+static void never_final(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_BLOCK && q->at == ANCHOR_FINALIZED)
+		out->got = ANCHOR_NULL;
+}
+
+static void refused(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_SEND) {
+		out->got = ANCHOR_ERROR;
+		out->said = "insufficient funds for gas * price + value";
+		c->tx[c->txs - 1].waiting = 0;
+	}
+}
+
+static void no_base_fee(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	out->block.has_base = false;
+	(void)q;
+}
+
+static void nothing_there(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_HEAD)
+		out->data_n = 0;
+}
+
+static void another_contract(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)c;
+	if (q->q == ANCHOR_Q_HEAD)
+		out->data_n = 32;
+}
+
+static void same_size_other_root(struct chain *c, const struct anchor_ask *q, struct anchor_answer *out)
+{
+	(void)out;
+	if (q->q == ANCHOR_Q_HEAD) {
+		memset(c->bytes, 0, sizeof(c->bytes));
+		c->bytes[31] = 7;
+		c->bytes[95] = 1;
+	}
+}
+
+static void begin_7(void (*twist)(struct chain *, const struct anchor_ask *, struct anchor_answer *))
+{
+	struct anchor_target t = target_of(7);
+
+	seed = 9;
+	chain_init(&chain, seed);
+	chain.twist = twist;
+	now_ns = SECOND;
+	saved_n = 0;
+	start(&t);
+}
+
+static struct anchor_view after(unsigned steps)
+{
+	struct anchor_view v;
+
+	while (steps-- && act())
+		;
+	anchor_view(&anchor, &v);
+	return v;
+}
+
+/* While a node says so, it is trouble and no end; when it stops, the anchor goes on. */
+static void what_is_in_the_way_is_told_and_survived(void **state)
+{
+	static const struct {
+		void (*twist)(struct chain *, const struct anchor_ask *, struct anchor_answer *);
+		const char *says;
+		int sent;
+	} way[] = {{other_receipt, "not our transaction's", 1}, {other_contract, "not our transaction's", 1},
+	        {other_root, "not our transaction's", 1}, {other_block, "not in its chain", 1},
+	        {forgetful_contract, "not what it wrote", 1}, {poor, "cannot pay", 0},
+	        {dear, "wei per gas", 0}, {greedy, "gas", 0}, {crowded, "too many wait", 0},
+	        {never_final, "no finalized block", 0},
+	        {refused, "refuses the transaction: insufficient funds", 1}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(way); i++) {
+		struct anchor_view v;
+
+		begin_7(way[i].twist);
+		v = after(700);
+		if (v.outcome != ANCHOR_OPEN || !v.troubled || !strstr(v.why.msg, way[i].says))
+			fail_msg("'%s' is told as '%s' (outcome %d)", way[i].says, v.why.msg, (int)v.outcome);
+		assert_int_equal(v.tries > 0, way[i].sent);
+		chain.twist = NULL;
+		v = after(5000);
+		assert_int_equal(v.outcome, ANCHOR_DONE);
+		assert_false(v.troubled);
+	}
+}
+
+static void what_cannot_work_ends_before_anything_is_signed(void **state)
+{
+	static const struct {
+		void (*twist)(struct chain *, const struct anchor_ask *, struct anchor_answer *);
+		const char *says;
+	} end[] = {{other_chain, "on chain 31338, not on 31337"}, {no_base_fee, "no base fee"},
+	        {nothing_there, "there is no contract at"},
+	        {another_contract, "another contract than Anchor.sol"},
+	        {same_size_other_root, "another root for size 7"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(end); i++) {
+		struct anchor_view v;
+
+		begin_7(end[i].twist);
+		v = after(700);
+		if (v.outcome != ANCHOR_FAILED || !strstr(v.why.msg, end[i].says))
+			fail_msg("'%s' is told as '%s' (outcome %d)", end[i].says, v.why.msg, (int)v.outcome);
+		assert_int_equal(chain.txs, 0);
+		assert_int_equal(saved_n, 0);
+	}
+}
+
+static void another_chain_later_is_waited_out(void **state)
+{
+	struct anchor_view v;
+
+	(void)state;
+	begin_7(NULL);
+	while (!chain.txs)
+		(void)act();
+	chain.twist = other_chain;
+	v = after(500);
+	assert_int_equal(v.outcome, ANCHOR_OPEN);
+	assert_true(v.on_its_way && strstr(v.why.msg, "on chain 31338"));
+	chain.twist = NULL;
+	assert_int_equal(after(2000).outcome, ANCHOR_DONE);
+	assert_int_equal(chain.txs, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_calm_chain_takes_every_head),
 	        cmocka_unit_test(losses_reorganisations_and_kills), cmocka_unit_test(lies_too),
 	        cmocka_unit_test(another_uses_the_same_account),
-	        cmocka_unit_test(saved_bytes_are_whole_or_refused)};
+	        cmocka_unit_test(saved_bytes_are_whole_or_refused),
+	        cmocka_unit_test(what_is_in_the_way_is_told_and_survived),
+	        cmocka_unit_test(what_cannot_work_ends_before_anything_is_signed),
+	        cmocka_unit_test(another_chain_later_is_waited_out)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
