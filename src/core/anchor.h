@@ -88,7 +88,7 @@ struct anchor_ask {
 };
 
 struct anchor_block {
-	uint64_t number;
+	uint64_t number, time_s; /* the latter: seconds since 1970, as its maker says */
 	uint8_t hash[32];
 	bool has_base;
 	uint64_t base_fee; /* wei per gas */
