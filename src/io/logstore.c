@@ -43,8 +43,8 @@ static const char *const sql[S_STMTS] = {
         [S_ROOTS] = "SELECT n, hash FROM roots WHERE level = ?1 AND n >= ?2 AND n < ?3 ORDER BY n",
         [S_HEAD] = "SELECT origin, size, root, frontier, last_leaf, time_s, note FROM head",
         [S_HEAD_SET] =
-                "INSERT OR REPLACE INTO head (one, origin, size, root, frontier, last_leaf, time_s, note)"
-                " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, x'')",
+                ("INSERT OR REPLACE INTO head (one, origin, size, root, frontier, last_leaf, time_s, note)"
+                 " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, x'')"),
         [S_NOTE_SET] = "UPDATE head SET note = ?1",
         [S_JOB_ADD] = "INSERT OR REPLACE INTO jobs (job, seq, leaf) VALUES (?1, ?2, ?3)",
         [S_JOB_DROP] = "DELETE FROM jobs WHERE job = ?1",
