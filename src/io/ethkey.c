@@ -5,9 +5,11 @@
 #include <secp256k1.h>
 #include <secp256k1_recovery.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "io/keys.h"
 
 /* Blinded: what an observer of time or power sees of a signature does not depend on the secret alone. */
 static secp256k1_context *context_new(void)
@@ -139,4 +141,112 @@ int ethkey_sign(const uint8_t secret[32], const uint8_t hash[32], struct evm_sig
 		        account[0], account[1]);
 	*out = s;
 	return 0;
+}
+
+/* ---- files ---- */
+
+static const char mark[] = "osier account key v1 ";
+
+enum { LINE_BYTES = sizeof(mark) - 1 + 42 + 1 + 66 + 1 };
+
+static int not_a_key(struct err *e)
+{
+	return err_set(e, ERR_CORRUPT, "not an account's key of osier");
+}
+
+/* The account that is written beside the secret must be its own. */
+static int parse_line(const char *line, size_t n, uint8_t out_secret[32], struct err *e)
+{
+	const char *account = line + sizeof(mark) - 1, *secret = account + 42 + 1;
+	uint8_t written[20], own[20];
+
+	if (n != LINE_BYTES || memcmp(line, mark, sizeof(mark) - 1) != 0 || account[42] != ' ' ||
+	        line[n - 1] != '\n' || evm_address_parse(account, 42, written, NULL) < 0 ||
+	        !evm_data_exact(secret, 66, out_secret, 32))
+		return not_a_key(e);
+	if (ethkey_account(out_secret, own, NULL) < 0 || memcmp(own, written, sizeof(own)) != 0) {
+		sodium_memzero(out_secret, 32);
+		return err_set(e, ERR_CORRUPT,
+		        "the secret is not that of the account it is written with: the key is damaged");
+	}
+	return 0;
+}
+
+int ethkey_store(const char *path, const char *passphrase, const uint8_t secret[32], struct err *e)
+{
+	char text[KEY_FILE_MAX], line[LINE_BYTES + 1], account[EVM_ADDRESS_TEXT], hex[2 + 64 + 1];
+	uint8_t a[20];
+	size_t n;
+	int rc;
+
+	if (ethkey_account(secret, a, e) < 0)
+		return -1;
+	evm_address_print(a, account);
+	(void)evm_data_print(secret, 32, hex);
+	n = (size_t)snprintf(line, sizeof(line), "%s%s %s\n", mark, account, hex);
+	CHECK(n == LINE_BYTES);
+	memcpy(text, line, n);
+	if (passphrase)
+		n = key_seal(account, line, n, passphrase, text);
+	rc = key_file_write(path, text, n, e);
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(line, sizeof(line));
+	sodium_memzero(hex, sizeof(hex));
+	return rc;
+}
+
+int ethkey_create(const char *path, const char *passphrase, uint8_t out_account[20], struct err *e)
+{
+	uint8_t secret[32];
+	int rc;
+
+	ethkey_secret_new(secret);
+	rc = ethkey_store(path, passphrase, secret, e);
+	if (rc == 0)
+		rc = ethkey_account(secret, out_account, e);
+	sodium_memzero(secret, sizeof(secret));
+	return rc;
+}
+
+int ethkey_load(const char *path, const char *passphrase, uint8_t out_secret[32], struct err *e)
+{
+	char text[KEY_FILE_MAX + 1], line[KEY_FILE_MAX], label[KEY_FILE_MAX + 1];
+	size_t n = 0, line_n = 0;
+	int rc = key_file_read(path, text, &n, e);
+
+	if (rc < 0)
+		return -1;
+	if (!key_is_sealed(text, n))
+		rc = parse_line(text, n, out_secret, e);
+	else if ((rc = key_unseal(text, n, passphrase, label, line, &line_n, e)) == 0)
+		rc = parse_line(line, line_n, out_secret, e);
+	if (rc == 0 && line_n && (strlen(label) != 42 || memcmp(label, line + sizeof(mark) - 1, 42) != 0)) {
+		sodium_memzero(out_secret, 32);
+		rc = err_set(e, ERR_CORRUPT, "the sealed key is not that of the account it is labelled with");
+	}
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(line, sizeof(line));
+	return rc < 0 ? err_wrap(e, "'%.100s'", path) : 0;
+}
+
+int ethkey_load_account(const char *path, uint8_t out_account[20], bool *out_sealed, struct err *e)
+{
+	char text[KEY_FILE_MAX + 1], line[KEY_FILE_MAX], label[KEY_FILE_MAX + 1] = "";
+	uint8_t secret[32];
+	struct err ignored;
+	size_t n = 0;
+	int rc = key_file_read(path, text, &n, e);
+
+	if (rc < 0)
+		return -1;
+	*out_sealed = key_is_sealed(text, n);
+	if (*out_sealed) {
+		(void)key_unseal(text, n, NULL, label, line, &n, &ignored); /* for the label */
+		rc = evm_address_parse(label, strlen(label), out_account, NULL) < 0 ? not_a_key(e) : 0;
+	} else if ((rc = parse_line(text, n, secret, e)) == 0) {
+		rc = ethkey_account(secret, out_account, e);
+	}
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(secret, sizeof(secret));
+	return rc < 0 ? err_wrap(e, "'%.100s'", path) : 0;
 }

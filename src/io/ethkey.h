@@ -26,4 +26,17 @@ int ethkey_sign(const uint8_t secret[32], const uint8_t hash[32], struct evm_sig
 /* Who signed this hash? False: nobody can have. High s is refused. */
 bool ethkey_recover(const struct evm_sig *sig, const uint8_t hash[32], uint8_t out_account[20]);
 
+/* ---- in files, as io/keys has them: 0600, sealed with a passphrase or not ----
+ *	osier account key v1 0xACCOUNT 0xSECRET
+ */
+
+/* Make a key and its file, which must not exist. Errors of key_create(). */
+int ethkey_create(const char *path, const char *passphrase, uint8_t out_account[20], struct err *e);
+/* Keep a secret that comes from elsewhere. ERR_INVALID: not a secret. */
+int ethkey_store(const char *path, const char *passphrase, const uint8_t secret[32], struct err *e);
+/* Errors of key_load(). Wipe the secret. */
+int ethkey_load(const char *path, const char *passphrase, uint8_t out_secret[32], struct err *e);
+/* Which account it is of, without the passphrase. */
+int ethkey_load_account(const char *path, uint8_t out_account[20], bool *out_sealed, struct err *e);
+
 #endif

@@ -104,29 +104,39 @@ static bool derive(const char *passphrase, const uint8_t salt[crypto_pwhash_SALT
 	               crypto_pwhash_ALG_ARGON2ID13) == 0;
 }
 
-static size_t print_sealed(const struct key *k, const char *passphrase, char out[KEY_FILE_MAX])
+size_t key_seal(const char *label, const char *line, size_t n, const char *passphrase, char out[KEY_FILE_MAX])
 {
 	uint8_t salt[crypto_pwhash_SALTBYTES], nonce[crypto_secretbox_NONCEBYTES],
 	        secret[crypto_secretbox_KEYBYTES], box[BOX_MAX];
-	char line[LINE_MAX_BYTES], vkey[NOTE_VKEY_MAX], s64[BASE64_CHARS(sizeof(salt)) + 1],
-	        n64[BASE64_CHARS(sizeof(nonce)) + 1], b64[BASE64_CHARS(sizeof(box)) + 1];
-	size_t n = print_line(k, line);
+	char s64[BASE64_CHARS(sizeof(salt)) + 1], n64[BASE64_CHARS(sizeof(nonce)) + 1],
+	        b64[BASE64_CHARS(sizeof(box)) + 1];
 	int written;
 
+	CHECK(sodium_init() >= 0);
+	CHECK(n <= sizeof(box) - crypto_secretbox_MACBYTES);
 	randombytes_buf(salt, sizeof(salt));
 	randombytes_buf(nonce, sizeof(nonce));
 	CHECK(derive(passphrase, salt, SEAL_OPERATIONS, SEAL_BYTES, secret)); /* 64 MiB */
 	CHECK(crypto_secretbox_easy(box, (const uint8_t *)line, n, nonce, secret) == 0);
-	note_key_print(&k->pub, vkey);
 	(void)base64_write(salt, sizeof(salt), s64);
 	(void)base64_write(nonce, sizeof(nonce), n64);
 	(void)base64_write(box, n + crypto_secretbox_MACBYTES, b64);
-	written = snprintf(out, KEY_FILE_MAX, "%s%s\nargon2id %llu %llu %s\n%s %s\n", sealed, vkey,
+	written = snprintf(out, KEY_FILE_MAX, "%s%s\nargon2id %llu %llu %s\n%s %s\n", sealed, label,
 	        (unsigned long long)SEAL_OPERATIONS, (unsigned long long)SEAL_BYTES, s64, n64, b64);
 	CHECK(written > 0 && (unsigned)written < KEY_FILE_MAX);
-	sodium_memzero(line, sizeof(line));
 	sodium_memzero(secret, sizeof(secret));
 	return (size_t)written;
+}
+
+static size_t print_sealed(const struct key *k, const char *passphrase, char out[KEY_FILE_MAX])
+{
+	char line[LINE_MAX_BYTES], vkey[NOTE_VKEY_MAX];
+	size_t n = print_line(k, line);
+
+	note_key_print(&k->pub, vkey);
+	n = key_seal(vkey, line, n, passphrase, out);
+	sodium_memzero(line, sizeof(line));
+	return n;
 }
 
 size_t key_print(const struct key *k, const char *passphrase, char out[KEY_FILE_MAX])
@@ -136,7 +146,7 @@ size_t key_print(const struct key *k, const char *passphrase, char out[KEY_FILE_
 }
 
 struct sealed_key {
-	struct note_key pub;
+	char label[KEY_FILE_MAX + 1];
 	unsigned long long ops, mem;
 	uint8_t salt[crypto_pwhash_SALTBYTES], nonce[crypto_secretbox_NONCEBYTES], box[BOX_MAX];
 	size_t box_n;
@@ -144,8 +154,7 @@ struct sealed_key {
 
 static int parse_sealed(const char *text, size_t n, struct sealed_key *out, struct err *e)
 {
-	char copy[KEY_FILE_MAX + 1], vkey[KEY_FILE_MAX + 1], s64[KEY_FILE_MAX + 1], n64[KEY_FILE_MAX + 1],
-	        b64[KEY_FILE_MAX + 1];
+	char copy[KEY_FILE_MAX + 1], s64[KEY_FILE_MAX + 1], n64[KEY_FILE_MAX + 1], b64[KEY_FILE_MAX + 1];
 	size_t lead = sizeof(sealed) - 1;
 	int end = 0;
 	long got;
@@ -153,12 +162,10 @@ static int parse_sealed(const char *text, size_t n, struct sealed_key *out, stru
 	memcpy(copy, text + lead, n - lead);
 	copy[n - lead] = '\0';
 	if (strlen(copy) != n - lead ||
-	        sscanf(copy, "%s argon2id %llu %llu %s %s %s%n", vkey, &out->ops, &out->mem, s64, n64, b64,
-	                &end) != 6 ||
+	        sscanf(copy, "%s argon2id %llu %llu %s %s %s%n", out->label, &out->ops, &out->mem, s64, n64,
+	                b64, &end) != 6 ||
 	        copy[end] != '\n' || copy[end + 1])
 		return not_a_key(e);
-	if (note_key_parse(vkey, strlen(vkey), &out->pub, e) < 0)
-		return -1;
 	got = base64_read(b64, strlen(b64), out->box, sizeof(out->box));
 	if (base64_read(s64, strlen(s64), out->salt, sizeof(out->salt)) != sizeof(out->salt) ||
 	        base64_read(n64, strlen(n64), out->nonce, sizeof(out->nonce)) != sizeof(out->nonce) ||
@@ -169,35 +176,62 @@ static int parse_sealed(const char *text, size_t n, struct sealed_key *out, stru
 	return 0;
 }
 
-static int unseal(const struct sealed_key *s, const char *passphrase, struct key *out, struct err *e)
+/* `name`: what the key is called in messages. line has room for LINE_MAX_BYTES. */
+static int unseal(
+        const struct sealed_key *s, const char *name, const char *passphrase, char *line, struct err *e)
 {
 	uint8_t secret[crypto_secretbox_KEYBYTES];
-	char line[LINE_MAX_BYTES + 1];
-	size_t n = s->box_n - crypto_secretbox_MACBYTES;
 	int rc;
 
 	if (!passphrase) {
-		(void)err_set(e, ERR_DENIED, "the key of '%.150s' is sealed with a passphrase", s->pub.name);
+		(void)err_set(e, ERR_DENIED, "the key of '%.150s' is sealed with a passphrase", name);
 		return err_hint(e, "give it in the file that OSIER_PASSPHRASE_FILE names");
 	}
 	if (!derive(passphrase, s->salt, s->ops, (size_t)s->mem, secret))
-		return err_set(e, ERR_SYSTEM, "opening the key of '%.100s' needs %llu MiB of memory",
-		        s->pub.name, s->mem >> 20);
+		return err_set(e, ERR_SYSTEM, "opening the key of '%.100s' needs %llu MiB of memory", name,
+		        s->mem >> 20);
 	rc = crypto_secretbox_open_easy((uint8_t *)line, s->box, s->box_n, s->nonce, secret);
 	sodium_memzero(secret, sizeof(secret));
 	if (rc != 0)
-		return err_set(
-		        e, ERR_DENIED, "the passphrase does not open the key of '%.150s'", s->pub.name);
-	rc = parse_line(line, n, out, e);
+		return err_set(e, ERR_DENIED, "the passphrase does not open the key of '%.150s'", name);
+	return 0;
+}
+
+int key_unseal(const char *text, size_t n, const char *passphrase, char out_label[KEY_FILE_MAX + 1],
+        char out_line[KEY_FILE_MAX], size_t *out_n, struct err *e)
+{
+	struct sealed_key s = {0};
+
+	CHECK(sodium_init() >= 0);
+	if (n > KEY_FILE_MAX || !key_is_sealed(text, n))
+		return not_a_key(e);
+	if (parse_sealed(text, n, &s, e) < 0)
+		return -1;
+	memcpy(out_label, s.label, sizeof(s.label));
+	*out_n = s.box_n - crypto_secretbox_MACBYTES;
+	return unseal(&s, s.label, passphrase, out_line, e);
+}
+
+/* Of a note's key: the label is its public half. */
+static int unseal_key(const struct sealed_key *s, const char *passphrase, struct key *out, struct err *e)
+{
+	char line[LINE_MAX_BYTES + 1];
+	struct note_key pub;
+	int rc;
+
+	if (note_key_parse(s->label, strlen(s->label), &pub, e) < 0 ||
+	        unseal(s, pub.name, passphrase, line, e) < 0)
+		return -1;
+	rc = parse_line(line, s->box_n - crypto_secretbox_MACBYTES, out, e);
 	sodium_memzero(line, sizeof(line));
-	if (rc == 0 && memcmp(&out->pub, &s->pub, sizeof(s->pub)) != 0) {
+	if (rc == 0 && memcmp(&out->pub, &pub, sizeof(pub)) != 0) {
 		key_forget(out);
-		return err_set(e, ERR_CORRUPT, "the sealed key is not that of '%.150s'", s->pub.name);
+		return err_set(e, ERR_CORRUPT, "the sealed key is not that of '%.150s'", pub.name);
 	}
 	return rc;
 }
 
-static bool is_sealed(const char *text, size_t n)
+bool key_is_sealed(const char *text, size_t n)
 {
 	return n >= sizeof(sealed) - 1 && memcmp(text, sealed, sizeof(sealed) - 1) == 0;
 }
@@ -209,14 +243,14 @@ int key_parse(const char *text, size_t n, const char *passphrase, struct key *ou
 	CHECK(sodium_init() >= 0);
 	if (n == 0 || n > KEY_FILE_MAX)
 		return not_a_key(e);
-	if (!is_sealed(text, n))
+	if (!key_is_sealed(text, n))
 		return parse_line(text, n, out, e);
-	return parse_sealed(text, n, &s, e) < 0 ? -1 : unseal(&s, passphrase, out, e);
+	return parse_sealed(text, n, &s, e) < 0 ? -1 : unseal_key(&s, passphrase, out, e);
 }
 
 /* ---- files ---- */
 
-static int write_file(const char *path, const char *text, size_t n, struct err *e)
+int key_file_write(const char *path, const char *text, size_t n, struct err *e)
 {
 	char *copy = strdup(path);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), rc = 0;
@@ -252,15 +286,14 @@ int key_create(const char *path, const char *name, enum note_key_type type, cons
 	randombytes_buf(out->seed, sizeof(out->seed));
 	ed25519_public(out->seed, pub);
 	note_key_make(name, type, pub, &out->pub);
-	rc = write_file(path, text, key_print(out, passphrase, text), e);
+	rc = key_file_write(path, text, key_print(out, passphrase, text), e);
 	sodium_memzero(text, sizeof(text));
 	if (rc < 0)
 		key_forget(out);
 	return rc;
 }
 
-/* The file's text; refused when others than its owner may read it, as ssh does. */
-static int read_file(const char *path, char out[KEY_FILE_MAX + 1], size_t *out_n, struct err *e)
+int key_file_read(const char *path, char out[KEY_FILE_MAX + 1], size_t *out_n, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = 0;
 	struct stat st;
@@ -287,7 +320,7 @@ int key_load(const char *path, const char *passphrase, struct key *out, struct e
 {
 	char text[KEY_FILE_MAX + 1];
 	size_t n = 0;
-	int rc = read_file(path, text, &n, e);
+	int rc = key_file_read(path, text, &n, e);
 
 	if (rc == 0 && key_parse(text, n, passphrase, out, e) < 0)
 		rc = err_wrap(e, "'%.100s'", path);
@@ -301,14 +334,15 @@ int key_load_public(const char *path, struct note_key *out, bool *out_sealed, st
 	struct sealed_key s = {0};
 	struct key k;
 	size_t n = 0;
-	int rc = read_file(path, text, &n, e);
+	int rc = key_file_read(path, text, &n, e);
 
 	if (rc < 0)
 		return -1;
-	*out_sealed = is_sealed(text, n);
+	*out_sealed = key_is_sealed(text, n);
 	if (*out_sealed) {
 		rc = n > KEY_FILE_MAX ? not_a_key(e) : parse_sealed(text, n, &s, e);
-		*out = s.pub;
+		if (rc == 0)
+			rc = note_key_parse(s.label, strlen(s.label), out, e);
 	} else {
 		rc = key_parse(text, n, NULL, &k, e);
 		if (rc == 0)

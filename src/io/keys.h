@@ -41,4 +41,20 @@ void key_forget(struct key *k);
 size_t key_print(const struct key *k, const char *passphrase, char out[KEY_FILE_MAX]);
 int key_parse(const char *text, size_t n, const char *passphrase, struct key *out, struct err *e);
 
+/* ---- for keys of other kinds (io/ethkey) ---- */
+
+/* A new file of 0600 with this text, durable. ERR_EXISTS, ERR_SYSTEM. */
+int key_file_write(const char *path, const char *text, size_t n, struct err *e);
+/* A file's text, of which out has room for one byte too many; refused when others than its owner may use it, as ssh does. ERR_NOTFOUND,
+ * ERR_DENIED, ERR_CORRUPT (no file), ERR_SYSTEM. Wipe it. */
+int key_file_read(const char *path, char out[KEY_FILE_MAX + 1], size_t *out_n, struct err *e);
+
+/* A secret line of at most 256 bytes, sealed; label: what it is the key of, without spaces, in clear. Returns the length. */
+size_t key_seal(
+        const char *label, const char *line, size_t n, const char *passphrase, char out[KEY_FILE_MAX]);
+bool key_is_sealed(const char *text, size_t n);
+/* The other way; the label is told even when the passphrase does not fit. Errors of key_load(). */
+int key_unseal(const char *text, size_t n, const char *passphrase, char out_label[KEY_FILE_MAX + 1],
+        char out_line[KEY_FILE_MAX], size_t *out_n, struct err *e);
+
 #endif

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -111,12 +114,108 @@ static void what_is_no_secret_is_refused(void **state)
 	assert_int_equal(ethkey_sign(secret, hash, &sig, &e), -1);
 }
 
+/* ---- files ---- */
+
+static char folder[] = "/tmp/osier-ethkey.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+	static char path[2][80];
+	static int turn;
+
+	turn = !turn;
+	(void)snprintf(path[turn], sizeof(path[turn]), "%s/%s", folder, name);
+	return path[turn];
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state)
+{
+	(void)state;
+	(void)unlink(in_folder("plain"));
+	(void)unlink(in_folder("sealed"));
+	return rmdir(folder);
+}
+
+static void a_key_is_kept_in_a_file_of_its_own(void **state)
+{
+	uint8_t account[20], again[20], secret[32], known[32];
+	struct stat st;
+	struct err e = {0};
+	bool sealed;
+
+	(void)state;
+	assert_int_equal(ethkey_create(in_folder("plain"), NULL, account, &e), 0);
+	assert_int_equal(stat(in_folder("plain"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(ethkey_create(in_folder("plain"), NULL, again, &e), -1);
+	assert_int_equal(e.code, ERR_EXISTS);
+	assert_int_equal(ethkey_load(in_folder("plain"), NULL, secret, &e), 0);
+	assert_int_equal(ethkey_account(secret, again, NULL), 0);
+	assert_memory_equal(again, account, 20);
+	assert_int_equal(ethkey_load_account(in_folder("plain"), again, &sealed, &e), 0);
+	assert_memory_equal(again, account, 20);
+	assert_false(sealed);
+	assert_int_equal(chmod(in_folder("plain"), 0640), 0);
+	assert_int_equal(ethkey_load(in_folder("plain"), NULL, secret, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	assert_int_equal(ethkey_load(in_folder("none"), NULL, secret, &e), -1);
+	assert_int_equal(e.code, ERR_NOTFOUND);
+
+	unhex(SECRET, known, 32);
+	assert_int_equal(ethkey_store(in_folder("sealed"), "open, sesame", known, &e), 0);
+	assert_int_equal(ethkey_load_account(in_folder("sealed"), again, &sealed, &e), 0);
+	assert_true(sealed);
+	assert_int_equal(ethkey_account(known, account, NULL), 0);
+	assert_memory_equal(again, account, 20);
+	assert_int_equal(ethkey_load(in_folder("sealed"), NULL, secret, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	assert_int_equal(ethkey_load(in_folder("sealed"), "open, barley", secret, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	assert_int_equal(ethkey_load(in_folder("sealed"), "open, sesame", secret, &e), 0);
+	assert_memory_equal(secret, known, 32);
+}
+
+static void a_damaged_file_is_no_key(void **state)
+{
+	char text[256], old;
+	uint8_t secret[32];
+	struct err e = {0};
+	size_t n;
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(chmod(in_folder("plain"), 0600), 0);
+	f = fopen(in_folder("plain"), "r");
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text), f);
+	(void)fclose(f);
+	for (size_t i = 0; i <= n; i++) {
+		old = text[i];
+		text[i] = old == '1' ? '2' : '1';
+		f = fopen(in_folder("plain"), "w");
+		assert_non_null(f);
+		assert_int_equal(fwrite(text, 1, i == n ? n - 1 : n, f), i == n ? n - 1 : n);
+		assert_int_equal(fclose(f), 0);
+		text[i] = old;
+		assert_int_equal(ethkey_load(in_folder("plain"), NULL, secret, &e), -1);
+		assert_int_equal(e.code, ERR_CORRUPT);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(secret_has_its_account),
 	        cmocka_unit_test(signature_of_the_worked_example), cmocka_unit_test(high_s_is_refused),
 	        cmocka_unit_test(every_signature_is_low_and_recovers),
-	        cmocka_unit_test(what_is_no_secret_is_refused)};
+	        cmocka_unit_test(what_is_no_secret_is_refused),
+	        cmocka_unit_test(a_key_is_kept_in_a_file_of_its_own),
+	        cmocka_unit_test(a_damaged_file_is_no_key)};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
