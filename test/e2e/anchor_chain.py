@@ -443,7 +443,42 @@ def killed():
                 if chain.nonce() != before + 1 or len(nonces(proxy.sent)) != 1:
                     problems.append("%s %s: %d transactions" % (method, when, chain.nonce() - before))
     chain.interval = 0.03
+    for at in range(1, 7): # before and after each of the three times that it keeps something
+        size += 1
+        proxy.clear()
+        before = chain.nonce()
+        r = Run(*head(size), "die=%d" % at, poll=30)
+        r.end()
+        if r.process.returncode != -9:
+            problems.append("keeping %d: not killed" % at)
+        v = Run(*head(size), poll=30).end()
+        lives += 1
+        if v["outcome"] not in ("done", "already") or chain.nonce() != before + 1 or len(nonces(proxy.sent)) != 1:
+            problems.append("keeping %d: %s, %d transactions" % (at, v, chain.nonce() - before))
     fact("killed at any question, it goes on with the same transaction (%d times)" % lives, not problems and lives > 20, *problems)
+
+
+def stopped():
+    """SIGTERM while it waits for an answer that does not come, and while it waits for a block."""
+    proxy.clear()
+    proxy.rule = lambda m, p: (lambda handler, q: time.sleep(8))
+    r = Run(*head(900), "timeout_ms=30000")
+    wait_for("asked", lambda: proxy.asked)
+    began = time.time()
+    r.process.terminate()
+    r.end()
+    fact("it stops while a node hangs", "stopped" in r.said and time.time() - began < 5 and r.process.returncode == 1, r.said)
+    proxy.clear()
+    chain.pause()
+    r = Run(*head(900), poll=5000)
+    r.until("sent", lambda v: v["tries"] == 1)
+    began = time.time()
+    r.process.terminate()
+    r.end()
+    fact("it stops while it waits, at once", "goes on at the next start" in r.said and time.time() - began < 2, r.said)
+    chain.mining.set()
+    v = Run(*head(901)).end()
+    fact("and goes on with what it had begun", v["outcome"] == "done" and v["there"] == 900 and len(nonces(proxy.sent)) == 1, v)
 
 
 def tls():
@@ -480,7 +515,7 @@ try:
     proxy = Proxy(chain)
     began = time.time()
     for step in (wrong_chain, deploy, anchor, verify_negatives, not_newer, reorganised, dropped, fee_spike, empty_account, hostile, half_truths,
-                 killed, tls, memory):
+                 killed, stopped, tls, memory):
         chain.mining.set()
         proxy.clear()
         if os.path.exists(T + "/state"):

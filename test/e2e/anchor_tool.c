@@ -4,13 +4,17 @@
  *
  *	anchor-tool run|verify NAME=VALUE...
  *	url (repeat)  chain  contract  secret  state (file)  origin  size  root  deploy=1  confirmations  poll_ms  replace_ms
- *	timeout_ms  fee_max  tip_least  account  hash  ca
+ *	timeout_ms  fee_max  tip_least  account  hash  ca  die (2n-1: killed before the n-th keeping is done, 2n: after it)
+ *
+ * SIGTERM stops it.
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -24,6 +28,7 @@ static struct anchor_target target = {.what = ANCHOR_HEAD};
 static struct anchor_claim claim;
 static const char *state;
 static uint8_t secret[32];
+static uint64_t die_at, points;
 
 static void die(const char *what)
 {
@@ -85,12 +90,21 @@ static void option(char *arg)
 		o.chain.replace_ns = n * 1000000;
 	else if (strcmp(arg, "timeout_ms") == 0)
 		o.timeout_ns = n * 1000000;
+	else if (strcmp(arg, "die") == 0)
+		die_at = n;
 	else if (strcmp(arg, "fee_max") == 0)
 		o.chain.fee_max = n;
 	else if (strcmp(arg, "tip_least") == 0)
 		o.chain.tip_least = n;
 	else
 		keys(arg, v);
+}
+
+/* kill -9, at one of the points that a kill from outside hardly hits. */
+static void point(void)
+{
+	if (++points == die_at)
+		(void)kill(getpid(), SIGKILL);
 }
 
 /* As a caller should: a new file, synced, in place of the old one. */
@@ -102,9 +116,12 @@ static int save(void *ctx, const uint8_t *bytes, size_t n, struct err *e)
 	(void)ctx;
 	(void)snprintf(path, sizeof(path), "%s.new", state);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, bytes, n) != (ssize_t)n || fsync(fd) < 0 || close(fd) < 0 ||
-	        rename(path, state) < 0)
+	if (fd < 0 || write(fd, bytes, n) != (ssize_t)n || fsync(fd) < 0 || close(fd) < 0)
 		return err_sys(e, "cannot write '%s'", path);
+	point();
+	if (rename(path, state) < 0)
+		return err_sys(e, "cannot rename '%s'", path);
+	point();
 	return 0;
 }
 
@@ -134,7 +151,13 @@ static int run(void)
 	struct anchor_view v;
 	struct err e = {0};
 	ssize_t n = 0;
+	sigset_t term;
 	int fd = open(state, O_RDONLY | O_CLOEXEC);
+
+	(void)sigemptyset(&term);
+	(void)sigaddset(&term, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &term, NULL);
+	o.stop_fd = signalfd(-1, &term, SFD_CLOEXEC);
 
 	if (fd >= 0) {
 		n = read(fd, saved, sizeof(saved));
