@@ -235,7 +235,9 @@ void anchor_rpc_read(struct anchor_rpc *r, const struct anchor_ask *q, const str
 		refused(r, a, out);
 		return;
 	}
-	if (json_is_null(a->result) && (q->q == ANCHOR_Q_BLOCK || q->q == ANCHOR_Q_RECEIPT)) {
+	/* Some nodes have receipts of what is not mined yet, without a block. */
+	if ((json_is_null(a->result) && (q->q == ANCHOR_Q_BLOCK || q->q == ANCHOR_Q_RECEIPT)) ||
+	        (q->q == ANCHOR_Q_RECEIPT && json_is_null(json_object_get(a->result, "blockNumber")))) {
 		out->got = ANCHOR_NULL;
 		return;
 	}

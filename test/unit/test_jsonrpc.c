@@ -144,6 +144,7 @@ static void receipts_are_read_strictly(void **state)
 
 	(void)state;
 	assert_int_equal(got(ANCHOR_Q_RECEIPT, "null", &a), ANCHOR_NULL);
+	assert_int_equal(got(ANCHOR_Q_RECEIPT, "{\"blockNumber\":null,\"blockHash\":null}", &a), ANCHOR_NULL);
 	assert_int_equal(
 	        got(ANCHOR_Q_RECEIPT,
 	                "{" RECEIPT ",\"to\":\"0x" A20
