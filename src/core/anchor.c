@@ -657,9 +657,12 @@ void anchor_view(const struct anchor *a, struct anchor_view *out)
 	out->reorganised = a->reorganised;
 	out->nonce = a->nonce;
 	anchor_contract_of(a, out->contract);
-	if (a->tries)
-		memcpy(out->hash, a->try[a->mined.is ? a->mined.which : a->tries - 1].hash,
-		        sizeof(out->hash));
+	if (a->tries) {
+		unsigned which = a->mined.is ? a->mined.which : a->tries - 1;
+
+		memcpy(out->hash, a->try[which].hash, sizeof(out->hash));
+		out->raw_n = anchor_raw(a, which, out->raw);
+	}
 	out->mined = a->mined;
 	out->tip = a->tip.number;
 	out->final = a->has_final ? a->final : 0;

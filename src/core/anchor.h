@@ -207,6 +207,9 @@ struct anchor_view {
 	uint64_t nonce;
 	uint8_t contract[20]; /* ANCHOR_DEPLOY: what is created */
 	uint8_t hash[32];     /* of the mined, else of the newest transaction */
+	uint8_t raw
+	        [EVM_TX_MAX]; /* the same, as it was sent: with its block and log index it is what to keep of an anchor */
+	size_t raw_n; /* 0: none yet */
 	struct anchor_mined mined;
 	uint64_t tip, final; /* newest block, and newest final one, that were seen; 0: none yet */
 	struct evm_head there;

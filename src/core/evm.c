@@ -353,6 +353,17 @@ void evm_anchor_call(
 	memcpy(out + 4 + 2 * WORD, root, WORD);
 }
 
+bool evm_anchor_call_read(
+        const uint8_t *p, size_t n, uint8_t out_origin[32], uint64_t *out_size, uint8_t out_root[32])
+{
+	if (n != EVM_ANCHOR_CALL || memcmp(p, anchor_selector, 4) != 0 ||
+	        !read_word_u64(p + 4 + WORD, out_size))
+		return false;
+	memcpy(out_origin, p + 4, WORD);
+	memcpy(out_root, p + 4 + 2 * WORD, WORD);
+	return true;
+}
+
 void evm_latest_call(const uint8_t by[20], const uint8_t origin[32], uint8_t out[EVM_LATEST_CALL])
 {
 	memcpy(out, latest_selector, 4);

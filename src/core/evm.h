@@ -93,6 +93,9 @@ const uint8_t *evm_anchor_code(size_t *out_n);
 /* anchor(origin, size, root) and latest(by, origin). */
 void evm_anchor_call(
         const uint8_t origin[32], uint64_t size, const uint8_t root[32], uint8_t out[EVM_ANCHOR_CALL]);
+/* What anchor() was called with; false: not that. */
+bool evm_anchor_call_read(
+        const uint8_t *p, size_t n, uint8_t out_origin[32], uint64_t *out_size, uint8_t out_root[32]);
 void evm_latest_call(const uint8_t by[20], const uint8_t origin[32], uint8_t out[EVM_LATEST_CALL]);
 /* What latest() answers. False: not that. */
 bool evm_latest_read(const uint8_t *p, size_t n, struct evm_head *out);

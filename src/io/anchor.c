@@ -148,6 +148,7 @@ int anchor_run(const struct anchor_options *o, const struct anchor_target *targe
 		anchor_begin(&r->machine, &cfg, target, now_ns());
 	if ((!saved_n || rc == 0) && http_new(&ho, &r->rpc.http, e) == 0) {
 		rc = go(r, &view, e);
+		anchor_view(&r->machine, &view);
 		*out = view;
 		http_free(r->rpc.http);
 	} else {

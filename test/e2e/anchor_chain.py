@@ -265,6 +265,46 @@ def verify_negatives():
     proxy.clear()
 
 
+def verify_lies():
+    """What a node can twist in what proves an anchor, one thing at a time."""
+    right = verify(8)["hash"]
+
+    def log_of(answer):
+        r = answer["result"]
+        return r["logs"][0] if isinstance(r, dict) else r[0]
+
+    def twist(methods, change, block=None):
+        def after(method, params, answer):
+            if method in methods and (block is None or params[0] == block):
+                change(answer)
+            return answer
+        return after
+    receipts = ("eth_getTransactionReceipt", "eth_getLogs")
+
+    def told(name, after, standing, why=""):
+        for way in ((), ("hash=" + right,)):
+            proxy.after = after
+            p = verify(8, *way)
+            proxy.after = None
+            fact(name + (", by its transaction" if way else ""), p["standing"] == standing and why in p.get("why", ""), p)
+    told("an event of another root is an error", twist(receipts, lambda a: log_of(a).update(data="0x" + "77" * 32)), "error", "another root")
+    told("an event of another contract is none", twist(receipts, lambda a: log_of(a).update(address="0x" + "77" * 20)), "absent")
+    told("an event of another size is none", twist(receipts, lambda a: log_of(a)["topics"].__setitem__(3, "0x" + "0" * 63 + "7")), "absent")
+    told("an event of another account is none", twist(receipts, lambda a: log_of(a)["topics"].__setitem__(1, "0x" + "0" * 24 + "7" * 40)),
+         "absent")
+    told("an event that is no event is none", twist(receipts, lambda a: log_of(a)["topics"].pop()), "absent")
+    told("a block that is not in the chain is an error", twist(("eth_getBlockByNumber",), lambda a: a["result"].update(hash="0x" + "77" * 32)),
+         "error", "not in its chain")
+    told("a head that went back is not there", twist(("eth_call",), lambda a: a.update(result="0x" + "0" * 192)), "absent")
+    told("no contract is told", twist(("eth_call",), lambda a: a.update(result="0x")), "error", "no contract")
+    told("what the chain calls final counts", twist(("eth_getBlockByNumber",), lambda a: a["result"].update(number="0x0"), "finalized"), "recent")
+    reverted = twist(receipts[:1], lambda a: a["result"].update(status="0x0"))
+    proxy.after = reverted
+    fact("a transaction that reverted proves nothing", verify(8, "hash=" + right)["standing"] == "absent")
+    proxy.after = twist(receipts[1:], lambda a: a["result"].append(a["result"][0]))
+    fact("two events of one size cannot be", verify(8)["standing"] == "error")
+
+
 def not_newer():
     before = chain.nonce()
     fact("what is anchored already needs no transaction", Run("size=10", "root=" + root(9)).end()["outcome"] == "already" and chain.nonce() == before)
@@ -458,6 +498,12 @@ def killed():
     fact("killed at any question, it goes on with the same transaction (%d times)" % lives, not problems and lives > 20, *problems)
 
 
+def unkept():
+    r = Run(*head(850), state=T + "/no/such/folder/state")
+    r.end()
+    fact("what cannot be kept is not sent", r.process.returncode == 1 and "cannot write" in r.said and not proxy.sent, r.said, proxy.sent)
+
+
 def stopped():
     """SIGTERM while it waits for an answer that does not come, and while it waits for a block."""
     proxy.clear()
@@ -514,8 +560,8 @@ chain = Chain()
 try:
     proxy = Proxy(chain)
     began = time.time()
-    for step in (wrong_chain, deploy, anchor, verify_negatives, not_newer, reorganised, dropped, fee_spike, empty_account, hostile, half_truths,
-                 killed, stopped, tls, memory):
+    for step in (wrong_chain, deploy, anchor, verify_negatives, verify_lies, not_newer, reorganised, dropped, fee_spike, empty_account, hostile, half_truths,
+                 killed, unkept, stopped, tls, memory):
         chain.mining.set()
         proxy.clear()
         if os.path.exists(T + "/state"):

@@ -69,12 +69,24 @@ static void start(const struct anchor_target *t)
 /* Before it leaves: it is in the saved bytes, and no other nonce of ours can still be mined. */
 static void check_sent(const struct anchor_ask *q)
 {
+	bool again = false;
 	struct evm_sig sig;
 	struct evm_tx tx;
 
 	HOLDS(memmem(saved, saved_n, q->data, q->data_n) != NULL);
 	HOLDS(evm_tx_parse(q->data, q->data_n, &tx, &sig, NULL) == 0);
 	HOLDS(tx.fee <= config().fee_max && tx.tip <= tx.fee && tx.chain_id == CHAIN_ID);
+	for (int i = 0; i < chain.txs; i++) {
+		const struct chain_tx *t = &chain.tx[i];
+
+		again |= t->raw_n == q->data_n && memcmp(t->raw, q->data, q->data_n) == 0;
+	}
+	for (int i = 0; i < chain.txs && !again; i++) { /* real nodes want a tenth more, of tip and fee */
+		const struct chain_tx *t = &chain.tx[i];
+
+		HOLDS(t->foreign || t->tx.nonce != tx.nonce || memcmp(t->tx.data, tx.data, tx.data_n) != 0 ||
+		        (tx.fee * 10 >= t->tx.fee * 11 && tx.tip * 10 >= t->tx.tip * 11));
+	}
 	for (int i = 0; i < chain.txs; i++) {
 		const struct chain_tx *t = &chain.tx[i];
 
@@ -130,6 +142,7 @@ static void check_end(const struct anchor_target *t)
 {
 	struct anchor_view v;
 	struct evm_head h;
+	uint8_t digest[32];
 
 	anchor_view(&anchor, &v);
 	h = chain_head(&chain, chain_final(&chain));
@@ -140,6 +153,8 @@ static void check_end(const struct anchor_target *t)
 	case ANCHOR_DONE:
 		HOLDS(v.mined.is && v.mined.ok && v.mined.block <= chain_final(&chain));
 		HOLDS(chain_has(&chain, v.mined.block, v.hash));
+		keccak256(v.raw, v.raw_n, digest);
+		HOLDS(memcmp(digest, v.hash, sizeof(digest)) == 0);
 		HOLDS(h.size >= t->size);
 		return;
 	case ANCHOR_ALREADY:

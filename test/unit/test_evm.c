@@ -60,13 +60,22 @@ static struct evm_tx example(uint8_t data[EVM_ANCHOR_CALL])
 
 static void worked_example_to_the_byte(void **state)
 {
-	uint8_t data[EVM_ANCHOR_CALL], bytes[EVM_TX_MAX], hash[32];
+	uint8_t data[EVM_ANCHOR_CALL], bytes[EVM_TX_MAX], hash[32], origin[32], root[32];
 	struct evm_tx t = example(data);
 	struct evm_sig sig = {.y = 1};
+	uint64_t size;
 	size_t n;
 
 	(void)state;
 	is_hex(data, sizeof(data), DATA);
+	assert_true(evm_anchor_call_read(data, sizeof(data), origin, &size, root));
+	is_hex(origin, 32, ORIGIN);
+	is_hex(root, 32, ROOT);
+	assert_int_equal(size, 8);
+	assert_false(evm_anchor_call_read(data, sizeof(data) - 1, origin, &size, root));
+	data[4 + 32] = 1;
+	assert_false(evm_anchor_call_read(data, sizeof(data), origin, &size, root));
+	data[4 + 32] = 0;
 	n = evm_tx_unsigned(&t, bytes, sizeof(bytes));
 	is_hex(bytes, n, "02f88f" BODY);
 	evm_tx_sighash(&t, hash);
