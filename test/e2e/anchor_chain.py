@@ -538,6 +538,11 @@ def tls():
     p = verify(8)
     fact("a certificate that nobody vouches for is refused", p["standing"] == "error" and "certificate" in p["why"], p)
     fact("with its authority it is TLS as usual", verify(8, "ca=" + T + "/cert.pem")["standing"] == "final")
+    subprocess.run(["openssl", "req", "-x509", "-key", T + "/key.pem", "-out", T + "/cert.pem", "-days", "2", "-subj", "/CN=elsewhere.example",
+                    "-addext", "subjectAltName=DNS:elsewhere.example"], check=True, stderr=subprocess.DEVNULL)
+    context.load_cert_chain(T + "/cert.pem", T + "/key.pem")
+    p = verify(8, "ca=" + T + "/cert.pem")
+    fact("a certificate for another name is refused", p["standing"] == "error" and "certificate" in p["why"], p)
     proxy = old
 
 

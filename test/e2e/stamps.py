@@ -196,6 +196,30 @@ def rfc3161():
     fact("openssl, too, stamps with no certificate for other things", r.returncode != 0)
 
 
+def tlv(tag, body):
+    n = len(body)
+    return bytes([tag]) + (bytes([n]) if n < 128 else bytes([0x82, n >> 8, n & 255])) + body
+
+
+def forged():
+    """A stamp signed by another certificate of the same root: the same statement, put together by hand with openssl cms."""
+    openssl("ts", "-reply", "-in", "stamp.tsr", "-token_out", "-out", "token.der")
+    openssl("cms", "-verify", "-inform", "DER", "-in", "token.der", "-noverify", "-binary", "-out", "statement.der")
+    authority("both", "critical,timeStamping,serverAuth")
+    authority("loose", "timeStamping")
+    authority("second", "critical,timeStamping")
+    for name, good in (("second", True), ("web", False), ("both", False), ("loose", False)):
+        openssl("cms", "-sign", "-cades", "-binary", "-nodetach", "-md", "sha256", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-in",
+                "statement.der", "-signer", name + ".pem", "-inkey", name + ".key", "-outform", "DER", "-out", "token.der")
+        with open("forged.tsr", "wb") as out:
+            out.write(tlv(0x30, tlv(0x30, b"\x02\x01\x00") + open("token.der", "rb").read()))
+        p = tool("tsa-check", "forged.tsr", DIGEST, "ca.pem")
+        if good:
+            fact("a stamp put together by hand holds when its certificate is for stamps alone", p.returncode == 0, p)
+        else:
+            fact("a certificate for other things cannot stamp (%s)" % name, p.returncode == 1 and "certificate" in p.stderr, p)
+
+
 def judge(name):
     """(digest, attestations) as python-opentimestamps reads them."""
     from opentimestamps.core.serialize import StreamDeserializationContext
@@ -235,7 +259,7 @@ def opentimestamps():
     fact("and in the completed one", judge("two.ots") == (DIGEST, ours("two.ots")), judge("two.ots"), ours("two.ots"))
 
 
-for step in (rfc3161, opentimestamps):
+for step in (rfc3161, forged, opentimestamps):
     try:
         step()
     except Exception as e:  # pylint: disable=broad-except
