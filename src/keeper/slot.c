@@ -81,18 +81,18 @@ static uint64_t drop_queue(struct keeper *k, struct slot *s, uint64_t lease, boo
 
 void slot_start_msg(struct keeper *k, const struct keeper_msg *m, const uint8_t *bytes, size_t n)
 {
-	struct slot *s = slot_get(k, m->slot, true);
+	struct slot *s;
 	struct queued *q;
 
+	/* Not the task's fault: a refusal would be its failure. Unanswered it waits again, as all that a gone keeper had. */
+	if (k->leaving)
+		return;
+	s = slot_get(k, m->slot, true);
 	if (!s) {
 		result_refuse(k, m->slot, m->lease, m->index, "the keeper is out of memory");
 		return;
 	}
 	activate(k, s);
-	if (k->leaving) {
-		result_refuse(k, m->slot, m->lease, m->index, "the keeper is leaving");
-		return;
-	}
 	if (s->n_queued >= KEEPER_QUEUE_MAX || k->waiting_bytes + n > QUEUE_BYTES_MAX) {
 		result_refuse(k, m->slot, m->lease, m->index, "too many tasks wait in the keeper");
 		return;

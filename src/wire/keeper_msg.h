@@ -13,7 +13,8 @@
  * engine -> keeper
  *   HELLO    the first message of every engine; the keeper answers with one SLOT for each slot in use, one EXITED for
  *            each result it still holds (per lease in index order), then READY. A STOPPED is not said again: send STOP again
- *   START    run this task in this slot when the slot is free (a slot runs its STARTs one after another)
+ *   START    run this task in this slot when the slot is free (a slot runs its STARTs one after another). From a keeper that leaves
+ *            there is no answer: it has gone with the keeper
  *   STOP     stop a lease: drop its queued STARTs, signal, after grace KILL the whole cgroup; answered by STOPPED when nothing is
  *            left (at once when nothing of it is known)
  *   ADJUST   a new attempt timeout for the running and the queued tasks of a lease
