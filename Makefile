@@ -16,6 +16,8 @@ deps:
 
 run: all
 	@$(B)/osier run examples/pi/pi.yaml
+	@$(B)/osier receipt last/report/0 -o $(B)/pi.tlog-proof
+	@echo 'its receipt: $(B)/pi.tlog-proof'
 
 check: all
 	@tools/check.sh

@@ -89,6 +89,15 @@ done
 is "every head that was ever shown is a beginning of the last" "$bad_roots" ''
 ok "the tree is whole" "$CHECK" tiles "$OSIER_STATE/api.sock" "$vkey"
 
+# A private node signs before it goes; the receipt is had from what it leaves.
+export OSIER_STATE=$T/private
+told "a job runs without a node" 0 'succeeded' "$OSIER" run job.yaml
+told "its receipt is there afterwards" 0 'tlog-proof' "$OSIER" receipt last/main/2
+"$OSIER" receipt last/main/2 -o private.tlog-proof 2>/dev/null
+"$OSIER" ledger policy >private.policy
+told "and holds" 0 'job-1/main/2 is committed' "$OSIER" verify private.tlog-proof --policy private.policy
+export OSIER_STATE=$T/state
+
 # A node that was restored from an older backup must not sign a second history.
 ok "the node ends again" "$OSIER" down
 cp -a "$OSIER_STATE" "$T/backup"
