@@ -95,7 +95,8 @@ static int ask(const char *reply, unsigned times, bool wait, struct err *e)
 	assert_int_equal(http_new(&o, &h, e), 0);
 	rc = http_ask(h, &r, &answer, e);
 	if (rc == 0) {
-		memcpy(body, answer.body, answer.body_n);
+		if (answer.body_n)
+			memcpy(body, answer.body, answer.body_n);
 		body[answer.body_n] = '\0';
 	} else {
 		assert_null(strstr(e->msg, "secret"));
