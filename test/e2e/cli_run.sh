@@ -110,7 +110,7 @@ screen() { tmux -L $mux capture-pane -p; }
 until_screen() { for _ in $(seq 150); do screen | grep -qF -- "$1" && return 0; sleep 0.1; done; echo "the screen lacks '$1':"; screen; return 1; }
 in_tmux() { # on a server of its own: the last one may still be ending
 	rm -f rc
-	mux=osier-$$-$tests; tmux -L $mux new-session -d -x 100 -y 30 "cd '$TMP'; PATH='$PATH' OSIER_STATE='$OSIER_STATE' LC_ALL=C.UTF-8 $1; echo \$? >rc; sleep 60"
+	mux=osier-$$-$tests; SHELL=/bin/bash tmux -L $mux new-session -d -x 100 -y 30 "cd '$TMP'; PATH='$PATH' OSIER_STATE='$OSIER_STATE' LC_ALL=C.UTF-8 $1; echo \$? >rc; sleep 60"
 }
 keyboard() {
 	in_tmux "osier run steps.yaml"
