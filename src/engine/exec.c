@@ -560,6 +560,7 @@ void exec_flush(struct exec *x)
 		return;
 	serve_waiting(x);
 	keeper_link_flush(x->keeper);
+	workers_adopted(x);
 	want = UV_READABLE | (keeper_link_events(x->keeper) & 4 /* POLLOUT */ ? UV_WRITABLE : 0);
 	if (x->lost || (x->polling && want == x->polled_events))
 		return;

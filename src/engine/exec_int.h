@@ -120,7 +120,9 @@ struct slot {
 	uint32_t uid, n_devices, devices[DEVICES_PER_LEASE_MAX];
 	uint64_t lease,
 	        adopted_from; /* what its worker serves, and served before (0: nothing); the keeper may be one behind */
-	bool wants_worker;    /* a worker's START was sent */
+	bool wants_worker; /* a worker's START was sent */
+	bool adopting; /* its ADOPT may not have left us yet; nothing is sent to the worker until it has */
+	struct slot *next_adopting;
 	bool comparing;       /* a comparator runs in it */
 	struct worker worker; /* link NULL: none */
 };
@@ -145,7 +147,7 @@ struct exec {
 	uint32_t n_spare;
 	struct slot slots[KEEPER_SLOTS_MAX];
 	uint32_t slots_used; /* slots [0, used) were ever used */
-	struct slot *idle_first, *idle_last;
+	struct slot *idle_first, *idle_last, *adopting;
 	uint64_t generations;
 	struct start_builder *builder;
 	struct {
@@ -230,6 +232,8 @@ void parked_drop(struct run *r);
 /* ---- exec_worker.c ---- */
 
 void worker_begin(struct exec *x, struct run *r); /* the run has its slot */
+/* Those that were adopted get their first batch, once the keeper's socket has every ADOPT. */
+void workers_adopted(struct exec *x);
 void worker_started(struct exec *x, struct slot *s, int fd, bool resumed);
 void worker_exited(struct exec *x, struct run *r, const struct keeper_msg *m);
 void worker_fill(struct exec *x, struct run *r);

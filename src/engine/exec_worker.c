@@ -126,8 +126,31 @@ void worker_begin(struct exec *x, struct run *r)
 		worker_spawn(x, r);
 		return;
 	}
+	/* Nothing goes to the worker before the keeper has its ADOPT: if we died in between, the worker would run tasks of a lease
+	 * that nobody finds at it, and the next engine would run them again elsewhere. */
 	(void)exec_send(x, &m, NULL);
-	worker_go(x, r);
+	if (!r->slot->adopting) {
+		r->slot->adopting = true;
+		r->slot->next_adopting = x->adopting;
+		x->adopting = r->slot;
+	}
+	keeper_link_flush(x->keeper);
+	workers_adopted(x);
+}
+
+void workers_adopted(struct exec *x)
+{
+	if (keeper_link_unsent(x->keeper))
+		return;
+	while (x->adopting) {
+		struct slot *s = x->adopting;
+
+		x->adopting = s->next_adopting;
+		s->adopting = false;
+		if (s->run && s->run->lease == s->lease && s->worker.link && !s->run->stopping &&
+		        !s->run->stopped)
+			worker_go(x, s->run);
+	}
 }
 
 /* ---- batches ---- */
@@ -313,8 +336,8 @@ void worker_fill(struct exec *x, struct run *r)
 	bool inputs = has_inputs(r);
 	struct err e;
 
-	if (!r->slot || !r->slot->worker.link || !r->slot->worker.hello || r->stopping || r->stopped ||
-	        r->recovering || r->killed || r->resuming)
+	if (!r->slot || !r->slot->worker.link || !r->slot->worker.hello || r->slot->adopting || r->stopping ||
+	        r->stopped || r->recovering || r->killed || r->resuming)
 		return;
 	if (r->refused_at != UINT64_MAX && r->refused_at >= r->next)
 		return;

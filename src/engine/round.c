@@ -550,7 +550,8 @@ void round_end(struct node *n)
 	}
 	exec_flush(n->exec);
 	snapshots_consider(n);
-	arm(n, more || ((n->dirty || n->in_batch || n->early) && !journal_full(n->journal) && !n->broken));
+	arm(n, more || exec_has_more(n->exec) ||
+	                ((n->dirty || n->in_batch || n->early) && !journal_full(n->journal) && !n->broken));
 	n->now_ns = 0;
 	n->in_round = false;
 	/* What was decided is durable, or cannot be: then nobody was told. */

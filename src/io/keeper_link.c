@@ -143,6 +143,11 @@ void keeper_link_flush(struct keeper_link *l)
 	/* rc < 0: the read side sees the end too, after whatever the keeper said last. */
 }
 
+bool keeper_link_unsent(const struct keeper_link *l)
+{
+	return l->head || l->n;
+}
+
 int keeper_link_fd(const struct keeper_link *l)
 {
 	return l->fd;
@@ -150,7 +155,7 @@ int keeper_link_fd(const struct keeper_link *l)
 
 short keeper_link_events(const struct keeper_link *l)
 {
-	return l->head || l->n ? POLLIN | POLLOUT : POLLIN;
+	return keeper_link_unsent(l) ? POLLIN | POLLOUT : POLLIN;
 }
 
 /* One packet and the descriptor that came with it, or -1. Returns as recvmsg. */

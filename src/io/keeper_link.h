@@ -40,6 +40,9 @@ int keeper_link_send(struct keeper_link *l, const struct keeper_msg *m, struct e
 /* Hand what is queued to the socket, as far as it takes it. */
 void keeper_link_flush(struct keeper_link *l);
 
+/* Something was sent that the socket did not take yet. */
+bool keeper_link_unsent(const struct keeper_link *l);
+
 /* For the loop: poll fd for events (POLLIN, and POLLOUT while something waits), then call ready: reads at most a few hundred
  * packets, calls back, flushes. */
 int keeper_link_fd(const struct keeper_link *l);

@@ -341,7 +341,8 @@ static void take_packet(struct keeper *k, size_t n)
 	}
 }
 
-void engine_readable(struct keeper *k)
+/* False when nothing is left to read, now or for ever. */
+static bool read_some(struct keeper *k)
 {
 	for (int i = 0; i < PACKETS_A_TURN && k->engine.fd >= 0; i++) {
 		ssize_t n = recv(k->engine.fd, in, sizeof(in), MSG_DONTWAIT | MSG_TRUNC);
@@ -349,18 +350,24 @@ void engine_readable(struct keeper *k)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return;
+			return false;
 		if (n <= 0) {
 			engine_gone(k);
-			return;
+			return false;
 		}
 		if ((size_t)n > sizeof(in)) {
 			sys_say("the engine sent a packet of %zd bytes", n);
 			engine_gone(k);
-			return;
+			return false;
 		}
 		take_packet(k, (size_t)n);
 	}
+	return k->engine.fd >= 0;
+}
+
+void engine_readable(struct keeper *k)
+{
+	(void)read_some(k);
 }
 
 /* ---- life ---- */
@@ -416,9 +423,9 @@ void engine_reaped(struct keeper *k, int status)
 	uint64_t now = sys_mono_ns(), wait = 0;
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
-	/* What it said last counts, but for nonsense. */
-	if (en->fd >= 0)
-		engine_readable(k);
+	/* All that it said counts, but for nonsense: it acted on it. */
+	while (en->fd >= 0 && read_some(k))
+		;
 	en->pid = 0;
 	en->kill_ns = 0;
 	engine_close(k);

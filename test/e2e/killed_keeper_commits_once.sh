@@ -27,9 +27,9 @@ ok "a node is up" up
 is "and takes the job" "$("$OSIER" submit -q "$T/load.yaml" 2>&1)" load-1
 
 killed=
-for _ in $(seq "$KILLS"); do
+for i in $(seq "$KILLS"); do
 	sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
-	case $((RANDOM % 3)) in
+	case $(((i + SEED) % 3)) in
 	0) victim=$(keeper_pid) ;;
 	*) victim=$(engine_pid) || continue ;;
 	esac
