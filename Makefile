@@ -29,7 +29,11 @@ bench: all
 install: all
 	@meson install -C $(B) --no-rebuild
 
+# What the last `make install` of this build folder wrote.
+uninstall:
+	@ninja -C $(B) uninstall
+
 clean:
 	@rm -rf build build-*
 
-.PHONY: all deps run check bench install clean
+.PHONY: all deps run check bench install uninstall clean

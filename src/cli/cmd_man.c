@@ -1,79 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_man - `osier __man COMMAND`: the man page of a command as roff, out of the same table as its help; the build installs
- * them. `osier __man` alone lists the commands that have one,
- * `osier __man @keys` the keys of job files.
+ * cmd_man - `osier __man COMMAND`: the man page of a command as roff, out of the same table as its help. `osier __man @pages FOLDER`
+ * writes all of them; the build does. `osier __man` alone lists the commands that have one, `osier __man @keys` the keys of job files.
  */
+#include <errno.h>
+
 #include "cli/commands.h"
 #include "core/jobspec.h"
 
-/* Escape what roff takes for its own: backslashes, and dots and quotes that begin a line. */
-static void put(const char *s, size_t n)
+#define DATE  "2026-11-21" /* of these texts, for .TH */
+#define WIDTH 80
+
+/* One word, with what roff takes for its own escaped: backslashes, minus signs, a dot or quote that begins a line. */
+static void put_word(FILE *f, const char *s, size_t n, bool begins)
 {
+	if (begins && n && (*s == '.' || *s == '\''))
+		(void)fputs("\\&", f);
 	for (size_t i = 0; i < n; i++) {
-		if ((i == 0 || s[i - 1] == '\n') && (s[i] == '.' || s[i] == '\''))
-			(void)fputs("\\&", stdout);
 		if (s[i] == '\\')
-			(void)fputs("\\e", stdout);
+			(void)fputs("\\e", f);
 		else if (s[i] == '-')
-			(void)fputs("\\-", stdout);
+			(void)fputs("\\-", f);
 		else
-			(void)putchar(s[i]);
+			(void)putc(s[i], f);
 	}
 }
 
-static void put_s(const char *s)
+/* Line by line as they are: synopses and examples. */
+static void put_lines(FILE *f, const char *s)
 {
-	put(s, strlen(s));
+	while (*s) {
+		size_t n = strcspn(s, "\n");
+
+		put_word(f, s, n, true);
+		(void)putc('\n', f);
+		s += n + (s[n] == '\n');
+	}
 }
 
-static void options(const char *title, const struct option_def *o)
+/* A paragraph, in lines of at most WIDTH. */
+static void put_text(FILE *f, const char *s, size_t n)
+{
+	size_t at = 0, column = 0;
+
+	while (at < n) {
+		size_t end = at;
+
+		while (end < n && s[end] != ' ' && s[end] != '\n')
+			end++;
+		if (column && column + 1 + end - at > WIDTH - 8) { /* room for escapes */
+			(void)putc('\n', f);
+			column = 0;
+		} else if (column) {
+			(void)putc(' ', f);
+			column++;
+		}
+		put_word(f, s + at, end - at, column == 0);
+		column += end - at;
+		for (at = end; at < n && (s[at] == ' ' || s[at] == '\n'); at++)
+			;
+	}
+	(void)putc('\n', f);
+}
+
+static void options(FILE *f, const char *title, const struct option_def *o)
 {
 	if (!o || !o->name)
 		return;
-	(void)printf(".SH %s\n", title);
+	(void)fprintf(f, ".SH %s\n", title);
 	for (; o->name; o++) {
-		(void)fputs(".TP\n\\fB", stdout);
+		(void)fputs(".TP\n\\fB", f);
 		if (o->letter)
-			(void)printf("\\-%c\\fR, \\fB", o->letter);
-		(void)fputs("\\-\\-", stdout);
-		put_s(o->name);
-		(void)fputs("\\fR", stdout);
+			(void)fprintf(f, "\\-%c\\fR, \\fB", o->letter);
+		(void)fputs("\\-\\-", f);
+		put_word(f, o->name, strlen(o->name), false);
+		(void)fputs("\\fR", f);
 		if (o->value)
-			(void)printf(" \\fI%s\\fR", o->value);
-		(void)putchar('\n');
-		put_s(o->help);
-		(void)putchar('\n');
+			(void)fprintf(f, " \\fI%s\\fR", o->value);
+		(void)putc('\n', f);
+		put_text(f, o->help, strlen(o->help));
 	}
 }
 
-static int page(const struct command_def *d)
+static void page(FILE *f, const struct command_def *d)
 {
-	const char *p = d->about;
-
-	(void)printf(".\\\" made by osier __man %s\n.TH OSIER\\-", d->name);
+	(void)fprintf(f, ".\\\" made by osier __man %s\n.TH OSIER\\-", d->name);
 	for (const char *s = d->name; *s; s++)
-		(void)putchar(*s >= 'a' && *s <= 'z' ? *s - 'a' + 'A' : *s);
-	(void)printf(" 1 \"\" \"osier %s\" \"osier\"\n.SH NAME\nosier\\-%s \\- ", OSIER_VERSION, d->name);
-	put_s(d->summary);
-	(void)printf("\n.SH SYNOPSIS\n.B osier %s\n", d->name);
-	put_s(d->usage);
-	(void)puts("\n.SH DESCRIPTION");
-	while (*p) {
+		(void)putc(*s >= 'a' && *s <= 'z' ? *s - 'a' + 'A' : *s, f);
+	(void)fprintf(f, " 1 " DATE " \"osier %s\" osier\n.SH NAME\nosier\\-%s \\- ", OSIER_VERSION, d->name);
+	put_lines(f, d->summary);
+	(void)fprintf(f, ".SH SYNOPSIS\n.B osier %s\n", d->name);
+	put_lines(f, d->usage);
+	(void)fputs(".SH DESCRIPTION\n", f);
+	for (const char *p = d->about; *p;) {
 		const char *end = strstr(p, "\n\n");
 		size_t n = end ? (size_t)(end - p) : strlen(p);
 
-		(void)puts(".PP");
-		put(p, n);
-		(void)putchar('\n');
+		if (p != d->about)
+			(void)fputs(".PP\n", f);
+		put_text(f, p, n);
 		p += n + (end ? 2 : 0);
 	}
-	options("OPTIONS", d->options);
-	options("COMMON OPTIONS", global_options);
-	(void)puts(".SH EXAMPLES\n.nf");
-	put_s(d->examples);
-	(void)puts("\n.fi\n.SH SEE ALSO\n.BR osier (1),\n.BR osier\\-job (5)");
-	return EXIT_OK;
+	options(f, "OPTIONS", d->options);
+	options(f, "COMMON OPTIONS", global_options);
+	(void)fputs(".SH EXAMPLES\n.nf\n", f);
+	put_lines(f, d->examples);
+	(void)fputs(".fi\n.SH SEE ALSO\n.BR osier (1),\n.BR osier\\-job (5)\n", f);
+}
+
+static int all_pages(struct cli *c, const char *folder)
+{
+	struct text path = {0};
+	struct err e = {0};
+	bool wrote = true;
+
+	for (size_t i = 0; wrote && command_at(i); i++) {
+		FILE *f;
+
+		if (command_at(i)->group == GROUP_HIDDEN)
+			continue;
+		text_clear(&path);
+		text_addf(&path, "%s/osier-%s.1", folder, command_at(i)->name);
+		f = fopen(text_str(&path), "we");
+		if (f)
+			page(f, command_at(i));
+		wrote = f && !ferror(f);
+		wrote = (!f || fclose(f) == 0) && wrote;
+	}
+	if (!wrote)
+		(void)err_sys(&e, "cannot write '%.150s'", text_str(&path));
+	text_release(&path);
+	return wrote ? EXIT_OK : cli_fail(c, &e);
 }
 
 /* The job file's keys, a line each: object, key, type, default. A test holds osier-job(5) against it. */
@@ -92,10 +149,14 @@ static int run(struct cli *c)
 
 	if (c->args.n_args && strcmp(c->args.arg[0], "@keys") == 0)
 		return list_keys();
-
+	if (c->args.n_args == 2 && strcmp(c->args.arg[0], "@pages") == 0)
+		return all_pages(c, c->args.arg[1]);
 	if (c->args.n_args) {
 		d = command_find(c->args.arg[0]);
-		return d && d->group != GROUP_HIDDEN ? page(d) : EXIT_NOT_FOUND;
+		if (!d || d->group == GROUP_HIDDEN)
+			return EXIT_NOT_FOUND;
+		page(stdout, d);
+		return EXIT_OK;
 	}
 	for (size_t i = 0; command_at(i); i++)
 		if (command_at(i)->group != GROUP_HIDDEN)
@@ -110,6 +171,6 @@ const struct command_def cmd_man = {
         .summary = "the man page of a command",
         .about = "",
         .examples = "",
-        .args_max = 1,
+        .args_max = 2,
         .run = run,
 };

@@ -20,9 +20,11 @@ fact "every command has help, the same from help and --help" every_command_has_h
 
 every_command_has_a_man_page() {
 	local c
+	[ "$(ls "$BUILD"/man/osier-*.1 | wc -l)" = "$(wc -w <<<"$commands")" ] || return 1
 	for c in $commands; do
 		[ -s "$BUILD/man/osier-$c.1" ] || { echo "no page for $c"; return 1; }
 		man -l --warnings "$BUILD/man/osier-$c.1" 2>&1 >"$TMP/page" | grep . && return 1
+		mandoc -T lint -W warning "$BUILD/man/osier-$c.1" || return 1
 		grep -q EXAMPLES "$TMP/page" || return 1
 		grep -qF "osier\\-$c (1)" man/osier.1 || { echo "osier(1) lacks $c"; return 1; }
 	done
@@ -30,6 +32,7 @@ every_command_has_a_man_page() {
 fact "every command has a man page without warnings, and osier(1) names it" every_command_has_a_man_page
 
 every_key_is_in_the_man_page() {
+	mandoc -T lint -W warning man/osier.1 man/osier-job.5 || return 1
 	local object key rest
 	man -l --warnings man/osier-job.5 2>&1 >/dev/null | grep . && return 1
 	osier __man @keys >"$TMP/keys" && [ "$(wc -l <"$TMP/keys")" -gt 40 ] || return 1
@@ -58,10 +61,20 @@ bash_completion_works() {
 		COMP_WORDS=(osier node "") COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = "drain resume" ] || exit 1
 		COMP_WORDS=(osier jobs --status s) COMP_CWORD=3 && _osier && [ "${COMPREPLY[*]}" = succeeded ] || exit 1
 		cd "$TMP" && touch some.yaml
-		COMP_WORDS=(osier run so) COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = some.yaml ]'
+		COMP_WORDS=(osier run so) COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = some.yaml ] || exit 1
+		COMP_LINE="osier run  -p x=1 so" COMP_WORDS=(osier run -p x = 1 so) COMP_CWORD=6 && _osier && [ "${COMPREPLY[*]}" = some.yaml ]'
 }
 export TMP
 fact "bash completes commands, words, options and files" bash_completion_works
+
+zsh_completion_works() {
+	zsh -fc 'offered=(); compadd() { shift 2; offered+=("$@"); }; _files() { offered+=(FILES); }
+		complete() { offered=(); . dist/completion/_osier; }
+		words=(osier can) CURRENT=2; complete; [ "$offered" = cancel ] || exit 1
+		words=(osier node "") CURRENT=3; complete; [ "$offered" = "drain resume" ] || exit 1
+		words=(osier run -p x=1 so) CURRENT=5; complete; [ "$offered" = FILES ]'
+}
+fact "zsh completes commands, words and files" zsh_completion_works
 
 bare_osier_shows_help() { exits 0 osier && says "first steps" && exits 0 osier help exit-codes && says "130" && exits 0 osier help names; }
 fact "osier alone shows first steps" bare_osier_shows_help
