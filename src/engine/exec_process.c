@@ -66,9 +66,6 @@ void process_exited(struct exec *x, struct run *r, const struct keeper_msg *m)
 			(void)exec_send(x, &ack, NULL);
 		return;
 	}
-	/* The last engine could not start what lies between, and was killed before it said so. */
-	for (uint64_t i = r->next; r->recovering && !run_must_park(r) && i < m->index; i++)
-		run_refuse(x, r, i, "could not be started");
 	if (run_must_park(r) || exited_has_files(m)) {
 		park_exited(x, r, m);
 		return;
@@ -244,6 +241,10 @@ void process_stage(struct exec *x, struct run *r, const struct keeper_msg *m, co
 	char note[300];
 	bool lost_file = false;
 
+	/* The last engine could not start what lies between, and was killed before it said so. */
+	while (r->next < m->index)
+		run_refuse(x, r, r->next, "could not be started");
+	CHECK(r->next == m->index);
 	for (size_t i = 0; i < n_files; i++)
 		lost_file = lost_file || files[i].failed;
 	if (r->res && !results_room(r->res))
