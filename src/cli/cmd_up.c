@@ -56,10 +56,12 @@ static _Noreturn void announce(int fd, const char *dir, pid_t keeper)
 	size_t n = 0;
 	ssize_t k;
 
-	while (n + 1 < sizeof(line) && (k = read(fd, line + n, sizeof(line) - 1 - n)) > 0)
-		n += (size_t)k;
-	line[n] = '\0';
-	if (strncmp(line, "ready\n", 6) == 0) {
+	do {
+		k = read(fd, line + n, sizeof(line) - 1 - n);
+		n += k > 0 ? (size_t)k : 0;
+		line[n] = '\0';
+	} while (k > 0 && n + 1 < sizeof(line) && !nodeproc_is_ready(line, n));
+	if (nodeproc_is_ready(line, n)) {
 		(void)snprintf(hello, sizeof(hello), "READY=1\nMAINPID=%d\n", (int)keeper);
 		notify(hello);
 		if (term_is_tty(stderr))

@@ -216,6 +216,11 @@ static _Noreturn void child(const struct launch *l, char *const *argv)
 	_exit(127);
 }
 
+bool nodeproc_is_ready(const char *said, size_t n)
+{
+	return n >= 6 && strcmp(said + n - 6, "ready\n") == 0;
+}
+
 /* What the new process says of itself: 0 ready, or -1 with *e. */
 static int await_ready(int fd, struct err *e)
 {
@@ -241,7 +246,7 @@ static int await_ready(int fd, struct err *e)
 			break;
 		n += (size_t)k;
 		line[n] = '\0';
-		if (strcmp(line, "ready\n") == 0)
+		if (nodeproc_is_ready(line, n))
 			return 0;
 	}
 	line[n] = '\0';

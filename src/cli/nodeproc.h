@@ -45,6 +45,8 @@ int nodeproc_start(
 size_t keeper_user_args(const char *engine_user, const char **argv);
 /* Does the user's systemd outlive the user's last logout? Else a DETACHED node in a group of its would not. */
 bool user_lingers(void);
+/* Does what a new node has said so far, n bytes, end with "ready"? An engine that died before may have said something else. */
+bool nodeproc_is_ready(const char *said, size_t n);
 const char *nodeproc_socket(const struct nodeproc *n);
 /* Has it ended by itself? */
 bool nodeproc_ended(struct nodeproc *n);

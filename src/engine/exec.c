@@ -559,6 +559,7 @@ void exec_flush(struct exec *x)
 	if (!x->keeper || x->lost)
 		return;
 	serve_waiting(x);
+	exec_tell_resumed(x);
 	keeper_link_flush(x->keeper);
 	workers_adopted(x);
 	want = UV_READABLE | (keeper_link_events(x->keeper) & 4 /* POLLOUT */ ? UV_WRITABLE : 0);

@@ -164,7 +164,10 @@ struct exec {
 	bool user_known;
 	bool ready, lost, shutting;
 	struct err lost_why;
-	uint32_t enforced, engines;
+	bool keeper_resumed; /* an engine before this one said RESUMED to this keeper */
+	uint64_t
+	        resume_size; /* entries that must be durable before we do; 0: not known yet, UINT64_MAX: said */
+	uint32_t enforced;
 	char notice[512];
 	uint8_t *packet; /* WORKER_PACKET_MAX: a packet being built */
 };
@@ -191,6 +194,11 @@ uint64_t slot_who(const struct slot *s);
 void run_begin(struct exec *x, struct run *r); /* take a slot and start, or wait for a slot */
 struct run *run_take_up(
         struct exec *x, const struct lease_view *v); /* a new run of a lease; may be stopped at once */
+
+/* ---- exec_resume.c ---- */
+
+/* RESUMED, as soon as the leases that were lost with another keeper are over for good. At the end of each round. */
+void exec_tell_resumed(struct exec *x);
 
 /* ---- exec_keeper.c: as struct keeper_link_callbacks ---- */
 

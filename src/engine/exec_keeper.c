@@ -8,7 +8,7 @@ static void on_ready(struct exec *x, const struct keeper_msg *m)
 {
 	x->ready = true;
 	x->enforced = m->u.ready.enforced;
-	x->engines = m->u.ready.engines;
+	x->keeper_resumed = m->u.ready.resumed;
 	(void)snprintf(x->notice, sizeof(x->notice), "%s", m->u.ready.notice.p);
 }
 
@@ -129,6 +129,7 @@ void exec_on_message(void *ctx, const struct keeper_msg *m, int fd)
 	case KEEPER_ACK:
 	case KEEPER_RELEASE:
 	case KEEPER_SHUTDOWN:
+	case KEEPER_RESUMED:
 		break;
 	}
 	if (fd >= 0)

@@ -6,8 +6,8 @@
  *	-----------+-------------------+-------------------------------------------------------------
  *	yes        | slot              | goes on; its results so far are taken
  *	yes        | results, no slot  | goes on with the next task in a new slot
- *	yes        | nothing, same     | never began (START was lost with the engine): starts now
- *	yes        | nothing, new one  | KEEPER_LOST: its tasks wait again
+ *	yes        | nothing           | never began (START was lost with the engine): starts now
+ *	yes        | ..., not RESUMED  | another keeper may have had it: KEEPER_LOST, its tasks wait again
  *	no         | slot              | released
  */
 #include <errno.h>
@@ -57,7 +57,7 @@ static void resume_run(struct exec *x, struct run *r)
 	r->recovering = false;
 	if (r->stopped)
 		return;
-	if (!r->seen && x->engines <= 1) {
+	if (!r->seen && !x->keeper_resumed) {
 		run_stopped(x, r, WIRE__STOP_REASON__KEEPER_LOST, "the keeper that ran it is gone");
 		return;
 	}
@@ -98,4 +98,18 @@ void exec_resume(struct exec *x)
 		resume_run(x, r);
 	}
 	compare_resume(x);
+}
+
+void exec_tell_resumed(struct exec *x)
+{
+	struct keeper_msg m = {.kind = KEEPER_RESUMED};
+
+	if (x->resume_size == UINT64_MAX || x->touched)
+		return;
+	if (!x->resume_size)
+		x->resume_size = x->n->size;
+	if (journal_durable(x->n->journal) < x->resume_size)
+		return;
+	if (exec_send(x, &m, NULL) == 0)
+		x->resume_size = UINT64_MAX;
 }

@@ -68,7 +68,6 @@ int engine_start(struct keeper *k, struct err *e)
 		en->fd = fds[0];
 		en->pid = spawn_engine(k, fds[1], e);
 		(void)close(fds[1]);
-		sys_close(&en->ready_fd);
 		if (en->pid < 0) {
 			en->pid = 0;
 			sys_close(&en->fd);
@@ -258,7 +257,7 @@ static void hello(struct keeper *k)
 	              (k->root ? KEEPER_CAN_USERS : 0u) | (k->root && k->allow_root ? KEEPER_CAN_ROOT : 0u);
 	r->pid = (uint32_t)getpid();
 	r->uid = k->uid;
-	r->engines = k->engine.starts;
+	r->resumed = k->engine.resumed;
 	r->started_ns = k->started_real_ns;
 	(void)snprintf(notice, sizeof(notice), "%s%s%s", t->notice, t->notice[0] && !k->root ? "\n" : "",
 	        k->root ? "" : "the keeper is not root: every task runs as its user");
@@ -299,6 +298,10 @@ static void handle(struct keeper *k, const struct keeper_msg *m, const uint8_t *
 	case KEEPER_SHUTDOWN:
 		notify("STOPPING=1\n");
 		keeper_leave(k, LEAVE_TASKS, m->u.shutdown.grace_ns);
+		return;
+	case KEEPER_RESUMED:
+		k->engine.resumed = true;
+		sys_close(&k->engine.ready_fd); /* it has told whoever waits there */
 		return;
 	case KEEPER_READY:
 	case KEEPER_SLOT:

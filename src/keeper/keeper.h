@@ -128,13 +128,14 @@ struct packet { /* waits for the engine to read */
 };
 
 struct engine_end {
-	char **argv;  /* NULL: somebody else's engine, we only have its socket */
-	bool osier;   /* argv is `osier engine ...`: it understands --ready-fd */
-	int ready_fd; /* until the first engine has it, else -1 */
-	int fd;       /* our end, or -1 */
+	char **argv; /* NULL: somebody else's engine, we only have its socket */
+	bool osier;  /* argv is `osier engine ...`: it understands --ready-fd */
+	int ready_fd; /* until an engine has resumed, else -1: each gets it, since the first may die before it is ready */
+	int fd; /* our end, or -1 */
 	pid_t pid;
 	bool hello; /* this engine has said HELLO: it is told what happens from then on */
 	bool notified;
+	bool resumed;                          /* an engine said RESUMED */
 	uint32_t starts, quick_deaths, cannot; /* cannot: ENGINE_CANNOT_CODE since the last HELLO */
 	uint64_t started_ns, again_ns;         /* again_ns: when to start it again, 0 not */
 	uint64_t kill_ns;                      /* it closed its socket and has until then to end; 0 not */

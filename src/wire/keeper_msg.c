@@ -36,6 +36,7 @@ static size_t fixed_bytes(enum keeper_kind k)
 	case KEEPER_ADOPT:
 	case KEEPER_ACK:
 	case KEEPER_RELEASE:
+	case KEEPER_RESUMED:
 	case KEEPER_REFUSED:
 		return 0;
 	}
@@ -63,6 +64,8 @@ const char *keeper_kind_name(enum keeper_kind k)
 		return "release";
 	case KEEPER_SHUTDOWN:
 		return "shutdown";
+	case KEEPER_RESUMED:
+		return "resumed";
 	case KEEPER_READY:
 		return "ready";
 	case KEEPER_SLOT:
@@ -414,6 +417,7 @@ static bool body_ok(struct cursor *c, struct keeper_msg *m)
 	case KEEPER_ACK:
 	case KEEPER_RELEASE:
 	case KEEPER_SHUTDOWN:
+	case KEEPER_RESUMED:
 	case KEEPER_SLOT:
 	case KEEPER_STARTED:
 	case KEEPER_STOPPED:
@@ -424,7 +428,7 @@ static bool body_ok(struct cursor *c, struct keeper_msg *m)
 
 static bool kind_known(uint32_t k)
 {
-	return (k >= KEEPER_HELLO && k <= KEEPER_SHUTDOWN) || (k >= KEEPER_READY && k <= KEEPER_REFUSED);
+	return (k >= KEEPER_HELLO && k <= KEEPER_RESUMED) || (k >= KEEPER_READY && k <= KEEPER_REFUSED);
 }
 
 int keeper_msg_next(const uint8_t *packet, size_t n, size_t *at, struct keeper_msg *m, struct err *e)

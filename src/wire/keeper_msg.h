@@ -23,6 +23,8 @@
  *   ACK      results of the lease up to and including index are durable: forget them, remove their spool files
  *   RELEASE  the slot is not needed any more: kill what is in it, drop its queue, remove the cgroup. No answer, no EXITED
  *   SHUTDOWN stop everything (grace), then exit; held results are lost unless ACKed before
+ *   RESUMED  once, when it is durable that the leases of the journal which this keeper does not know are over: a lease that a later
+ *            engine misses here has not begun, and until then another keeper may have run some of it
  * keeper -> engine
  *   READY    after HELLO: what this keeper can enforce
  *   SLOT     after HELLO: a slot in use
@@ -44,7 +46,7 @@
 
 #include "base/err.h"
 
-#define KEEPER_PROTOCOL 1u
+#define KEEPER_PROTOCOL 2u
 #define KEEPER_PACKET_MAX                                                                                    \
 	(192u * 1024u) /* a START's argv and environment must fit; larger is refused by name */
 #define KEEPER_INLINE_MAX   (64u * 1024u) /* of stdout or of stderr in an EXITED; more is in the spool */
@@ -66,6 +68,7 @@ enum keeper_kind {
 	KEEPER_ACK,
 	KEEPER_RELEASE,
 	KEEPER_SHUTDOWN,
+	KEEPER_RESUMED,
 	KEEPER_READY = 32,
 	KEEPER_SLOT,
 	KEEPER_STARTED,
@@ -189,7 +192,7 @@ struct keeper_ready {
 	uint32_t enforced; /* enum keeper_enforced */
 	uint32_t pid;      /* of the keeper */
 	uint32_t uid;      /* the keeper's */
-	uint32_t engines;  /* how many engines it has started, this one included */
+	uint32_t resumed;  /* 1: an engine said RESUMED to it */
 	uint32_t zero;
 	uint64_t
 	        started_ns; /* since 1970; with pid it names this keeper: another one has lost what the last one ran */

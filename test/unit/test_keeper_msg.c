@@ -124,8 +124,8 @@ static void messages_share_a_packet_in_order(void **state)
 static void every_kind_survives_the_way(void **state)
 {
 	static const enum keeper_kind kinds[] = {KEEPER_HELLO, KEEPER_STOP, KEEPER_ADJUST, KEEPER_FOLLOW,
-	        KEEPER_ADOPT, KEEPER_ACK, KEEPER_RELEASE, KEEPER_SHUTDOWN, KEEPER_READY, KEEPER_SLOT,
-	        KEEPER_STARTED, KEEPER_STOPPED, KEEPER_REFUSED};
+	        KEEPER_ADOPT, KEEPER_ACK, KEEPER_RELEASE, KEEPER_SHUTDOWN, KEEPER_RESUMED, KEEPER_READY,
+	        KEEPER_SLOT, KEEPER_STARTED, KEEPER_STOPPED, KEEPER_REFUSED};
 	struct err e;
 
 	(void)state;
