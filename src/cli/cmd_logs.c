@@ -94,12 +94,11 @@ static void stream_target(const struct logs *l, struct text *t)
 		text_addf(t, "&index=%lld", (long long)l->name.index);
 }
 
-static int run_stream(struct logs *l)
+static int open_stream(struct logs *l)
 {
 	struct text t = {0};
 	struct response r = {0};
 	struct err e = {0};
-	struct event ev;
 	int rc = EXIT_OK;
 
 	stream_target(l, &t);
@@ -110,12 +109,27 @@ static int run_stream(struct logs *l)
 	}
 	response_release(&r);
 	text_release(&t);
+	return rc;
+}
+
+static int run_stream(struct logs *l)
+{
+	struct err e = {0};
+	struct event ev;
+	bool said = false;
+	int rc = open_stream(l);
+
 	while (rc == EXIT_OK) {
 		enum stream_result s = client_event(l->c->client, UINT64_MAX, &ev, &e);
 		json_t *j;
 
 		if (s == STREAM_INTERRUPTED)
 			return EXIT_INTERRUPTED;
+		/* The engine died before it said anything: it is started again, and says it then. */
+		if (!said && (s == STREAM_FAILED || s == STREAM_END) && !l->c->node) {
+			rc = open_stream(l);
+			continue;
+		}
 		if (s == STREAM_FAILED)
 			return cli_fail(l->c, &e);
 		if (s == STREAM_END) {
@@ -127,6 +141,7 @@ static int run_stream(struct logs *l)
 		j = strcmp(ev.name, "line") == 0 ? ask_event(ev.data, NULL) : NULL;
 		if (j)
 			print_line(l, j);
+		said = said || j;
 		json_decref(j);
 		if (ferror(stdout))
 			break;

@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/nodeproc.h"
 
+#define DOWN_TRIES           3
 #define STOPPING_PATIENCE_NS 10000000000ull
 
 static const struct option_def up_options[] = {
@@ -368,6 +369,13 @@ static int end_keeper(struct cli *c, struct err *e)
 	return EXIT_OK;
 }
 
+static bool is_gone(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return pidfd >= 0 && poll(&p, 1, 0) == 1;
+}
+
 static int run_down(struct cli *c)
 {
 	bool engine_only = args_flag(&c->args, "engine-only");
@@ -385,8 +393,16 @@ static int run_down(struct cli *c)
 	term_catch_interrupts();
 	pidfd = keeper_pidfd(c->state_dir);
 	j = ask(c, "POST", engine_only ? "/v1/shutdown?tasks=keep" : "/v1/shutdown", NULL, &e);
-	if (!j)
+	/* An engine that died over it is started again, and did not hear it; asked twice it goes down once. */
+	for (int i = 0; !j && e.code == ERR_CLOSED && !engine_only && i < DOWN_TRIES && !is_gone(pidfd); i++)
+		j = ask(c, "POST", "/v1/shutdown", NULL, &e);
+	if (!j && !(e.code == ERR_CLOSED && !engine_only && is_gone(pidfd))) {
+		if (pidfd >= 0)
+			(void)close(pidfd);
 		return cli_fail(c, &e);
+	}
+	if (!j)
+		j = json_object();
 	if (j_uint(j, "running") && !c->json && !engine_only)
 		term_note("stopping %llu running task%s; what was stopped runs again at the next start",
 		        (unsigned long long)j_uint(j, "running"), plural(j_uint(j, "running")));

@@ -174,11 +174,19 @@ static void run_end(struct exec *x, struct run *r)
 	if (r->stopped || r->exited)
 		round_hold_ack(x->n, (lease_id){r->lease}, 0, 0);
 	r->slot = NULL;
+	/* Its worker keeps the results until they are durable, and is found by its lease: it gets no other before that. */
 	if (s) {
 		s->run = NULL;
-		slot_give(x, s);
+		s->ending = true;
+		round_hold_slot(x->n, s->id);
 	}
 	run_free(x, r);
+}
+
+void exec_slot_free(struct exec *x, uint32_t slot)
+{
+	x->slots[slot].ending = false;
+	slot_give(x, &x->slots[slot]);
 }
 
 /* Everything that is to be said of the run was said. */

@@ -29,6 +29,8 @@ void exec_start(struct exec *x, lease_id lease);
 void exec_stop(struct exec *x, lease_id lease, Wire__StopReason reason);
 void exec_compare(struct exec *x, const struct effect *ef);
 void exec_ack(struct exec *x, lease_id lease, uint64_t cursor, uint64_t who);
+/* The end of the lease that was in the slot is durable: another may have it. */
+void exec_slot_free(struct exec *x, uint32_t slot);
 /* The job's timeouts were adjusted: those that run are told. */
 void exec_adjusted(struct exec *x, job_id job);
 

@@ -124,6 +124,7 @@ struct slot {
 	bool adopting; /* its ADOPT may not have left us yet; nothing is sent to the worker until it has */
 	struct slot *next_adopting;
 	bool comparing;       /* a comparator runs in it */
+	bool ending;          /* its lease is over, which is not durable yet */
 	struct worker worker; /* link NULL: none */
 };
 

@@ -104,7 +104,8 @@ void exec_tell_resumed(struct exec *x)
 {
 	struct keeper_msg m = {.kind = KEEPER_RESUMED};
 
-	if (x->resume_size == UINT64_MAX || x->touched)
+	/* Who waits for the node to be ready was told before it runs. */
+	if (x->resume_size == UINT64_MAX || x->touched || !x->n->running)
 		return;
 	if (!x->resume_size)
 		x->resume_size = x->n->size;

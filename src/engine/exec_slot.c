@@ -17,7 +17,7 @@ static void idle_remove(struct exec *x, struct slot *s)
 
 void slot_give(struct exec *x, struct slot *s)
 {
-	CHECK(!s->run && !s->idle);
+	CHECK(!s->run && !s->idle && !s->ending);
 	if (s->wants_worker && !s->worker.link) {
 		slot_release(x, s); /* its worker did not come up, or died */
 		return;
@@ -137,7 +137,7 @@ static struct slot *cold(struct exec *x)
 		if (!s->worker.link)
 			return s;
 	for (uint32_t i = 0; i < x->slots_used; i++)
-		if (!x->slots[i].run && !x->slots[i].idle && !x->slots[i].comparing)
+		if (!x->slots[i].run && !x->slots[i].idle && !x->slots[i].comparing && !x->slots[i].ending)
 			return &x->slots[i];
 	if (x->slots_used < KEEPER_SLOTS_MAX)
 		return &x->slots[x->slots_used++];

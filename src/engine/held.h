@@ -18,7 +18,8 @@
 enum held_kind {
 	HELD_EFFECT,
 	HELD_ANSWER,
-	HELD_ACK, /* results of a lease before `cursor` are durable */
+	HELD_ACK,  /* results of a lease before `cursor` are durable */
+	HELD_SLOT, /* the end of the lease in a slot is durable */
 };
 
 struct held_item {
@@ -42,6 +43,7 @@ struct held_item {
 			uint64_t cursor;
 			uint64_t who; /* exec's: which slot, which worker */
 		} ack;
+		uint32_t slot;
 	} u;
 };
 

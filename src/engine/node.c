@@ -169,6 +169,7 @@ int node_open(const struct node_options *o, struct node **out, struct err *e)
 
 int node_run(struct node *n, struct err *e)
 {
+	n->running = true;
 	(void)uv_run(&n->loop, UV_RUN_DEFAULT);
 	if (!n->broken)
 		return 0;

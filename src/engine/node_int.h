@@ -100,7 +100,7 @@ struct node {
 	bool dirty;        /* something was applied or became free: tick */
 	bool in_command;   /* no nesting */
 	bool in_round;     /* nor there */
-	bool stopping, handing_over;
+	bool running, stopping, handing_over;
 	bool broken; /* the journal failed */
 	struct err broken_why;
 	uint64_t disk_checked_ns;
@@ -125,6 +125,8 @@ void round_results(
         struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who);
 /* exec_ack(lease, cursor, who) when all that was decided so far is durable. */
 void round_hold_ack(struct node *n, lease_id lease, uint64_t cursor, uint64_t who);
+/* exec_slot_free(slot) when all that was decided so far is durable. */
+void round_hold_slot(struct node *n, uint32_t slot);
 /* End of the round: executor, ticks, flush, timer. Called by the loop before it waits and after it was woken. */
 void round_end(struct node *n);
 /* Entries up to `durable` (their number) are durable: give answers, carry out effects. */

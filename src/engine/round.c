@@ -195,6 +195,13 @@ void round_hold_ack(struct node *n, lease_id lease, uint64_t cursor, uint64_t wh
 	held_push(&n->held, &it);
 }
 
+void round_hold_slot(struct node *n, uint32_t slot)
+{
+	struct held_item it = {.seq = n->size, .kind = HELD_SLOT, .u.slot = slot};
+
+	held_push(&n->held, &it);
+}
+
 void round_results(
         struct node *n, const Wire__Results *r, const uint8_t *outputs, size_t output_bytes, uint64_t who)
 {
@@ -405,6 +412,9 @@ void round_release_held(struct node *n, uint64_t durable)
 			break;
 		case HELD_ACK:
 			exec_ack(n->exec, it.u.ack.lease, it.u.ack.cursor, it.u.ack.who);
+			break;
+		case HELD_SLOT:
+			exec_slot_free(n->exec, it.u.slot);
 			break;
 		}
 	}

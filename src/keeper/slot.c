@@ -218,24 +218,39 @@ void slot_adopt(struct keeper *k, uint32_t id, uint64_t lease)
 	s->lease = s->lease_last = lease;
 }
 
-void slot_tell(struct keeper *k, struct slot *s)
+/* The leases that wait in the slot for what runs there to end. */
+static void tell_waiting(struct keeper *k, const struct slot *s)
 {
-	const struct queued *first = s->state == SLOT_IDLE ? s->head : NULL;
 	struct keeper_msg m = {.kind = KEEPER_SLOT, .slot = s->id};
 
-	if (s->state == SLOT_IDLE && !first)
-		return;
-	m.lease = first ? first->lease : s->lease;
-	m.index = first ? first->index : s->index;
+	for (const struct queued *q = s->head; q; q = q->next) {
+		if (q->lease != m.lease) {
+			m.lease = q->lease;
+			m.index = q->index;
+		}
+		m.flags = q->flags & KEEPER_WORKER;
+		m.u.slot.queued = s->n_queued;
+		m.u.slot.last_index = q->index;
+		if ((!q->next || q->next->lease != q->lease) &&
+		        (s->state == SLOT_IDLE || q->lease != s->lease))
+			engine_send(k, &m, -1);
+	}
+}
+
+void slot_tell(struct keeper *k, struct slot *s)
+{
+	struct keeper_msg m = {.kind = KEEPER_SLOT, .slot = s->id, .lease = s->lease, .index = s->index};
+
 	if (s->state != SLOT_IDLE) {
 		m.flags = KEEPER_RUNNING | (s->worker ? KEEPER_WORKER : 0) |
 		          (s->out[0].spooled ? KEEPER_FOLLOWED : 0);
 		m.u.slot.pid = (uint32_t)s->pid;
 		m.u.slot.started_ns = s->started_real_ns;
+		m.u.slot.queued = s->n_queued;
+		m.u.slot.last_index = s->lease_last == s->lease ? s->last_index : s->index;
+		engine_send(k, &m, s->worker ? s->worker_fd : -1);
 	}
-	m.u.slot.queued = s->n_queued;
-	m.u.slot.last_index = s->last_index;
-	engine_send(k, &m, s->state != SLOT_IDLE && s->worker ? s->worker_fd : -1);
+	tell_waiting(k, s);
 }
 
 bool slot_reaped(struct keeper *k, pid_t pid, int status, const struct rusage *ru)

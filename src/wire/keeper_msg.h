@@ -11,7 +11,8 @@
  * one message: a STARTED or a SLOT with KEEPER_WORKER.
  *
  * engine -> keeper
- *   HELLO    the first message of every engine; the keeper answers with one SLOT for each slot in use, one EXITED for
+ *   HELLO    the first message of every engine; the keeper answers with one SLOT for what runs in a slot and one for
+ *            each lease whose STARTs wait there, one EXITED for
  *            each result it still holds (per lease in index order), then READY. A STOPPED is not said again: send STOP again
  *   START    run this task in this slot when the slot is free (a slot runs its STARTs one after another). From a keeper that leaves
  *            there is no answer: it has gone with the keeper

@@ -107,6 +107,20 @@ static int mark(struct osier_task *t)
 	return osier_return_text(t, "%" PRIu64, osier_task_index(t));
 }
 
+/* The same with the attempt, and who it was. */
+static int mark_attempt(struct osier_task *t)
+{
+	FILE *f = fopen(osier_task_args(t, NULL), "a");
+
+	if (!f)
+		return osier_fail(t, "cannot write the mark");
+	(void)fprintf(f, "%" PRIu64 " %" PRIu64 " by %d\n", osier_task_index(t), osier_task_attempt(t),
+	        (int)getpid());
+	(void)fclose(f);
+	(void)usleep(3000);
+	return osier_return_text(t, "%" PRIu64, osier_task_index(t));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -123,6 +137,7 @@ int main(int argc, char **argv)
 	        {"hang", hang},
 	        {"odd_fails", odd_fails},
 	        {"mark", mark},
+	        {"mark_attempt", mark_attempt},
 	};
 
 	/* Says something that is no packet of the contract, and stays. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_engine_at - preloaded into a node: its engine dies, as by kill -9, right after it said something. OSIER_KILL_AT is
+ * kill_engine_at - preloaded into a node: its engine dies, as by kill -9, right after it did something. OSIER_KILL_AT is
  *	batch   it gave a warm worker its first batch of a lease
  *	hello   it greeted the keeper
+ *	N       its Nth call that sends, receives, writes, syncs, links or renames
  * The first OSIER_KILLS times, over all engines: counted in the file OSIER_KILLED. In other programs it does nothing.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,17 +22,13 @@
 #include "wire/keeper_msg.h"
 #include "wire/worker_msg.h"
 
-/* An engine that is to die at `at`? */
-static bool dies_at(const char *at)
+static bool is_engine(void)
 {
 	static int engine = -1;
-	const char *want = getenv("OSIER_KILL_AT");
 	char line[4096];
 	ssize_t n;
 	int fd;
 
-	if (!want || strcmp(want, at) != 0)
-		return false;
 	if (engine >= 0)
 		return engine;
 	engine = 0;
@@ -44,6 +43,13 @@ static bool dies_at(const char *at)
 	if (strlen(line) + 1 < (size_t)n)
 		engine = strcmp(line + strlen(line) + 1, "engine") == 0;
 	return engine;
+}
+
+static bool dies_at(const char *at)
+{
+	const char *want = getenv("OSIER_KILL_AT");
+
+	return want && strcmp(want, at) == 0 && is_engine();
 }
 
 static void die(void)
@@ -61,6 +67,21 @@ static void die(void)
 		(void)raise(SIGKILL);
 	(void)close(fd);
 }
+
+/* After each call that others, or the disk, notice. The threads of the pool count as well. */
+static void done(void)
+{
+	static atomic_int calls;
+	const char *want = getenv("OSIER_KILL_AT");
+
+	if (want && atoi(want) > 0 && is_engine() && atomic_fetch_add(&calls, 1) + 1 == atoi(want))
+		die();
+}
+
+#define REAL(result, name, ...)                                                                              \
+	static result (*real)(__VA_ARGS__);                                                                  \
+	if (!real)                                                                                           \
+	*(void **)&real = dlsym(RTLD_NEXT, #name)
 
 /* The first lease of an engine is a cold worker's, or one that it resumed. */
 static void said_to_worker(const struct msghdr *m)
@@ -81,30 +102,90 @@ static void said_to_worker(const struct msghdr *m)
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	static ssize_t (*real)(int, const struct msghdr *, int);
-	ssize_t n;
+	REAL(ssize_t, sendmsg, int, const struct msghdr *, int);
+	ssize_t n = real(fd, m, flags);
 
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
-	n = real(fd, m, flags);
 	if (n > 0 && dies_at("batch"))
 		said_to_worker(m);
+	done();
 	return n;
 }
 
 ssize_t send(int fd, const void *p, size_t n, int flags)
 {
-	static ssize_t (*real)(int, const void *, size_t, int);
+	REAL(ssize_t, send, int, const void *, size_t, int);
+	ssize_t w = real(fd, p, n, flags);
 	struct keeper_head h;
-	ssize_t w;
 
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "send");
-	w = real(fd, p, n, flags);
-	if (w < (ssize_t)sizeof(h) || !dies_at("hello"))
-		return w;
-	memcpy(&h, p, sizeof(h));
-	if (h.kind == KEEPER_HELLO && h.bytes == sizeof(h) + sizeof(struct keeper_hello))
-		die();
+	if (w >= (ssize_t)sizeof(h) && dies_at("hello")) {
+		memcpy(&h, p, sizeof(h));
+		if (h.kind == KEEPER_HELLO && h.bytes == sizeof(h) + sizeof(struct keeper_hello))
+			die();
+	}
+	done();
 	return w;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	REAL(ssize_t, recvmsg, int, struct msghdr *, int);
+	ssize_t n = real(fd, m, flags);
+
+	if (n > 0)
+		done();
+	return n;
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+	ssize_t w = real(fd, p, n, at);
+
+	done();
+	return w;
+}
+
+int fdatasync(int fd)
+{
+	REAL(int, fdatasync, int);
+	int rc = real(fd);
+
+	done();
+	return rc;
+}
+
+int fsync(int fd)
+{
+	REAL(int, fsync, int);
+	int rc = real(fd);
+
+	done();
+	return rc;
+}
+
+int linkat(int from, const char *a, int to, const char *b, int flags)
+{
+	REAL(int, linkat, int, const char *, int, const char *, int);
+	int rc = real(from, a, to, b, flags);
+
+	done();
+	return rc;
+}
+
+int renameat(int from, const char *a, int to, const char *b)
+{
+	REAL(int, renameat, int, const char *, int, const char *);
+	int rc = real(from, a, to, b);
+
+	done();
+	return rc;
+}
+
+int rename(const char *a, const char *b)
+{
+	REAL(int, rename, const char *, const char *);
+	int rc = real(a, b);
+
+	done();
+	return rc;
 }
