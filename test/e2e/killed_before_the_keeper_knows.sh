@@ -17,7 +17,7 @@ steps:
     resources: {cpu: 1}
 X
 export OSIER_KILL_AT=batch OSIER_KILLED=$TMP/killed OSIER_KILLS=$KILLS ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}"
-node_up() { exits 0 env LD_PRELOAD="$BUILD/test/e2e/libkill-engine-at.so" osier up; }
+node_up() { exits 0 env LD_PRELOAD="$BUILD/test/e2e/libkill-at.so" osier up; }
 fact "a node is up and takes the job" eval 'node_up && exits 0 osier submit load.yaml'
 fact "the job succeeds" exits 0 timeout 60 osier wait load-1
 fact "the engine died $KILLS times with tasks at a warm worker" test "$(stat -c %s killed)" = "$KILLS"

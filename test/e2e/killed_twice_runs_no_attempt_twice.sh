@@ -28,7 +28,7 @@ killed_under_load() {
 fact "keeper and engine are killed under load" killed_under_load
 cp log before
 export OSIER_KILL_AT=hello OSIER_KILLED=$TMP/killed OSIER_KILLS=2 ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}"
-fact "the node starts again" exits 0 env LD_PRELOAD="$BUILD/test/e2e/libkill-engine-at.so" osier up
+fact "the node starts again" exits 0 env LD_PRELOAD="$BUILD/test/e2e/libkill-at.so" osier up
 fact "two engines died as they greeted the keeper" test "$(stat -c %s killed)" = 2
 fact "the job succeeds" exits 0 timeout 60 osier wait load-1
 once() {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_engine_at - preloaded into a node: its engine dies, as by kill -9, right after it did something. OSIER_KILL_AT is
+ * kill_at - preloaded into a node: its engine, or with OSIER_KILL_WHO=keeper its keeper, dies as by kill -9 right after it did
+ * something. OSIER_KILL_AT is
  *	batch   it gave a warm worker its first batch of a lease
  *	hello   it greeted the keeper
  *	N       its Nth call that sends, receives, writes, syncs, links or renames
- * The first OSIER_KILLS times, over all engines: counted in the file OSIER_KILLED. In other programs it does nothing.
+ * The first OSIER_KILLS times, over all of them: counted in the file OSIER_KILLED. In other programs it does nothing.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -22,16 +23,18 @@
 #include "wire/keeper_msg.h"
 #include "wire/worker_msg.h"
 
-static bool is_engine(void)
+/* Is this the program that is to die? */
+static bool is_victim(void)
 {
-	static int engine = -1;
+	static int known = -1;
+	const char *who = getenv("OSIER_KILL_WHO"), *base;
 	char line[4096];
 	ssize_t n;
 	int fd;
 
-	if (engine >= 0)
-		return engine;
-	engine = 0;
+	if (known >= 0)
+		return known;
+	known = 0;
 	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -40,16 +43,19 @@ static bool is_engine(void)
 	if (n <= 0)
 		return false;
 	line[n] = '\0';
-	if (strlen(line) + 1 < (size_t)n)
-		engine = strcmp(line + strlen(line) + 1, "engine") == 0;
-	return engine;
+	base = strrchr(line, '/');
+	if (who && strcmp(who, "keeper") == 0)
+		known = strcmp(base ? base + 1 : line, "osier-keeper") == 0;
+	else if (strlen(line) + 1 < (size_t)n)
+		known = strcmp(line + strlen(line) + 1, "engine") == 0;
+	return known;
 }
 
 static bool dies_at(const char *at)
 {
 	const char *want = getenv("OSIER_KILL_AT");
 
-	return want && strcmp(want, at) == 0 && is_engine();
+	return want && strcmp(want, at) == 0 && is_victim();
 }
 
 static void die(void)
@@ -74,7 +80,7 @@ static void done(void)
 	static atomic_int calls;
 	const char *want = getenv("OSIER_KILL_AT");
 
-	if (want && atoi(want) > 0 && is_engine() && atomic_fetch_add(&calls, 1) + 1 == atoi(want))
+	if (want && atoi(want) > 0 && is_victim() && atomic_fetch_add(&calls, 1) + 1 == atoi(want))
 		die();
 }
 
@@ -124,6 +130,16 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
 	}
 	done();
 	return w;
+}
+
+ssize_t recv(int fd, void *p, size_t n, int flags)
+{
+	REAL(ssize_t, recv, int, void *, size_t, int);
+	ssize_t r = real(fd, p, n, flags);
+
+	if (r > 0)
+		done();
+	return r;
 }
 
 ssize_t recvmsg(int fd, struct msghdr *m, int flags)
