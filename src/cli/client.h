@@ -41,7 +41,8 @@ struct response {
 };
 
 /* One request and its whole answer. `body` may be NULL. A kept connection that the server has closed meanwhile is opened
- * again, and the request repeated when that is harmless: GET, HEAD, PUT, or a POST that carries ?key=.
+ * again, and the request repeated when that is harmless: GET, HEAD, PUT, a POST that carries ?key=, one
+ * that only asks (/v1/plan).
  * ERR_CLOSED: the server went away. ERR_TIMEOUT: interrupted by Ctrl-C. */
 int client_call(struct client *c, const char *method, const char *target, const char *type, const void *body,
         size_t n, struct response *out, struct err *e);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # killed_anywhere - a node whose engine dies after its Nth call to the outside, for many N: a job of every kind of step runs as if nothing had
 # happened. And one whose keeper does: started again, it ends the job, and no attempt runs twice. Prints TAP. RUNS=N tries so many;
-# WHO=engine|keeper FROM=N TO=M all in between, one after another; SEED=N the same as another time.
+# KILLS=N lets so many die one after another; WHO=engine|keeper FROM=N TO=M all in between, one after another; SEED=N the same as another time.
 cd "$(dirname "$0")/../.." || exit 1
 . test/tap.bash
 SEED=${SEED:-$(($(date +%N | sed 's/^0*//') % 32768))} RUNS=${RUNS:-20} FROM=${FROM:-1} TO=${TO:-0} WHO=${WHO:-engine}
@@ -36,7 +36,7 @@ steps:
     command: [sh, -c, 'cat inputs/*']
     reduce: worker
 X
-export ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" OSIER_KILLS=1 OSIER_KILLED=$TMP/killed OSIER_KILL_AT OSIER_KILL_WHO=engine
+export ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" OSIER_KILLS=${KILLS:-1} OSIER_KILLED=$TMP/killed OSIER_KILL_AT OSIER_KILL_WHO=engine
 # The results of the tasks, whatever order they came in.
 results() {
 	osier tasks load-1 --all --json | jq -r '.tasks[] | "\(.step) \(.index) \(.state) \(.attempts)"' | sort
