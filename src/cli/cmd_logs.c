@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_logs - `osier logs`: what tasks wrote, of one task or of a whole job, past or as it comes. */
 #include "cli/commands.h"
+#include "cli/nodeproc.h"
+#include "cli/seen.h"
 #include "cli/show.h"
 
 static const struct option_def options[] = {
@@ -17,6 +19,7 @@ struct logs {
 	const char *stream;
 	bool follow, prefix;
 	bool open[2]; /* stdout, stderr: the last line was partial */
+	struct seen seen;
 };
 
 /* ---- lines ---- */
@@ -116,7 +119,6 @@ static int run_stream(struct logs *l)
 {
 	struct err e = {0};
 	struct event ev;
-	bool said = false;
 	int rc = open_stream(l);
 
 	while (rc == EXIT_OK) {
@@ -125,8 +127,9 @@ static int run_stream(struct logs *l)
 
 		if (s == STREAM_INTERRUPTED)
 			return EXIT_INTERRUPTED;
-		/* The engine died before it said anything: it is started again, and says it then. */
-		if (!said && (s == STREAM_FAILED || s == STREAM_END) && !l->c->node) {
+		/* An engine that died is started again. It tells all from the beginning, and what was shown is not shown again. */
+		if ((s == STREAM_FAILED || s == STREAM_END) && !l->c->node && !seen_full(&l->seen) &&
+		        state_kept(l->c->state_dir)) {
 			rc = open_stream(l);
 			continue;
 		}
@@ -139,9 +142,10 @@ static int run_stream(struct logs *l)
 		if (s != STREAM_EVENT || strcmp(ev.name, "end") == 0)
 			break;
 		j = strcmp(ev.name, "line") == 0 ? ask_event(ev.data, NULL) : NULL;
-		if (j)
+		if (j && !seen_before(&l->seen, j_str(j, "step"), j_uint(j, "index"),
+		                 strcmp(j_str(j, "stream"), "stderr") == 0, j_uint(j, "attempt"),
+		                 j_uint(j, "at")))
 			print_line(l, j);
-		said = said || j;
 		json_decref(j);
 		if (ferror(stdout))
 			break;
@@ -234,6 +238,7 @@ static int run(struct cli *c)
 	term_catch_interrupts();
 	rc = run_logs(&l);
 	task_name_release(&l.name);
+	seen_release(&l.seen);
 	return rc;
 }
 

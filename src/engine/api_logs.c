@@ -11,18 +11,23 @@
 
 /* ---- lines ---- */
 
-void log_line(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool partial)
+static void log_line(
+        struct logs *l, const struct log_from *from, uint64_t at, const char *p, size_t n, bool partial)
 {
 	struct json_out *o = &l->stream->out;
 
 	event_begin(o, "line");
 	jo_object(o);
 	jo_key(o, "step");
-	jo_str(o, l->spec.spec->steps[step]->name);
+	jo_str(o, l->spec.spec->steps[from->step]->name);
 	jo_key(o, "index");
-	jo_u64(o, index);
+	jo_u64(o, from->index);
+	jo_key(o, "attempt");
+	jo_u64(o, from->lease);
 	jo_key(o, "stream");
-	jo_str(o, k ? "stderr" : "stdout");
+	jo_str(o, from->k ? "stderr" : "stdout");
+	jo_key(o, "at");
+	jo_u64(o, at);
 	jo_key(o, "text");
 	jo_str_n(o, p, n);
 	if (partial) {
@@ -43,7 +48,7 @@ static size_t cut(const char *p, size_t n)
 	return k > 1 && ((uint8_t)p[k - 1] & 0xc0) == 0xc0 ? k - 1 : n;
 }
 
-size_t log_lines(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool end)
+size_t log_lines(struct logs *l, const struct log_from *from, const char *p, size_t n, bool end)
 {
 	size_t at = 0;
 
@@ -55,7 +60,7 @@ size_t log_lines(struct logs *l, uint32_t step, uint64_t index, int k, const cha
 			break;
 		if (!nl && !end)
 			len = cut(p + at, len);
-		log_line(l, step, index, k, p + at, len, !nl && !end);
+		log_line(l, from, from->at + at, p + at, len, !nl && !end);
 		at += len + (nl != NULL);
 	}
 	return at;

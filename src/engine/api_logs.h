@@ -69,10 +69,16 @@ struct logs {
 	char buf[LOG_LINE_MAX];
 };
 
-/* One line as an event. */
-void log_line(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool partial);
-/* The lines in p[0..n); the last one, without its newline, only when `end`. Returns the bytes told. */
-size_t log_lines(struct logs *l, uint32_t step, uint64_t index, int k, const char *p, size_t n, bool end);
+/* Where a line is from. */
+struct log_from {
+	uint32_t step;
+	uint64_t index, lease;
+	int k;       /* 0 stdout, 1 stderr */
+	uint64_t at; /* of its first byte in what the attempt wrote there */
+};
+
+/* The lines in p[0..n), which is at `from`; the last one, without its newline, only when `end`. Returns the bytes told. */
+size_t log_lines(struct logs *l, const struct log_from *from, const char *p, size_t n, bool end);
 
 /* Begin to tell what the newest attempt of a task that is done (as `t` says) wrote; then some at a time, until src.active is
  * false, as it is at once when nothing is stored. False: its result is not durable yet. */

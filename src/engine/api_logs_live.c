@@ -103,6 +103,8 @@ static void open_file(struct logs *l, struct log_tail *t, int k)
 /* Tell what is new; true: there may be more. */
 static bool tell(struct logs *l, struct log_tail *t, int k)
 {
+	struct log_from from = {
+	        .step = t->step, .index = t->index, .lease = t->lease, .k = k, .at = t->told[k]};
 	ssize_t n;
 	size_t told;
 
@@ -112,7 +114,7 @@ static bool tell(struct logs *l, struct log_tail *t, int k)
 	n = pread(t->fd[k], l->buf, sizeof(l->buf), (off_t)t->told[k]);
 	if (n <= 0)
 		return false;
-	told = log_lines(l, t->step, t->index, k, l->buf, (size_t)n, false);
+	told = log_lines(l, &from, l->buf, (size_t)n, false);
 	t->told[k] += told;
 	return told > 0;
 }

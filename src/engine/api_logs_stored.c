@@ -129,6 +129,7 @@ bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct
 void log_source_tell(struct logs *l)
 {
 	struct log_source *s = &l->src;
+	struct log_from from;
 	uint64_t left;
 	size_t n, told;
 	ssize_t got;
@@ -155,7 +156,9 @@ void log_source_tell(struct logs *l)
 		p = l->buf;
 		n = got > 0 ? (size_t)got : 0;
 	}
-	told = log_lines(l, s->step, s->index, (int)s->k, p, n, n == left);
+	from = (struct log_from){
+	        .step = s->step, .index = s->index, .lease = l->results->lease, .k = (int)s->k, .at = s->at};
+	told = log_lines(l, &from, p, n, n == left);
 	s->at += told;
 	if (!told || s->at == s->end) { /* nothing told: the file is shorter than it was */
 		close_output(s);
