@@ -362,6 +362,23 @@ static void user_look_up(struct exec *x, uint32_t uid, uint32_t gid)
 	x->user_known = true;
 }
 
+static int keep_text(void *ctx, const void *p, size_t n, bool same, uint8_t out_sha256[32], struct err *e)
+{
+	struct run *r = ctx;
+
+	if (same && r->kept) {
+		memcpy(out_sha256, r->kept_sha256, sizeof(r->kept_sha256));
+		return 0;
+	}
+	if (blobs_put(r->x->n->blobs, p, n, out_sha256, e) < 0)
+		return -1;
+	if (same) {
+		memcpy(r->kept_sha256, out_sha256, sizeof(r->kept_sha256));
+		r->kept = true;
+	}
+	return 0;
+}
+
 void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in *out)
 {
 	user_look_up(x, r->uid, r->gid);
@@ -383,6 +400,7 @@ void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in 
 	        .indexed = indexed,
 	        .source = source_find,
 	        .reduce = source_reduce,
+	        .keep = keep_text,
 	        .line = source_line,
 	        .ctx = r,
 	        .run_timeout_ns = r->run_timeout_ns};

@@ -80,6 +80,8 @@ struct run {
 	/* while a task is being built, for exec_source.c */
 	uint64_t building;
 	size_t inline_bytes;
+	bool kept; /* the step's stdin, the same for every task, is this blob */
+	uint8_t kept_sha256[32];
 
 	/* worker tasks */
 	uint64_t received;   /* the next index the worker is to report: next, and what is parked */

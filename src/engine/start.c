@@ -9,14 +9,16 @@
 
 #include "base/check.h"
 
-#define TEXT_MAX  KEEPER_PACKET_MAX
-#define FILES_MEM KEEPER_PACKET_MAX
+#define TEXT_MAX         KEEPER_PACKET_MAX
+#define FILES_MEM        KEEPER_PACKET_MAX
+#define STDIN_MAX        (1u << 20)  /* as docs/jobs.md promises */
+#define STDIN_INLINE_MAX (64u << 10) /* of it in a START; more is a blob */
 
 struct start_builder {
 	char argv[TEXT_MAX];
 	char env[TEXT_MAX];
-	char text[TEXT_MAX]; /* one expanded template */
-	char stdin_[TEXT_MAX];
+	char text[STDIN_MAX + 1]; /* one expanded template */
+	char stdin_[STDIN_INLINE_MAX];
 	char args[TEXT_MAX];
 	uint8_t inputs[FILES_MEM];
 	uint8_t outputs[FILES_MEM];
@@ -362,11 +364,34 @@ static int build_files(struct building *g)
 	return s->reduce && !g->in->worker ? reduce_files(g) : 0;
 }
 
+static void stdin_blob(struct building *g, const uint8_t sha256[32])
+{
+	start_blob_name(sha256, g->b->stdin_);
+	g->out->stdin_kind = KEEPER_STDIN_BLOB;
+	g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)strlen(g->b->stdin_)};
+}
+
+static int stdin_bytes(struct building *g, const void *p, size_t n, bool same)
+{
+	uint8_t sha256[32];
+
+	if (n > sizeof(g->b->stdin_)) {
+		if (g->in->keep(g->in->ctx, p, n, same, sha256, g->err) < 0)
+			return err_wrap(g->err, "stdin");
+		stdin_blob(g, sha256);
+		return 0;
+	}
+	if (n)
+		memcpy(g->b->stdin_, p, n);
+	g->out->stdin_kind = KEEPER_STDIN_TEXT;
+	g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)n};
+	return 0;
+}
+
 static int build_stdin(struct building *g)
 {
 	struct start_source src;
 	const char *text;
-	size_t n;
 
 	g->out->stdin_kind = KEEPER_STDIN_NULL;
 	g->out->stdin_ = (struct keeper_text){"", 0};
@@ -375,25 +400,16 @@ static int build_stdin(struct building *g)
 	if (g->step->stdin_file) {
 		if (input_source(g, g->step->stdin_file, &src) < 0)
 			return -1;
-		if (!src.data && src.bytes) {
-			start_blob_name(src.sha256, g->b->stdin_);
-			g->out->stdin_kind = KEEPER_STDIN_BLOB;
-			g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)strlen(g->b->stdin_)};
-			return 0;
-		}
-		memcpy(g->b->stdin_, src.data ? src.data : (const uint8_t *)"", src.bytes);
-		n = src.bytes;
-	} else if (g->step->stdin_text[0]) {
-		if (expand(g, "stdin", g->step->stdin_text, &text) < 0)
-			return -1;
-		n = strlen(text);
-		memcpy(g->b->stdin_, text, n);
-	} else {
+		if (src.data || !src.bytes)
+			return stdin_bytes(g, src.data, src.bytes, false);
+		stdin_blob(g, src.sha256);
 		return 0;
 	}
-	g->out->stdin_kind = KEEPER_STDIN_TEXT;
-	g->out->stdin_ = (struct keeper_text){g->b->stdin_, (uint32_t)n};
-	return 0;
+	if (!g->step->stdin_text[0])
+		return 0;
+	if (expand(g, "stdin", g->step->stdin_text, &text) < 0)
+		return -1;
+	return stdin_bytes(g, text, strlen(text), text == g->step->stdin_text);
 }
 
 /* ---- limits ---- */

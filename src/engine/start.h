@@ -55,6 +55,8 @@ struct start_in {
 	        struct err *e);
 	/* For a reduce: input i of the task. False past the last. */
 	bool (*reduce)(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task);
+	/* Store a text that is too large for a START as a blob. same: every task of the step has this one. */
+	int (*keep)(void *ctx, const void *p, size_t n, bool same, uint8_t out_sha256[32], struct err *e);
 	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n,
 	        struct err *e);
 	void *ctx;

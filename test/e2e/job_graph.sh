@@ -170,6 +170,12 @@ api /v1/jobs/last/tasks/make/0 >task.json
 is "each output has its digest" "$(jq -r '.attempts[0].outputs[] | select(.name == "out/copy.bin").sha256' task.json)" "$(sha256sum <large.bin | cut -d' ' -f1)"
 api /v1/jobs/last/tasks/make/0/output/out%2Fcopy.bin >got.bin
 ok "and can be had, byte for byte" cmp got.bin large.bin
+{ printf 'name: long\nsteps:\n  same: {command: [sha256sum], array: 3, stdin: "%s"}\n' "$(head -c 600000 /dev/zero | tr '\0' s)"
+printf '  own: {command: [sha256sum], array: 2, stdin: "${index}%s"}\n' "$(head -c 300 /dev/zero | tr '\0' o)"
+printf '  mine: {command: [sha256sum], array: 2, stdin: "${index}%s"}\n' "$(head -c 300000 /dev/zero | tr '\0' m)"; } >long.yaml
+told "texts of up to a mebibyte go in" 0 'succeeded' "$OSIER" submit --watch long.yaml
+is "each its own" "$("$OSIER" logs last --no-prefix | sort -u)" "$({ head -c 600000 /dev/zero | tr '\0' s | sha256sum
+for i in 0 1; do { printf $i; head -c 300 /dev/zero | tr '\0' o; } | sha256sum; { printf $i; head -c 300000 /dev/zero | tr '\0' m; } | sha256sum; done; } | sort)"
 printf 'name: missing\nshell: echo hi\noutputs: [result]\n' >missing.yaml
 told "a declared output that is not there fails the task by name" 1 "result" "$OSIER" submit --watch missing.yaml
 printf 'name: escape\nshell: ln -s /etc/passwd result\noutputs: [result]\n' >escape.yaml

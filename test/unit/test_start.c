@@ -69,6 +69,17 @@ static bool reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task
 	return i < w->reduce_inputs;
 }
 
+/* Keeps nothing: the digest tells what it was given. */
+static int keep(void *ctx, const void *p, size_t n, bool same, uint8_t out_sha256[32], struct err *e)
+{
+	(void)ctx;
+	(void)e;
+	memset(out_sha256, same ? 0xcd : 0xef, 32);
+	memcpy(out_sha256, &n, 4);
+	out_sha256[4] = *(const uint8_t *)p;
+	return 0;
+}
+
 static int set_up(void **state)
 {
 	static struct world w;
@@ -125,6 +136,7 @@ static int set_up(void **state)
 	        .vendor = vendor,
 	        .source = source,
 	        .reduce = reduce,
+	        .keep = keep,
 	        .ctx = &w};
 	*state = &w;
 	return 0;
@@ -344,6 +356,30 @@ static void reduce_gets_numbered_files_and_their_list(void **state)
 	assert_non_null(strstr(w->e.hint, "associative"));
 }
 
+static void stdin_of_a_mebibyte_is_a_blob(void **state)
+{
+	static char text[(1 << 20) + 16];
+	struct world *w = *state;
+
+	w->step.stdin_text = memset(text, 'x', 1 << 20);
+	text[1 << 20] = '\0';
+	assert_int_equal(build(w), 0);
+	assert_int_equal(w->out.stdin_kind, KEEPER_STDIN_BLOB);
+	assert_memory_equal(w->out.stdin_.p, "00/00100078cdcd", 15);
+	text[65536] = '\0';
+	assert_int_equal(build(w), 0);
+	assert_int_equal(w->out.stdin_kind, KEEPER_STDIN_TEXT);
+	assert_int_equal(w->out.stdin_.n, 65536);
+	text[65536] = 'x';
+	memcpy(text + (1 << 20) - 4, "${i}", 4);
+	assert_int_equal(build(w), 0);
+	assert_int_equal(w->out.stdin_kind, KEEPER_STDIN_BLOB);
+	assert_memory_equal(w->out.stdin_.p, "ff/ff0f0078efef", 15);
+	memcpy(text + (1 << 20), "${i}", 5);
+	assert_int_equal(build(w), -1); /* two bytes more than there may be */
+	assert_non_null(strstr(w->e.msg, "stdin"));
+}
+
 static void stdin_is_text_a_blob_or_nothing(void **state)
 {
 	Wire__Input in = WIRE__INPUT__INIT;
@@ -396,6 +432,7 @@ int main(void)
 	        fact(inputs_are_blobs_or_bytes),
 	        fact(reduce_gets_numbered_files_and_their_list),
 	        fact(stdin_is_text_a_blob_or_nothing),
+	        fact(stdin_of_a_mebibyte_is_a_blob),
 	        fact(start_is_what_the_keeper_reads),
 	};
 
