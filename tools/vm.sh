@@ -116,7 +116,7 @@ mkdir -p "$cache"
 [ -f "$cache/key" ] || ssh-keygen -q -t ed25519 -N '' -C osier-vm -f "$cache/key"
 made "$cache/root" image
 T=$(mktemp -d)
-trap 'kill "$(cat "$T/pid" 2>/dev/null)" 2>/dev/null; $sudo rm -rf "$T"' EXIT
+trap 'kill "$(cat "$T/pid" 2>/dev/null)" 2>/dev/null || :; $sudo rm -rf "$T"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 git bundle create -q "$T/bundle" HEAD
