@@ -22,8 +22,7 @@ void config_default(struct config *c)
 	c->disk_reserve_bytes = 64ull << 20;
 }
 
-/* Lists and maps of the configuration: how many children, and the memory for as many items. */
-static int items(struct config_reader *r, const struct doc *d, enum doc_kind kind, size_t item_bytes,
+int config_items(struct config_reader *r, const struct doc *d, enum doc_kind kind, size_t item_bytes,
         void *out_items, size_t *out_n)
 {
 	size_t n = 0;
@@ -46,7 +45,7 @@ static int read_amounts(
 {
 	size_t i = 0;
 
-	if (items(r, d, DOC_MAP, sizeof(**out), out, out_n) < 0)
+	if (config_items(r, d, DOC_MAP, sizeof(**out), out, out_n) < 0)
 		return -1;
 	for (const struct doc *c = d->child; c; c = c->next, i++) {
 		(*out)[i].resource = c->key;
@@ -61,7 +60,7 @@ static int read_pairs(struct config_reader *r, const struct doc *d, struct confi
 {
 	size_t i = 0;
 
-	if (items(r, d, DOC_MAP, sizeof(**out), out, out_n) < 0)
+	if (config_items(r, d, DOC_MAP, sizeof(**out), out, out_n) < 0)
 		return -1;
 	for (const struct doc *c = d->child; c; c = c->next, i++) {
 		(*out)[i].from = c->key;
@@ -76,7 +75,7 @@ static int read_add(struct config_reader *r, const struct doc *d, struct config 
 	static const char *const keys[] = {"resource", "id", "model", "share", NULL};
 	size_t i = 0;
 
-	if (items(r, d, DOC_LIST, sizeof(*c->add), &c->add, &c->n_add) < 0)
+	if (config_items(r, d, DOC_LIST, sizeof(*c->add), &c->add, &c->n_add) < 0)
 		return -1;
 	for (const struct doc *it = d->child; it; it = it->next, i++) {
 		struct config_device *dev = &c->add[i];
@@ -115,7 +114,7 @@ static int read_devices(struct config_reader *r, const struct doc *d, struct con
 	v = config_child(d, "hide");
 	if (!v)
 		return 0;
-	if (items(r, v, DOC_LIST, sizeof(*c->hide), &c->hide, &c->n_hide) < 0)
+	if (config_items(r, v, DOC_LIST, sizeof(*c->hide), &c->hide, &c->n_hide) < 0)
 		return -1;
 	for (const struct doc *it = v->child; it; it = it->next, i++)
 		if (config_text(r, it, 1, 255, &c->hide[i]) < 0)
@@ -128,7 +127,7 @@ static int read_namespaces(struct config_reader *r, const struct doc *d, struct 
 	static const char *const keys[] = {"weight", "quota", NULL};
 	size_t i = 0;
 
-	if (items(r, d, DOC_MAP, sizeof(*c->namespaces), &c->namespaces, &c->n_namespaces) < 0)
+	if (config_items(r, d, DOC_MAP, sizeof(*c->namespaces), &c->namespaces, &c->n_namespaces) < 0)
 		return -1;
 	for (const struct doc *it = d->child; it; it = it->next, i++) {
 		struct config_namespace *ns = &c->namespaces[i];
@@ -198,17 +197,18 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 
 static int read_ledger(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = {"origin", NULL};
+	static const char *const keys[] = {"origin", "anchors", NULL};
 	const struct doc *v;
 
-	if (config_map(r, d, "a map with origin", keys) < 0)
+	if (config_map(r, d, "a map with origin and anchors", keys) < 0)
 		return -1;
 	v = config_child(d, "origin");
 	if (v && (config_text(r, v, 1, ORIGIN_MAX, &c->origin) < 0))
 		return -1;
-	return v && !note_name_ok(c->origin, strlen(c->origin))
-	               ? config_bad(r, v, "a name such as example.com/press-4, without spaces and '+'")
-	               : 0;
+	if (v && !note_name_ok(c->origin, strlen(c->origin)))
+		return config_bad(r, v, "a name such as example.com/press-4, without spaces and '+'");
+	v = config_child(d, "anchors");
+	return v ? config_anchors(r, v, &c->anchors, &c->n_anchors) : 0;
 }
 
 static int read_all(struct config_reader *r, const struct doc *root, struct config *c)

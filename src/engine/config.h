@@ -8,6 +8,9 @@
  *	name: press-4                       # the node's name; default: the host name
  *	labels: {hall: north}
  *	ledger: {origin: example.com/press-4}   # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
+ *	  # heads of the log for strangers to find: on a chain, stamped by an authority (RFC 3161), in OpenTimestamps' calendars
+ *	  anchors: [{chain: {rpc: https://HOST, id: 1, contract: 0x..., every: 1h, fee: 50gwei}}, {authority: {url: https://HOST}},
+ *	            {calendars: {urls: [https://HOST]}}]
  *	capacity: {cpu: 6, memory: 12GiB}   # instead of what was probed; named pools are made here too: {licence: 3}
  *	devices:
  *	  add: [{resource: laser, id: L-17, model: TruMark 6030, share: 1}]   # share: how much of 1 it offers
@@ -28,10 +31,13 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "core/anchor.h"
 #include "core/jobspec.h"
 
-#define CONFIG_NAME_MAX 63u
-#define ORIGIN_MAX      120u /* bytes of a log's name */
+#define CONFIG_NAME_MAX    63u
+#define CONFIG_ANCHORS_MAX 8u
+#define CONFIG_URLS_MAX    8u
+#define ORIGIN_MAX         120u /* bytes of a log's name */
 
 struct config_amount {
 	const char *resource;
@@ -54,9 +60,23 @@ struct config_namespace {
 	size_t n_quota;
 };
 
+enum config_anchor_kind { CONFIG_CHAIN, CONFIG_AUTHORITY, CONFIG_CALENDARS };
+struct config_anchor {
+	enum config_anchor_kind kind;
+	const char **urls; /* of the chain's nodes, of the authority (one), of the calendars */
+	size_t n_urls;
+	uint64_t every_ns, timeout_ns;
+	const char *ca;             /* PEM: an authority's roots; else of TLS; NULL: the system's */
+	struct anchor_config chain; /* CONFIG_CHAIN; `from` is not filled in */
+	bool has_contract;
+	uint32_t least; /* CONFIG_CALENDARS: so many must answer */
+};
+
 struct config {
-	const char *name;             /* "": the host name */
-	const char *origin;           /* of the ledger's log; "": made from the name */
+	const char *name;   /* "": the host name */
+	const char *origin; /* of the ledger's log; "": made from the name */
+	struct config_anchor *anchors;
+	size_t n_anchors;
 	struct config_rename *labels; /* from: key, to: value */
 	size_t n_labels;
 	struct config_amount *capacity;

@@ -37,4 +37,12 @@ int config_amount_of(struct config_reader *r, const struct doc *d, const char *r
 int config_name_ok(struct config_reader *r, const struct doc *d, const char *name);
 int config_key_name(struct config_reader *r, const struct doc *d, const char *what);
 
+/* Lists and maps: how many children, and zeroed memory for as many items (*out_items is a pointer to them). */
+int config_items(struct config_reader *r, const struct doc *d, enum doc_kind kind, size_t item_bytes,
+        void *out_items, size_t *out_n);
+
+/* The list of `ledger: anchors` (config_anchors.c). */
+struct config_anchor;
+int config_anchors(struct config_reader *r, const struct doc *d, struct config_anchor **out, size_t *out_n);
+
 #endif

@@ -146,6 +146,91 @@ static void wrong_value_is_told_with_what_is_expected(void **state)
 	        "config.yaml:2:9: 'jobs': found 'none', expected a whole number from 1 to 100000000");
 }
 
+static void anchors_are_read(void **state)
+{
+	const struct config_anchor *a;
+
+	(void)state;
+	assert_int_equal(
+	        load("ledger:\n"
+	             "  anchors:\n"
+	             "    - chain: {rpc: [http://a:1, 'https://b/key'], id: 5, every: 10m, confirmations: "
+	             "12, fee: 1.5gwei,\n"
+	             "              tip: 7wei, contract: '0x5fbdb2315678afecb367f032d93f642f64180aa3', poll: "
+	             "200ms, replace: 1s}\n"
+	             "    - chain: {rpc: http://c, id: 6, ca: /etc/ca.pem, timeout: 3s}\n"
+	             "    - authority: {url: https://tsa.example/tsr, ca: /etc/tsa.pem, every: 12h}\n"
+	             "    - calendars: {urls: [http://x, http://y], least: 2}\n"),
+	        0);
+	assert_int_equal(config.n_anchors, 4);
+	a = config.anchors;
+	assert_int_equal(a[0].kind, CONFIG_CHAIN);
+	assert_string_equal(a[0].urls[1], "https://b/key");
+	assert_int_equal(a[0].every_ns, UINT64_C(600) * 1000000000);
+	assert_int_equal(a[0].chain.chain_id, 5);
+	assert_int_equal(a[0].chain.confirmations, 12);
+	assert_int_equal(a[0].chain.fee_max, 1500000000);
+	assert_int_equal(a[0].chain.tip_least, 7);
+	assert_int_equal(a[0].chain.poll_ns, 200000000);
+	assert_int_equal(a[0].chain.replace_ns, 1000000000);
+	assert_true(a[0].has_contract);
+	assert_int_equal(a[0].chain.contract[0], 0x5f);
+	assert_false(a[1].has_contract);
+	assert_string_equal(a[1].ca, "/etc/ca.pem");
+	assert_int_equal(a[1].timeout_ns, UINT64_C(3000000000));
+	assert_int_equal(a[1].every_ns, UINT64_C(3600) * 1000000000);
+	assert_int_equal(a[2].kind, CONFIG_AUTHORITY);
+	assert_string_equal(a[2].urls[0], "https://tsa.example/tsr");
+	assert_string_equal(a[2].ca, "/etc/tsa.pem");
+	assert_int_equal(a[3].kind, CONFIG_CALENDARS);
+	assert_int_equal(a[3].n_urls, 2);
+	assert_int_equal(a[3].least, 2);
+}
+
+static void wrong_anchor_is_told_with_its_place(void **state)
+{
+	static const struct {
+		const char *anchor, *said;
+	} bad[] = {
+	        {"{chain: {rpc: http://a}}", "'id' is missing"},
+	        {"{chain: {id: 1}}", "'rpc' is missing"},
+	        {"{chain: {rpc: ftp://a, id: 1}}", "https://HOST/PATH"},
+	        {"{chain: {rpc: [], id: 1}}", "1 to 8 addresses"},
+	        {"{chain: {rpc: http://a, id: 0}}", "a whole number from 1"},
+	        {"{chain: {rpc: http://a, id: 1, contract: 0x12}}", "40 hexadecimal digits"},
+	        /* the last digit's capital is not EIP-55's */
+	        {"{chain: {rpc: http://a, id: 1, contract: '0x5FbDB2315678afecb367f032d93F642f64180aA3'}}",
+	                "capitals"},
+	        {"{chain: {rpc: http://a, id: 1, fee: 5}}", "such as 30gwei"},
+	        {"{chain: {rpc: http://a, id: 1, fee: 0gwei}}", "highest fee"},
+	        {"{chain: {rpc: http://a, id: 1, fee: 1.5wei}}", "such as 30gwei"},
+	        {"{chain: {rpc: http://a, id: 1, fee: 1wei, tip: 2wei}}", "least tip"},
+	        {"{chain: {rpc: http://a, id: 1, every: 0s}}", "a time from 1s"},
+	        {"{chain: {rpc: http://a, id: 1, poll: 2s, replace: 1s}}", "one look"},
+	        {"{chain: {rpc: http://a, id: 1, confirmation: 2}}", "unknown key"},
+	        {"{chain: {rpc: http://a, id: 1}, authority: {url: http://a}}", "one of chain"},
+	        {"{}", "one of chain"},
+	        {"{chian: {}}", "unknown key"},
+	        {"{authority: {url: [http://a]}}", "one address"},
+	        {"{authority: {url: http://a, ca: here.pem}}", "from '/' on"},
+	        {"{calendars: {urls: [http://a], least: 2}}", "a whole number from 1 to 1"},
+	        {"{calendars: {urls: [http://a/]}}", "without a slash"},
+	        {"{authority: {url: http://a}}, {authority: {url: http://a}}", "once"},
+	        {"{chain: {rpc: http://a, id: 1}}, {chain: {rpc: http://b, id: 1}}", "once"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char yaml[400];
+
+		(void)snprintf(yaml, sizeof(yaml), "ledger: {anchors: [%s]}\n", bad[i].anchor);
+		if (load(yaml) != -1)
+			fail_msg("taken: %s", yaml);
+		if (strncmp(err.msg, "config.yaml:1:", 14) != 0 || !strstr(err.msg, bad[i].said))
+			fail_msg("%s -> %s", yaml, err.msg);
+	}
+}
+
 static void units_are_exact(void **state)
 {
 	uint64_t v;
@@ -173,6 +258,8 @@ int main(void)
 	        cmocka_unit_test(every_key_is_read),
 	        cmocka_unit_test(unknown_key_is_told_with_its_line_and_a_guess),
 	        cmocka_unit_test(wrong_value_is_told_with_what_is_expected),
+	        cmocka_unit_test(anchors_are_read),
+	        cmocka_unit_test(wrong_anchor_is_told_with_its_place),
 	        cmocka_unit_test(units_are_exact),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
