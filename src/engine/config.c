@@ -14,7 +14,7 @@
 void config_default(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->name = c->origin = "";
+	c->name = c->origin = c->policy = c->witness = "";
 	c->history_age_ns = 30 * DAY_NS;
 	c->history_bytes = 1ull << 30;
 	c->blobs_age_ns = 7 * DAY_NS;
@@ -197,10 +197,12 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 
 static int read_ledger(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = {"origin", "anchors", NULL};
+	static const char *const keys[] = {"origin", "policy", "witness", "anchors", NULL};
 	const struct doc *v;
 
-	if (config_map(r, d, "a map with origin and anchors", keys) < 0)
+	if (config_map(r, d, "a map with origin, policy, witness and anchors", keys) < 0 ||
+	        config_text_of(r, d, "policy", false, &c->policy) < 0 ||
+	        config_text_of(r, d, "witness", false, &c->witness) < 0)
 		return -1;
 	v = config_child(d, "origin");
 	if (v && (config_text(r, v, 1, ORIGIN_MAX, &c->origin) < 0))

@@ -7,7 +7,10 @@
  *
  *	name: press-4                       # the node's name; default: the host name
  *	labels: {hall: north}
- *	ledger: {origin: example.com/press-4}   # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
+ *	ledger:
+ *	  origin: example.com/press-4       # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
+ *	  policy: trust.policy              # whose cosignatures are asked for: a tlog-policy with witnesses and their addresses
+ *	  witness: logs.policy              # which logs of others this node cosigns: lines 'log VKEY'; files lie beside this one
  *	  # heads of the log for strangers to find: on a chain, stamped by an authority (RFC 3161), in OpenTimestamps' calendars
  *	  anchors: [{chain: {rpc: https://HOST, id: 1, contract: 0x..., every: 1h, fee: 50gwei}}, {authority: {url: https://HOST}},
  *	            {calendars: {urls: [https://HOST]}}]
@@ -73,8 +76,9 @@ struct config_anchor {
 };
 
 struct config {
-	const char *name;   /* "": the host name */
-	const char *origin; /* of the ledger's log; "": made from the name */
+	const char *name;             /* "": the host name */
+	const char *origin;           /* of the ledger's log; "": made from the name */
+	const char *policy, *witness; /* files; "": none */
 	struct config_anchor *anchors;
 	size_t n_anchors;
 	struct config_rename *labels; /* from: key, to: value */

@@ -2,6 +2,7 @@
 /* main - see main.h. */
 #include "engine/main.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -107,6 +108,8 @@ static void prepare(const struct arguments *a)
 		files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
+	if (a->ready_fd >= 0)
+		(void)fcntl(a->ready_fd, F_SETFD, FD_CLOEXEC);
 	if (a->look)
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 }

@@ -126,14 +126,14 @@ static void add_notice(struct node *n, const struct err *e)
 	ledger_stop(n);
 }
 
-static int open_live(struct node *n, int keeper_fd, struct err *e)
+static int open_live(struct node *n, const struct node_options *o, struct err *e)
 {
 	struct err why = {0};
 
 	CHECK(uv_poll_init(&n->loop, &n->journal_poll, journal_fd(n->journal)) == 0);
 	n->journal_poll.data = n;
 	(void)uv_poll_start(&n->journal_poll, UV_READABLE, on_journal);
-	if (exec_new(n, keeper_fd, &n->exec, e) < 0 || exec_hello(n->exec, e) < 0)
+	if (exec_new(n, o->keeper_fd, &n->exec, e) < 0 || exec_hello(n->exec, e) < 0)
 		return -1;
 	(void)snprintf(n->notices, sizeof(n->notices), "%s", exec_notice(n->exec));
 	if (recover_boot(n, e) < 0)
@@ -141,6 +141,7 @@ static int open_live(struct node *n, int keeper_fd, struct err *e)
 	history_init(n);
 	if (ledger_init(n, &why) < 0)
 		add_notice(n, &why);
+	messenger_init(n, o->config);
 	exec_resume(n->exec);
 	round_end(n);
 	return 0;
@@ -159,7 +160,7 @@ int node_open(const struct node_options *o, struct node **out, struct err *e)
 		return -1;
 	}
 	if (open_config(n, o->config, e) < 0 || loop_open(n, e) < 0 || open_stores(n, e) < 0 ||
-	        (!n->read_only && open_live(n, o->keeper_fd, e) < 0)) {
+	        (!n->read_only && open_live(n, o, e) < 0)) {
 		node_close(n);
 		return -1;
 	}
@@ -220,6 +221,7 @@ void node_close(struct node *n)
 	round_close(n);
 	snapshots_close(n);
 	ledger_stop(n);
+	messenger_stop(n);
 	exec_free(n->exec);
 	if (n->loop_open) {
 		uv_walk(&n->loop, close_handle, NULL);
@@ -230,6 +232,7 @@ void node_close(struct node *n)
 	}
 	history_close(n);
 	ledger_close(n);
+	messenger_close(n);
 	journal_close(n->journal);
 	journal_reader_close(n->reader);
 	blobs_close(n->blobs);

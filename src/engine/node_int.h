@@ -24,6 +24,7 @@ struct exec;
 struct snapshots;
 struct history;
 struct ledger;
+struct node_messenger;
 
 struct node_watch {
 	struct node_watch *next, *prev;
@@ -84,7 +85,8 @@ struct node {
 	struct exec *exec;
 	struct snapshots *snapshots;
 	struct history *history;
-	struct ledger *ledger; /* NULL: only looking, or the ledger cannot be used (see notices) */
+	struct ledger *ledger;            /* NULL: only looking, or the ledger cannot be used (see notices) */
+	struct node_messenger *messenger; /* NULL: nobody needs one */
 	bool read_only;
 
 	struct entry_list entries;
@@ -158,6 +160,14 @@ void ledger_note(struct node *n);
 /* Before the loop is closed, and after. */
 void ledger_stop(struct node *n);
 void ledger_close(struct node *n);
+
+/* ---- messenger.c: the process that talks to strangers (messenger/messenger.h) ---- */
+
+/* Start it if the configuration asks for it. config: the file's name, or NULL for that of the state folder; it is copied. */
+void messenger_init(struct node *n, const char *config);
+/* Before the loop is closed, and after. */
+void messenger_stop(struct node *n);
+void messenger_close(struct node *n);
 
 /* ---- history.c ---- */
 

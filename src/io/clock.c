@@ -21,6 +21,11 @@ uint64_t clock_wall_ns(void)
 	return read_ns(CLOCK_REALTIME);
 }
 
+uint64_t clock_mono_ns(void)
+{
+	return read_ns(CLOCK_MONOTONIC);
+}
+
 uint64_t clock_step(struct clock *c, uint64_t boot_ns, uint64_t wall_ns)
 {
 	uint64_t passed = boot_ns > c->boot_ns ? boot_ns - c->boot_ns : 0;

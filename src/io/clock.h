@@ -29,4 +29,7 @@ uint64_t clock_step(struct clock *c, uint64_t boot_ns, uint64_t wall_ns);
 /* The wall as it is (CLOCK_REALTIME), for talking to others about it. */
 uint64_t clock_wall_ns(void);
 
+/* CLOCK_MONOTONIC: for pauses and limits of time alone. */
+uint64_t clock_mono_ns(void);
+
 #endif

@@ -100,7 +100,7 @@ void http_origin(const char *url, char out[HTTP_ORIGIN_MAX])
 struct http {
 	CURL *easy;
 	struct http_options o;
-	char ca_file[512];
+	char ca_file[512], socket[108];
 	uint8_t *body;
 	size_t n, room, header_n;
 	bool too_much;
@@ -125,6 +125,11 @@ int http_new(const struct http_options *o, struct http **out, struct err *e)
 	        (size_t)snprintf(h->ca_file, sizeof(h->ca_file), "%s", o->ca_file) >= sizeof(h->ca_file)) {
 		free(h);
 		return err_set(e, ERR_INVALID, "the name of the file of authorities is too long");
+	}
+	if (o->socket &&
+	        (size_t)snprintf(h->socket, sizeof(h->socket), "%s", o->socket) >= sizeof(h->socket)) {
+		free(h);
+		return err_set(e, ERR_INVALID, "the name of the socket is too long");
 	}
 	h->easy = curl.init();
 	CHECK(h->easy != NULL);
@@ -222,6 +227,8 @@ static void prepare(struct http *h, const struct http_request *r, const struct c
 	setp(h, CURLOPT_HEADERDATA, h);
 	setp(h, CURLOPT_USERAGENT, "osier/" OSIER_VERSION);
 	setp(h, CURLOPT_HTTPHEADER, headers);
+	if (h->o.socket)
+		setp(h, CURLOPT_UNIX_SOCKET_PATH, h->socket);
 	if (h->o.ca_file)
 		setp(h, CURLOPT_CAINFO, h->ca_file);
 	if (r->method == HTTP_POST) {

@@ -27,7 +27,9 @@ struct http_options {
 	uint64_t timeout_ns; /* for a request as a whole */
 	size_t answer_max;   /* bytes of a body */
 	const char *ca_file; /* PEM; NULL: the system's authorities */
-	int stop_fd;         /* -1, or: when it is readable give up (ERR_CLOSED), within a second */
+	const char *
+	        socket; /* a Unix socket that is asked whatever the address says; NULL: none. Below 108 bytes */
+	int stop_fd;    /* -1, or: when it is readable give up (ERR_CLOSED), within a second */
 };
 
 /* Options are copied. ERR_NOTFOUND: libcurl is not installed. */
