@@ -3,9 +3,13 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct option_def options[] = {
         {'o', "output", "FILE", "write it there instead of to the standard output", COMPLETE_FILE, NULL},
+        {'f', "format", "FORMAT",
+                "tlog-proof (default), or dsse: an in-toto Statement that other tools verify", COMPLETE_WORDS,
+                "tlog-proof,dsse"},
         {0},
 };
 
@@ -17,6 +21,13 @@ static void publish(struct cli *c)
 	json_decref(c->node ? NULL : ask(c, "POST", "/v1/ledger/publish", NULL, &e));
 }
 
+static const char *format(const struct cli *c)
+{
+	const char *f = args_value(&c->args, "format");
+
+	return f ? f : "tlog-proof";
+}
+
 static int fetch(struct cli *c, struct task_name *name, FILE *f, struct err *e)
 {
 	struct response r = {0};
@@ -26,7 +37,8 @@ static int fetch(struct cli *c, struct task_name *name, FILE *f, struct err *e)
 	job_target(&t, name->job);
 	text_add(&t, "/tasks/");
 	url_add(&t, name->step);
-	text_addf(&t, "/%lld/receipt", (long long)(name->index < 0 ? 0 : name->index));
+	text_addf(&t, "/%lld/receipt?format=", (long long)(name->index < 0 ? 0 : name->index));
+	url_add(&t, format(c));
 	rc = client_download(c->client, text_str(&t), f, &r, e);
 	if (rc == 0 && r.status != 200)
 		rc = ask_error(&r, e);
@@ -43,6 +55,8 @@ static int run(struct cli *c)
 	FILE *f = stdout;
 	int rc;
 
+	if (strcmp(format(c), "tlog-proof") != 0 && strcmp(format(c), "dsse") != 0)
+		return cli_usage(c, "'%.40s' is no format: tlog-proof or dsse", format(c));
 	if (cli_connect_look(c, &e) < 0 || task_resolve(c, c->args.arg[0], &name, &e) < 0)
 		return cli_fail(c, &e);
 	if (!name.step) {
@@ -63,7 +77,9 @@ static int run(struct cli *c)
 	task_name_release(&name);
 	if (rc < 0)
 		return cli_fail(c, &e);
-	if (path)
+	if (path && strcmp(format(c), "dsse") == 0)
+		term_hint("osier verify %s --key VKEY; 'osier ledger keys' shows the node's", path);
+	else if (path)
 		term_hint("osier ledger policy > trust.policy, then anywhere: osier verify %s --policy "
 		          "trust.policy",
 		        path);
@@ -73,15 +89,20 @@ static int run(struct cli *c)
 const struct command_def cmd_receipt = {
         .name = "receipt",
         .group = GROUP_PROVE,
-        .usage = "TASK [-o FILE]",
+        .usage = "TASK [--format dsse] [-o FILE]",
         .summary = "write the proof of what a task ran and what came out",
         .about = "A receipt is a tlog-proof file (C2SP): the node's signature over the result, its job and "
                  "its lease, the "
                  "place of that in the node's log, and the log's signed head. 'osier verify' checks it "
                  "offline, on any machine, "
-                 "with a policy that says whom to trust.",
+                 "with a policy that says whom to trust.\n\n"
+                 "With --format dsse it is an in-toto Statement (SLSA provenance v1) whose subjects are the "
+                 "outputs, in a DSSE envelope that the node signs when it is asked for. That says less: it "
+                 "has "
+                 "no place in the log.",
         .examples = "osier receipt pi-17/sum/0 -o pi.tlog-proof\n"
-                    "osier receipt last/main/0 > r.tlog-proof",
+                    "osier receipt last/main/0 > r.tlog-proof\n"
+                    "osier receipt --format dsse last/main/0 -o r.intoto.jsonl",
         .options = options,
         .args_min = 1,
         .args_max = 1,

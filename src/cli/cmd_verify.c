@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "cli/show.h"
+#include "cli/verify.h"
 #include "core/params.h"
 #include "core/receipt.h"
 #include "io/ed25519.h"
@@ -17,10 +18,13 @@
 #include "wire/entry.h"
 
 static const struct option_def options[] = {
-        {'p', "policy", "FILE", "whom to trust: logs, witnesses, how many of them (required)", COMPLETE_FILE,
-                NULL},
+        {'p', "policy", "FILE", "whom to trust: logs, witnesses, how many of them (a receipt needs it)",
+                COMPLETE_FILE, NULL},
         {'o', "output", "FILE", "is this file what the task put out? Compared by its digest", COMPLETE_FILE,
                 NULL},
+        {'k', "key", "VKEY",
+                "the node's key that must have signed an envelope (default: one of the node here)",
+                COMPLETE_NOTHING, NULL},
         {0},
 };
 
@@ -33,8 +37,7 @@ struct checked {
 	const char *file_is; /* which output the file is; NULL: none was given */
 };
 
-/* All of a file that is not larger than max. */
-static char *read_all(const char *path, size_t max, size_t *out_n, struct err *e)
+char *verify_file(const char *path, size_t max, size_t *out_n, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st = {0};
@@ -61,7 +64,7 @@ static char *read_all(const char *path, size_t max, size_t *out_n, struct err *e
 	return bytes;
 }
 
-static int digest_file(const char *path, uint8_t out[32], uint64_t *out_n, struct err *e)
+int verify_file_digest(const char *path, uint8_t out[32], uint64_t *out_n, struct err *e)
 {
 	struct sha256 *sha = sha256_new();
 	FILE *f = fopen(path, "re");
@@ -93,7 +96,7 @@ static int check_output(struct checked *k, const char *path, struct err *e)
 	uint8_t digest[32];
 	uint64_t n;
 
-	if (digest_file(path, digest, &n, e) < 0)
+	if (verify_file_digest(path, digest, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; receipt_output(&k->r, i, &out); i++) {
 		if (out.bytes == n && n > 0 && out.sha256 && memcmp(out.sha256, digest, 32) == 0) {
@@ -285,20 +288,19 @@ static void json_checked(const struct checked *k)
 
 /* ---- the command ---- */
 
-static int check(struct cli *c, struct checked *k, struct err *e)
+static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, struct err *e)
 {
 	const char *policy_path = args_value(&c->args, "policy"), *output = args_value(&c->args, "output");
 	struct note_verifier v = ed25519_verifier();
 	struct merkle_hash h = sha256_merkle(k->sha);
-	size_t n = 0, policy_n = 0;
-	char *policy = read_all(policy_path, POLICY_BYTES_MAX, &policy_n, e), *bytes = NULL;
+	size_t policy_n = 0;
+	char *policy = verify_file(policy_path, POLICY_BYTES_MAX, &policy_n, e);
 	int rc = -1;
 
 	if (policy && policy_parse(policy, policy_n, &k->policy, e) < 0) {
 		(void)err_wrap(e, "'%.100s'", policy_path);
 	} else if (policy) {
-		bytes = read_all(c->args.arg[0], TLOGPROOF_BYTES_MAX, &n, e);
-		rc = bytes ? receipt_verify(&k->g.arena, &h, &v, &k->policy, bytes, n, &k->r, e) : -1;
+		rc = receipt_verify(&k->g.arena, &h, &v, &k->policy, bytes, n, &k->r, e);
 	}
 	if (rc == 0 && !k->r.trust.quorum_none && !k->r.trust.met) {
 		(void)err_set(e, ERR_CORRUPT,
@@ -313,11 +315,10 @@ static int check(struct cli *c, struct checked *k, struct err *e)
 	else if (rc == 0)
 		print_checked(k);
 	free(policy);
-	free(bytes);
 	return rc;
 }
 
-static int run(struct cli *c)
+static int run_receipt(struct cli *c, const char *bytes, size_t n)
 {
 	struct checked *k;
 	struct err e = {0};
@@ -326,20 +327,42 @@ static int run(struct cli *c)
 	if (!args_value(&c->args, "policy"))
 		return cli_usage(c, "--policy is needed: whom do you trust? 'osier ledger policy' writes one "
 		                    "for this node");
+	if (args_value(&c->args, "key"))
+		return cli_usage(c, "--key is for an envelope: of a receipt, the policy says whom to trust");
 	k = cli_alloc(sizeof(*k));
 	growing_init(&k->g, 1u << 20, 512u << 20);
 	k->sha = sha256_new();
-	rc = check(c, k, &e);
+	rc = check(c, k, bytes, n, &e);
 	sha256_free(k->sha);
 	growing_release(&k->g);
 	free(k);
 	return rc < 0 ? cli_fail(c, &e) : EXIT_OK;
 }
 
+static int run(struct cli *c)
+{
+	struct err e = {0};
+	size_t n = 0;
+	char *bytes = verify_file(c->args.arg[0], TLOGPROOF_BYTES_MAX, &n, &e);
+	int rc;
+
+	if (!bytes)
+		return cli_fail(c, &e);
+	if (!verify_is_envelope(bytes, n))
+		rc = run_receipt(c, bytes, n);
+	else if (args_value(&c->args, "policy"))
+		rc = cli_usage(c, "--policy is for a receipt: an envelope is the word of a node, whose key "
+		                  "--key gives");
+	else
+		rc = verify_envelope(c, bytes, n, &e) < 0 ? cli_fail(c, &e) : EXIT_OK;
+	free(bytes);
+	return rc;
+}
+
 const struct command_def cmd_verify = {
         .name = "verify",
         .group = GROUP_PROVE,
-        .usage = "RECEIPT --policy FILE [--output FILE]",
+        .usage = "RECEIPT --policy FILE | ENVELOPE [--key VKEY] [--output FILE]",
         .summary = "check a receipt offline: which node ran what, and what came out",
         .about = "Needs nothing but the receipt and the policy: no node, no network. It follows every hash "
                  "and signature from the "
@@ -348,7 +371,11 @@ const struct command_def cmd_verify = {
                  "(as many witnesses as the policy asks for have seen that log). Any change to the file is "
                  "an error that "
                  "names what does not match. With --output, the file in hand must be one that the task put "
-                 "out.",
+                 "out.\n\n"
+                 "An envelope (osier receipt --format dsse) is checked with the node's key: that of --key, "
+                 "or one "
+                 "that the node "
+                 "here has told its log.",
         .examples = "osier verify pi.tlog-proof --policy trust.policy\n"
                     "osier verify pi.tlog-proof --policy trust.policy --output pi.txt",
         .options = options,

@@ -66,16 +66,15 @@ static int entry_of(struct checking *c, const ProtobufCBinaryData *bytes, Wire__
 static int check_log(struct checking *c, const struct policy *p, const struct tlogproof *proof, struct err *e)
 {
 	struct receipt_view *out = c->out;
-	uint8_t leaf[32];
 	struct note note;
 
 	if (note_parse(proof->note, proof->note_n, &note, e) < 0)
 		return err_wrap(e, "the receipt's checkpoint");
 	if (policy_check(p, &note, c->v, &out->checkpoint, &out->trust, e) < 0)
 		return -1;
-	ledger_leaf(c->h, c->file->receipts.data, c->file->receipts.len, leaf);
+	ledger_leaf(c->h, c->file->receipts.data, c->file->receipts.len, out->leaf);
 	out->entry = proof->index;
-	return proof_inclusion_verify(c->h, leaf, proof->index, out->checkpoint.size, proof->path.hash,
+	return proof_inclusion_verify(c->h, out->leaf, proof->index, out->checkpoint.size, proof->path.hash,
 	        proof->path.n, out->checkpoint.root, e);
 }
 

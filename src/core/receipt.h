@@ -37,7 +37,8 @@ void statement_leaf(const struct merkle_hash *h, const struct statement *s, uint
 
 /* Append to a proof of entry `index` of the log (path and note are the caller's) what makes it a receipt. */
 struct receipt_view {
-	uint64_t entry; /* number of the Receipts entry in the log */
+	uint64_t entry;   /* number of the Receipts entry in the log */
+	uint8_t leaf[32]; /* and its leaf hash */
 	struct checkpoint checkpoint;
 	struct policy_result trust;
 	const char *node; /* the name of the node's key */

@@ -162,6 +162,8 @@ void answer_errf(struct request *q, unsigned status, const char *code, const cha
         __attribute__((format(printf, 5, 6)));
 void answer_err(struct request *q, const struct err *e); /* status by its code */
 unsigned status_of(enum err_code code);
+/* Bytes (copied) of a type; cache: the Cache-Control, or NULL. */
+void answer_copy(struct request *q, const void *p, size_t n, const char *type, const char *cache);
 /* {"error": ...} written to o; hint may be NULL. */
 void error_json(struct json_out *o, const char *code, const char *message, const char *hint);
 /* Cleared and ready. */
@@ -249,6 +251,11 @@ void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_
 void lease_find(struct api *a, uint64_t lease, uint64_t before, struct lease_found *out);
 /* A message of osier.proto as JSON: bytes in hexadecimal, enums by name in lower case. */
 void message_json(struct json_out *o, const ProtobufCMessage *m);
+
+/* The published log (api_ledger.c) with its last head; < 0: answered. */
+struct logstore;
+struct log_head;
+int open_log(struct request *q, struct logstore **out, struct log_head *head);
 
 /* ---- streams (api_stream.c) ---- */
 enum stream_more { STREAM_MORE, STREAM_WAIT, STREAM_END };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_ledger - the published log: its head, tiles (C2SP tlog-tiles), proofs, keys, and receipts.
+ * api_ledger - the published log: its head, tiles (C2SP tlog-tiles), proofs, keys.
  *
  * Reads as any stranger could, on a connection of its own; the publisher (ledger.c) writes. What holds entries of others is for
  * the node's owner; hashes are for everybody.
@@ -14,8 +14,7 @@
 #include "io/logstore.h"
 #include "io/sha256.h"
 
-/* The log with its last head; < 0: answered. */
-static int open_log(struct request *q, struct logstore **out, struct log_head *head)
+int open_log(struct request *q, struct logstore **out, struct log_head *head)
 {
 	struct api *a = q->api;
 	struct err e;
@@ -36,7 +35,7 @@ static int open_log(struct request *q, struct logstore **out, struct log_head *h
 	return 0;
 }
 
-static void answer_bytes(struct request *q, const void *p, size_t n, const char *type, const char *cache)
+void answer_copy(struct request *q, const void *p, size_t n, const char *type, const char *cache)
 {
 	struct MHD_Response *r =
 	        MHD_create_response_from_buffer(n, (void *)(uintptr_t)p, MHD_RESPMEM_MUST_COPY);
@@ -84,7 +83,7 @@ void h_checkpoint(struct request *q)
 	struct log_head head;
 
 	if (open_log(q, &l, &head) == 0)
-		answer_bytes(q, head.note, head.note_n, "text/plain; charset=utf-8", "no-cache");
+		answer_copy(q, head.note, head.note_n, "text/plain; charset=utf-8", "no-cache");
 }
 
 /* ---- tiles ---- */
@@ -155,12 +154,12 @@ void h_tile(struct request *q)
 		if (bundle(q, l, t.index * TILE_WIDTH, t.width, &bytes, &n, &e) < 0)
 			answer_err(q, &e);
 		else
-			answer_bytes(q, bytes, n, "application/octet-stream", forever);
+			answer_copy(q, bytes, n, "application/octet-stream", forever);
 		free(bytes);
 	} else if (logstore_hashes(l, t.level, t.index * TILE_WIDTH, t.width, hashes, &e) < 0) {
 		answer_err(q, &e);
 	} else {
-		answer_bytes(q, hashes, t.width * (size_t)32, "application/octet-stream", forever);
+		answer_copy(q, hashes, t.width * (size_t)32, "application/octet-stream", forever);
 	}
 }
 
@@ -303,48 +302,7 @@ void h_keys(struct request *q)
 	answer_json(q, 200);
 }
 
-/* ---- receipts ---- */
-
-/* The entry with the newest result of the task. */
-static int find_result(struct request *q, const struct job_view *v, uint32_t step, uint64_t index,
-        uint64_t *out, struct err *e)
-{
-	const uint8_t *bytes, *outputs;
-	size_t n, n_outputs;
-
-	return journal_read_result(
-	        node_reader(q->api->node), v->id.v, step, index, out, &bytes, &n, &outputs, &n_outputs, e);
-}
-
-void h_receipt(struct request *q)
-{
-	struct spec_ref ref;
-	struct logstore *l;
-	struct log_head head;
-	struct job_view v;
-	uint64_t index, seq;
-	char *file = NULL;
-	uint32_t step;
-	struct err e;
-	size_t n;
-
-	if (request_task(q, &v, &step, &index, &ref) < 0)
-		return;
-	spec_release(&ref);
-	if (!may_change(q, &v)) {
-		answer_error(q, 403, "denied", "a receipt shows the job: it is for its owner and the node's",
-		        NULL);
-		return;
-	}
-	if (open_log(q, &l, &head) < 0)
-		return;
-	if (find_result(q, &v, step, index, &seq, &e) < 0 ||
-	        logstore_receipt(l, seq, index, &file, &n, &e) < 0)
-		answer_err(q, &e);
-	else
-		answer_bytes(q, file, n, "text/plain; charset=utf-8", NULL);
-	free(file);
-}
+/* ---- publishing ---- */
 
 /* A request that waits for a publishing, and may be gone before it comes. */
 struct publishing {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/utf8.h"
+
 struct json_out {
 	char *buf; /* n bytes, not NUL-terminated; NULL while empty */
 	size_t n, max;
@@ -54,8 +56,5 @@ void jo_raw(struct json_out *o, const char *s, size_t n);
 void jo_time_text(uint64_t ns, char out[TIME_TEXT_BYTES]);
 /* Read RFC 3339 with a zone and up to nine decimals, from 1970 to 2261. < 0: it is none. */
 int jo_time_parse(const char *text, uint64_t *out_ns);
-
-/* Length of the UTF-8 sequence at p (n bytes are there), 0 when it is not one: no overlong forms, no surrogates. */
-size_t utf8_length(const uint8_t *p, size_t n);
 
 #endif

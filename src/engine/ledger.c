@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
+#include "core/policy.h"
 #include "engine/node_int.h"
+#include "io/ed25519.h"
 #include "io/keys.h"
 #include "io/logstore.h"
 
@@ -298,6 +300,34 @@ void ledger_status(const struct node *n, struct ledger_status *out)
 	out->published = l->published;
 	out->failed = l->failed;
 	(void)snprintf(out->why, sizeof(out->why), "%s", l->failed ? l->why.msg : "");
+}
+
+static int no_ledger(struct err *e)
+{
+	(void)err_set(e, ERR_CLOSED, "this node signs nothing: it only looks, or its ledger is off");
+	return err_hint(e, "'osier up' starts a node, 'osier doctor' says what is wrong with one");
+}
+
+int ledger_sign(
+        struct node *n, const void *msg, size_t len, uint8_t sig[64], struct note_key *out, struct err *e)
+{
+	struct ledger *l = n->ledger;
+
+	if (!l || l->closing || !l->store)
+		return no_ledger(e);
+	ed25519_sign(l->node_key.seed, msg, len, sig);
+	*out = l->node_key.pub;
+	return 0;
+}
+
+int ledger_log_keys(struct node *n, struct policy *p, struct err *e)
+{
+	struct ledger *l = n->ledger;
+
+	if (!l || l->closing || !l->store)
+		return no_ledger(e);
+	p->log[p->logs++].key = l->log_key.pub;
+	return 0;
 }
 
 int ledger_init(struct node *n, struct err *e)

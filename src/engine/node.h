@@ -90,6 +90,13 @@ struct ledger_status {
 	char why[240];      /* when failed */
 };
 void ledger_status(const struct node *n, struct ledger_status *out);
+/* Sign as this node, which says who it is. ERR_CLOSED: it only looks, or its ledger is off. */
+struct note_key;
+int ledger_sign(
+        struct node *n, const void *msg, size_t len, uint8_t sig[64], struct note_key *out, struct err *e);
+/* Add to a policy the keys that sign the heads of this node's log. ERR_CLOSED as above. */
+struct policy;
+int ledger_log_keys(struct node *n, struct policy *p, struct err *e);
 
 uv_loop_t *node_loop(struct node *n);
 uint64_t node_now_ns(const struct node *n); /* since 1970 */
