@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # deps - install the Debian packages that osier builds and tests with, if any is missing. `deps.sh bench` adds the peers.
 set -eu
-build="gcc make meson ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libuv1-dev libsqlite3-dev
+build="gcc make meson ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libuv1-dev libsqlite3-dev zlib1g-dev
 libmicrohttpd-dev libssl-dev libsodium-dev libsecp256k1-dev libcurl4-openssl-dev libjansson-dev libyaml-dev libgmp-dev libcmocka-dev"
 check="clang-14 clang-tidy-14 clang-format-14 llvm-14 libclang-rt-14-dev libmpfr-dev curl jq python3 python3-yaml strace tmux libfaketime python3-opentimestamps dpkg-dev man-db mandoc zsh"
 bench="parallel gearman-job-server gearman-tools libgearman-dev python3-distributed"

@@ -39,6 +39,8 @@ static int head(struct cli *c)
 		        (unsigned long long)j_uint(j, "durable"));
 		show_field("root", j_str(j, "root"));
 		show_fieldf("signed at", "%s", clock_text(j_time(j, "time"), now, a, sizeof(a)));
+		if (!j_null(j, "url"))
+			show_field("served at", j_str(j, "url"));
 		if (!j_null(j, "failed"))
 			show_fieldf("FAILED", "%s", j_str(j, "failed"));
 		(void)printf("\n%s", j_str(j, "note"));

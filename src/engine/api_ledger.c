@@ -9,10 +9,9 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "core/ledger.h"
 #include "engine/api_int.h"
+#include "io/gzip.h"
 #include "io/logstore.h"
-#include "io/sha256.h"
 
 int open_log(struct request *q, struct logstore **out, struct log_head *head)
 {
@@ -49,6 +48,7 @@ void answer_copy(struct request *q, const void *p, size_t n, const char *type, c
 
 void h_ledger(struct request *q)
 {
+	const char *url = node_ledger_url(q->api->node);
 	struct ledger_status s;
 	struct logstore *l;
 	struct log_head head;
@@ -73,6 +73,8 @@ void h_ledger(struct request *q)
 	jo_u64(o, journal_durable(node_journal(q->api->node)));
 	jo_key(o, "failed");
 	jo_str(o, s.failed ? s.why : NULL);
+	jo_key(o, "url");
+	jo_str(o, *url ? url : NULL);
 	jo_object_end(o);
 	answer_json(q, 200);
 }
@@ -88,47 +90,40 @@ void h_checkpoint(struct request *q)
 
 /* ---- tiles ---- */
 
-/* A bundle: each entry as its length (16 bits, big-endian) and its bytes, or its stand-in. */
-static int bundle(struct request *q, struct logstore *l, uint64_t first, unsigned n, uint8_t **out,
-        size_t *out_n, struct err *e)
+/* Bundles are made smaller for who takes that; hashes cannot be. */
+static void answer_tile(struct request *q, const struct tile *t, uint8_t *bytes, size_t n)
 {
-	struct merkle_hash h = logstore_hash(l);
-	size_t max = 0;
+	static const char forever[] = "public, max-age=31536000, immutable";
+	struct MHD_Response *r;
+	uint8_t *small = NULL;
+	size_t small_n = 0;
 
-	*out = NULL;
-	*out_n = 0;
-	for (uint64_t seq = first; seq < first + n; seq++) {
-		uint8_t standin[LEDGER_STANDIN], leaf[32];
-		const uint8_t *bytes;
-		size_t len;
-
-		if (journal_read_entry(node_reader(q->api->node), seq, &bytes, &len, leaf, e) < 0)
-			return -1;
-		if (len > LEDGER_PLAIN_MAX) {
-			ledger_standin(&h, bytes, len, standin);
-			bytes = standin;
-			len = sizeof(standin);
-		}
-		if (*out_n + 2 + len > max) {
-			max = 2 * (*out_n + 2 + len);
-			*out = realloc(*out, max);
-			CHECK(*out);
-		}
-		(*out)[*out_n] = (uint8_t)(len >> 8);
-		(*out)[*out_n + 1] = (uint8_t)len;
-		memcpy(*out + *out_n + 2, bytes, len);
-		*out_n += 2 + len;
+	if (t->entries &&
+	        gzip_accepted(MHD_lookup_connection_value(q->conn, MHD_HEADER_KIND, "Accept-Encoding")) &&
+	        gzip_bytes(bytes, n, &small, &small_n)) {
+		free(bytes);
+		bytes = small;
+		n = small_n;
 	}
-	return 0;
+	r = MHD_create_response_from_buffer(n, bytes, MHD_RESPMEM_MUST_FREE);
+	CHECK(r);
+	MHD_add_response_header(r, "Content-Type", "application/octet-stream");
+	/* What only the owner may see must not be kept by a cache between. */
+	MHD_add_response_header(
+	        r, "Cache-Control", t->entries ? "private, max-age=31536000, immutable" : forever);
+	if (t->entries)
+		MHD_add_response_header(r, "Vary", "Accept-Encoding");
+	if (small)
+		MHD_add_response_header(r, "Content-Encoding", "gzip");
+	answer_response(q, 200, r);
 }
 
 void h_tile(struct request *q)
 {
-	static const char forever[] = "public, max-age=31536000, immutable";
-	uint8_t hashes[TILE_WIDTH][32], *bytes;
 	char path[300];
 	struct logstore *l;
 	struct log_head head;
+	uint8_t *bytes;
 	struct tile t;
 	struct err e;
 	size_t n;
@@ -145,22 +140,10 @@ void h_tile(struct request *q)
 	}
 	if (open_log(q, &l, &head) < 0)
 		return;
-	if (t.width > tile_width(head.size, t.level, t.index)) {
-		answer_errf(q, 404, "not_found", NULL, "the log of %llu entries has no such tile yet",
-		        (unsigned long long)head.size);
-		return;
-	}
-	if (t.entries) {
-		if (bundle(q, l, t.index * TILE_WIDTH, t.width, &bytes, &n, &e) < 0)
-			answer_err(q, &e);
-		else
-			answer_copy(q, bytes, n, "application/octet-stream", forever);
-		free(bytes);
-	} else if (logstore_hashes(l, t.level, t.index * TILE_WIDTH, t.width, hashes, &e) < 0) {
+	if (logstore_tile(l, &t, &bytes, &n, &e) < 0)
 		answer_err(q, &e);
-	} else {
-		answer_copy(q, hashes, t.width * (size_t)32, "application/octet-stream", forever);
-	}
+	else
+		answer_tile(q, &t, bytes, n);
 }
 
 /* ---- proofs ---- */

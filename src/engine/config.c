@@ -14,7 +14,7 @@
 void config_default(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->name = c->origin = c->policy = c->witness = "";
+	c->name = c->origin = c->policy = c->witness = c->ledger_listen = "";
 	c->history_age_ns = 30 * DAY_NS;
 	c->history_bytes = 1ull << 30;
 	c->blobs_age_ns = 7 * DAY_NS;
@@ -197,13 +197,25 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 
 static int read_ledger(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = {"origin", "policy", "witness", "anchors", NULL};
+	static const char *const keys[] = {
+	        "origin", "policy", "witness", "anchors", "listen", "entries", NULL};
+	struct sockaddr_storage sa;
 	const struct doc *v;
+	socklen_t n;
 
-	if (config_map(r, d, "a map with origin, policy, witness and anchors", keys) < 0 ||
+	if (config_map(r, d, "a map with origin, policy, witness, anchors, listen and entries", keys) < 0 ||
 	        config_text_of(r, d, "policy", false, &c->policy) < 0 ||
 	        config_text_of(r, d, "witness", false, &c->witness) < 0)
 		return -1;
+	v = config_child(d, "listen");
+	if (v && (v->kind != DOC_SCALAR || config_address(v->text, &sa, &n) < 0))
+		return config_bad(r, v, "an address and a port such as 127.0.0.1:8700 or '[::]:8700'");
+	if (v && config_text(r, v, 1, LISTEN_MAX, &c->ledger_listen) < 0)
+		return -1;
+	v = config_child(d, "entries");
+	if (v && (v->kind != DOC_SCALAR || (strcmp(v->text, "public") != 0 && strcmp(v->text, "owner") != 0)))
+		return config_bad(r, v, "public or owner");
+	c->ledger_entries_public = v && strcmp(v->text, "public") == 0;
 	v = config_child(d, "origin");
 	if (v && (config_text(r, v, 1, ORIGIN_MAX, &c->origin) < 0))
 		return -1;

@@ -11,6 +11,8 @@
  *	  origin: example.com/press-4       # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
  *	  policy: trust.policy              # whose cosignatures are asked for: a tlog-policy with witnesses and their addresses
  *	  witness: logs.policy              # which logs of others this node cosigns: lines 'log VKEY'; files lie beside this one
+ *	  listen: 127.0.0.1:8700            # where strangers read the log over HTTP; default: nowhere
+ *	  entries: public                   # with its entries, which hold commands; default: owner, only hashes
  *	  # heads of the log for strangers to find: on a chain, stamped by an authority (RFC 3161), in OpenTimestamps' calendars
  *	  anchors: [{chain: {rpc: https://HOST, id: 1, contract: 0x..., every: 1h, fee: 50gwei}}, {authority: {url: https://HOST}},
  *	            {calendars: {urls: [https://HOST]}}]
@@ -41,6 +43,7 @@
 #define CONFIG_ANCHORS_MAX 8u
 #define CONFIG_URLS_MAX    8u
 #define ORIGIN_MAX         120u /* bytes of a log's name */
+#define LISTEN_MAX         64u  /* of an address and a port */
 
 struct config_amount {
 	const char *resource;
@@ -81,6 +84,8 @@ struct config {
 	const char *policy, *witness; /* files; "": none */
 	struct config_anchor *anchors;
 	size_t n_anchors;
+	const char *ledger_listen;    /* "ADDRESS:PORT" where strangers read the log; "": nowhere */
+	bool ledger_entries_public;   /* its entries, too */
 	struct config_rename *labels; /* from: key, to: value */
 	size_t n_labels;
 	struct config_amount *capacity;

@@ -2,6 +2,7 @@
 /* config_read - see config_read.h; also the units of config.h. */
 #include "engine/config_read.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -26,6 +27,42 @@ int config_bad(struct config_reader *r, const struct doc *d, const char *expecte
 	        : d->kind == DOC_LIST ? "a list"
 	                              : "a map",
 	        expected);
+}
+
+int config_address(const char *text, struct sockaddr_storage *out, socklen_t *out_n)
+{
+	const char *colon = strrchr(text, ':'), *end = colon;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+	char host[INET6_ADDRSTRLEN];
+	uint64_t port = 0;
+	bool six = text[0] == '[';
+
+	if (!colon || !colon[1] || strlen(colon + 1) > 5)
+		return -1;
+	for (const char *p = colon + 1; *p; p++) {
+		if (*p < '0' || *p > '9')
+			return -1;
+		port = 10 * port + (uint64_t)(*p - '0');
+	}
+	if (six && (--end <= text || *end != ']'))
+		return -1;
+	text += six;
+	if (port > 65535 || (size_t)(end - text) >= sizeof(host))
+		return -1;
+	memcpy(host, text, (size_t)(end - text));
+	host[end - text] = '\0';
+	memset(out, 0, sizeof(*out));
+	if (six) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		*out_n = sizeof(*v6);
+		return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : -1;
+	}
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons((uint16_t)port);
+	*out_n = sizeof(*v4);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : -1;
 }
 
 /* Edit distance of two short words. */

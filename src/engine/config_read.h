@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include <sys/socket.h>
+
 #include "core/jobspec.h"
 
 struct config_reader {
@@ -44,5 +46,7 @@ int config_items(struct config_reader *r, const struct doc *d, enum doc_kind kin
 /* The list of `ledger: anchors` (config_anchors.c). */
 struct config_anchor;
 int config_anchors(struct config_reader *r, const struct doc *d, struct config_anchor **out, size_t *out_n);
+/* "127.0.0.1:8700", "[::]:8700": < 0 when it is no numeric address with a port (0: any that is free). */
+int config_address(const char *text, struct sockaddr_storage *out, socklen_t *out_n);
 
 #endif

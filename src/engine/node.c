@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "engine/exec.h"
+#include "engine/listener.h"
 #include "engine/node_int.h"
 
 #define CONFIG_BYTES (8u << 20) /* address space: a configuration of 1 MiB, decoded */
@@ -116,20 +117,32 @@ static int open_stores(struct node *n, struct err *e)
 	return 0;
 }
 
-/* Without its ledger a node runs jobs all the same; it must be seen that nothing is signed. */
-static void add_notice(struct node *n, const struct err *e)
+static void add_notice(struct node *n, const char *what, const struct err *e)
 {
 	size_t at = strlen(n->notices);
 
-	(void)snprintf(n->notices + at, sizeof(n->notices) - at, "%sthe ledger is off: %s%s%s",
-	        at ? "\n" : "", e->msg, e->hint[0] ? "; " : "", e->hint);
-	ledger_stop(n);
+	(void)snprintf(n->notices + at, sizeof(n->notices) - at, "%s%s: %s%s%s", at ? "\n" : "", what, e->msg,
+	        e->hint[0] ? "; " : "", e->hint);
+}
+
+/* Without its ledger, or nobody to read it, a node runs jobs all the same; it must be seen that nothing is signed or served. */
+static void open_ledger(struct node *n)
+{
+	struct listener_options o = {.address = n->config.ledger_listen,
+	        .state_dir = n->state_dir,
+	        .entries = n->config.ledger_entries_public};
+	struct err why = {0};
+
+	if (ledger_init(n, &why) < 0) {
+		add_notice(n, "the ledger is off", &why);
+		ledger_stop(n);
+	}
+	if (o.address[0] && listener_open(&o, &n->listener, &why) < 0)
+		add_notice(n, "the ledger is not served", &why);
 }
 
 static int open_live(struct node *n, const struct node_options *o, struct err *e)
 {
-	struct err why = {0};
-
 	CHECK(uv_poll_init(&n->loop, &n->journal_poll, journal_fd(n->journal)) == 0);
 	n->journal_poll.data = n;
 	(void)uv_poll_start(&n->journal_poll, UV_READABLE, on_journal);
@@ -139,8 +152,7 @@ static int open_live(struct node *n, const struct node_options *o, struct err *e
 	if (recover_boot(n, e) < 0)
 		return -1;
 	history_init(n);
-	if (ledger_init(n, &why) < 0)
-		add_notice(n, &why);
+	open_ledger(n);
 	messenger_init(n, o->config);
 	exec_resume(n->exec);
 	round_end(n);
@@ -230,6 +242,7 @@ void node_close(struct node *n)
 			;
 		(void)uv_loop_close(&n->loop);
 	}
+	listener_close(n->listener);
 	history_close(n);
 	ledger_close(n);
 	messenger_close(n);
@@ -288,6 +301,11 @@ int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int st
 	if (!n->exec || !engine_task(n->engine, job, step, task, &t) || t.lease.v == 0)
 		return err_set(e, ERR_NOTFOUND, "the task does not run");
 	return exec_follow(n->exec, t.lease, task, stream, out_path, room, e);
+}
+
+const char *node_ledger_url(const struct node *n)
+{
+	return listener_url(n->listener);
 }
 
 uv_loop_t *node_loop(struct node *n)

@@ -87,6 +87,7 @@ struct node {
 	struct history *history;
 	struct ledger *ledger;            /* NULL: only looking, or the ledger cannot be used (see notices) */
 	struct node_messenger *messenger; /* NULL: nobody needs one */
+	struct listener *listener;        /* NULL: the log is not served to strangers */
 	bool read_only;
 
 	struct entry_list entries;

@@ -23,6 +23,7 @@
 
 #include "core/proof.h"
 #include "core/receipt.h"
+#include "core/tlogproof.h"
 #include "io/journal.h"
 #include "io/keys.h"
 
@@ -59,6 +60,10 @@ struct merkle_hash logstore_hash(struct logstore *l);
  * tree of the last head. */
 int logstore_hashes(
         struct logstore *l, unsigned level, uint64_t first, uint64_t n, uint8_t (*out)[32], struct err *e);
+
+/* A tile, or a bundle of entries, of the tree of the last head, as C2SP tlog-tiles has them; malloc'd. ERR_NOTFOUND: the log is
+ * not so large yet, or the entries' history was dropped by policy. */
+int logstore_tile(struct logstore *l, const struct tile *t, uint8_t **out, size_t *out_n, struct err *e);
 
 /* ---- receipts ---- */
 
