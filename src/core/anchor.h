@@ -96,10 +96,10 @@ struct anchor_block {
 struct anchor_receipt {
 	uint8_t hash[32], from[20];
 	enum evm_to kind;
-	uint8_t to[20];      /* EVM_CALL */
-	uint8_t created[20]; /* EVM_CREATE */
-	bool ok;             /* status 1; not: it was mined, and reverted */
-	uint64_t block, gas_used;
+	uint8_t to[20];                  /* EVM_CALL */
+	uint8_t created[20];             /* EVM_CREATE */
+	bool ok;                         /* status 1; not: it was mined, and reverted */
+	uint64_t block, gas_used, price; /* price: wei for a unit of gas; 0: the node does not say */
 	uint8_t block_hash[32];
 	unsigned logs; /* at most ANCHOR_LOGS_MAX */
 	struct evm_log log[ANCHOR_LOGS_MAX];
@@ -141,6 +141,8 @@ struct anchor_mined {
 	bool is;
 	bool ok;
 	uint64_t block, gas_used, log_index;
+	uint64_t price,
+	        time_s; /* of a unit of gas in wei, of the block; not kept, 0 when this life has not seen them */
 	uint8_t block_hash[32];
 	unsigned which; /* index of the try */
 };

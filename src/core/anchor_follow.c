@@ -45,8 +45,12 @@ static bool receipt_fits(struct anchor *a, const struct anchor_receipt *r)
 	if (a->target.what == ANCHOR_DEPLOY ? r->kind != EVM_CREATE || memcmp(r->created, contract, 20) != 0
 	                                    : r->kind != EVM_CALL || memcmp(r->to, contract, 20) != 0)
 		return false;
-	a->found = (struct anchor_mined){
-	        .is = true, .ok = r->ok, .block = r->block, .gas_used = r->gas_used, .which = a->asked};
+	a->found = (struct anchor_mined){.is = true,
+	        .ok = r->ok,
+	        .block = r->block,
+	        .gas_used = r->gas_used,
+	        .price = r->price,
+	        .which = a->asked};
 	memcpy(a->found.block_hash, r->block_hash, 32);
 	CHECK(r->logs <= ANCHOR_LOGS_MAX);
 	for (unsigned i = 0; i < r->logs && !said; i++) {
@@ -112,6 +116,7 @@ void anchor_on_block(struct anchor *a, const struct anchor_answer *an)
 		anchor_trouble(a);
 		return;
 	}
+	a->found.time_s = an->block.time_s;
 	a->seen = SEEN_NOT;
 	news = !a->mined.is || a->mined.which != a->found.which || a->mined.block != a->found.block ||
 	       a->mined.ok != a->found.ok || memcmp(a->mined.block_hash, a->found.block_hash, 32) != 0;

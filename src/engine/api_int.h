@@ -340,5 +340,7 @@ void h_consistency(struct request *q);
 void h_keys(struct request *q);
 void h_receipt(struct request *q);
 void h_publish(struct request *q);
+void h_anchors(struct request *q);
+void h_anchor_put(struct request *q);
 
 #endif

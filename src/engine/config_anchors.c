@@ -174,11 +174,14 @@ static int read_calendars(struct config_reader *r, const struct doc *d, struct c
 /* Two of a kind at one place would be in each other's way. */
 static bool same(const struct config_anchor *a, const struct config_anchor *b)
 {
+	char of_a[HTTP_ORIGIN_MAX], of_b[HTTP_ORIGIN_MAX];
+
 	if (a->kind != b->kind)
 		return false;
+	http_origin(a->urls[0], of_a);
+	http_origin(b->urls[0], of_b);
 	return a->kind == CONFIG_CALENDARS ||
-	       (a->kind == CONFIG_CHAIN ? a->chain.chain_id == b->chain.chain_id
-	                                : strcmp(a->urls[0], b->urls[0]) == 0);
+	       (a->kind == CONFIG_CHAIN ? a->chain.chain_id == b->chain.chain_id : strcmp(of_a, of_b) == 0);
 }
 
 int config_anchors(struct config_reader *r, const struct doc *d, struct config_anchor **out, size_t *out_n)

@@ -160,6 +160,8 @@ static bool read_receipt(struct anchor_rpc *r, const json_t *from)
 	        !get_u64(from, "gasUsed", &out->gas_used) || !json_is_array(logs) ||
 	        (!has_to && !has_created))
 		return false;
+	if (!get_u64(from, "effectiveGasPrice", &out->price))
+		out->price = 0; /* only told, never decided by */
 	out->ok = status == 1;
 	out->kind = has_to ? EVM_CALL : EVM_CREATE;
 	for (size_t i = 0; i < json_array_size(logs) && out->logs < ANCHOR_LOGS_MAX; i++) {

@@ -53,4 +53,7 @@ bool store_blob(sqlite3_stmt *s, int column, void *out, size_t n);
 int receipts_fold(struct logstore *l, uint64_t seq, const uint8_t leaf[32], const uint8_t *bytes, size_t n,
         struct err *e);
 
+/* The heads that hold entry `seq` and were anchored: f->heads, in the arena of l->g. */
+int anchors_covering(struct logstore *l, uint64_t seq, Wire__ReceiptFile *f, struct err *e);
+
 #endif

@@ -364,5 +364,7 @@ int logstore_receipt(
 	if (place(l, en->receipts, results, &f, e) < 0 || copy_entry(l, f.results_seq, &f.results, e) < 0 ||
 	        copy_entry(l, f.lease_seq, &f.lease, e) < 0 || copy_entry(l, f.job_seq, &f.job, e) < 0)
 		return -1;
+	if (anchors_covering(l, seq, &f, e) < 0)
+		return -1;
 	return print(l, seq, &f, out, out_n, e);
 }
