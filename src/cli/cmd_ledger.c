@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "cli/ledger_anchor.h"
 #include "cli/show.h"
 
 static int bad_number(struct cli *c, const char *what)
@@ -206,7 +207,7 @@ static int run(struct cli *c)
 		int args;
 	} all[] = {{"head", head, 1}, {"entry", entry, 2}, {"proof", proof, 2},
 	        {"consistency", consistency, 3}, {"keys", keys, 1}, {"policy", policy, 1},
-	        {"publish", publish, 1}};
+	        {"publish", publish, 1}, {"anchor", ledger_anchor, 3}};
 	const char *word = c->args.n_args ? c->args.arg[0] : "head";
 	struct err e = {0};
 
@@ -215,28 +216,36 @@ static int run(struct cli *c)
 			continue;
 		if (c->args.n_args > all[i].args)
 			return cli_usage(c, "too much is said after '%s'", word);
-		if ((all[i].run == publish ? cli_connect(c, &e) : cli_connect_look(c, &e)) < 0)
+		if ((all[i].run == publish || all[i].run == ledger_anchor ? cli_connect(c, &e)
+		                                                          : cli_connect_look(c, &e)) < 0)
 			return cli_fail(c, &e);
 		return all[i].run(c);
 	}
 	return cli_usage(
-	        c, "'%.40s' is none of head, entry, proof, consistency, keys, policy, publish", word);
+	        c, "'%.40s' is none of head, entry, proof, consistency, keys, policy, publish, anchor", word);
 }
 
 const struct command_def cmd_ledger = {
         .name = "ledger",
         .group = GROUP_PROVE,
-        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish]",
+        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | anchor [list | "
+                 "deploy]]",
         .summary = "show the node's log as it is published: its signed head, proofs, keys",
         .about = "Every change of the node's state is an entry of its journal, and the journal is a log that "
                  "can only grow (RFC 6962). "
                  "Its head is signed about once a second while there is something new. A proof shows that an "
                  "entry is in it, "
                  "consistency that a smaller tree is its beginning. 'policy' writes what 'osier verify' "
-                 "needs.",
+                 "needs.\n\n"
+                 "'anchor' writes the newest head into the contract on the configured chain, and follows it "
+                 "until the "
+                 "chain cannot take it back; 'anchor deploy' puts the contract there first, 'anchor list' "
+                 "shows what "
+                 "was anchored and stamped.",
         .examples = "osier ledger\n"
                     "osier ledger proof 17 --json\n"
-                    "osier ledger policy > trust.policy",
+                    "osier ledger policy > trust.policy\n"
+                    "osier ledger anchor",
         .args_max = 3,
         .complete = COMPLETE_NOTHING,
         .run = run,

@@ -22,10 +22,9 @@
 #include "io/keys.h"
 #include "io/logstore.h"
 
-#define PACE_MS       1000u
-#define PASS_MAX      65536u /* entries in one pass: so that a long journal is published in steps that end */
-#define RETRY_MS      30000u
-#define PASSWORD_PATH "OSIER_PASSPHRASE_FILE"
+#define PACE_MS  1000u
+#define PASS_MAX 65536u /* entries in one pass: so that a long journal is published in steps that end */
+#define RETRY_MS 30000u
 
 struct ledger_wait {
 	struct ledger_wait *next;
@@ -53,24 +52,6 @@ struct ledger {
 };
 
 /* ---- keys ---- */
-
-/* The passphrase of sealed keys: the first line of the file that is named in the environment. NULL: none. */
-static char *passphrase(void)
-{
-	const char *path = getenv(PASSWORD_PATH);
-	FILE *f = path && *path ? fopen(path, "re") : NULL;
-	char line[1024], *out = NULL;
-
-	if (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\r\n")] = '\0';
-		out = strdup(line);
-		CHECK(out);
-	}
-	if (f)
-		(void)fclose(f);
-	explicit_bzero(line, sizeof(line));
-	return out;
-}
 
 static int open_key(const char *dir, const char *file, const char *name, const char *secret, struct key *out,
         struct err *e)
@@ -106,7 +87,7 @@ static int open_keys(struct ledger *l, struct err *e)
 		return err_set(e, ERR_INVALID, "the state folder's name is too long");
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, "cannot make '%.200s'", dir);
-	secret = passphrase();
+	secret = key_passphrase();
 	make_origin(n, origin);
 	rc = open_key(dir, "log.key", origin, secret, &l->log_key, e);
 	if (rc == 0 && n->config.origin[0] && strcmp(l->log_key.pub.name, n->config.origin) != 0) {

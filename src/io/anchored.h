@@ -25,7 +25,7 @@ enum anchored_state {
 	ANCHORED_LOST = 3,     /* it was in a block, and that block is no more: on its way again */
 	ANCHORED_FINAL = 4,
 	ANCHORED_ALREADY = 5, /* it, or a later head, was there by another transaction */
-	ANCHORED_FAILED = 6,
+	ANCHORED_FAILED = 6,  /* this try; there may be another */
 	ANCHORED_PENDING = 7, /* calendars have it; Bitcoin has not */
 	ANCHORED_STAMPED = 8, /* an authority has signed the time; or Bitcoin has it */
 	ANCHORED_STATES

@@ -352,3 +352,27 @@ int key_load_public(const char *path, struct note_key *out, bool *out_sealed, st
 	sodium_memzero(text, sizeof(text));
 	return rc < 0 ? err_wrap(e, "'%.100s'", path) : 0;
 }
+
+char *key_passphrase(void)
+{
+	const char *path = getenv(KEY_PASSPHRASE_ENV);
+	FILE *f = path && *path ? fopen(path, "re") : NULL;
+	char line[1024], *out = NULL;
+
+	if (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		out = strdup(line);
+		CHECK(out);
+	}
+	if (f)
+		(void)fclose(f);
+	sodium_memzero(line, sizeof(line));
+	return out;
+}
+
+void key_passphrase_forget(char *passphrase)
+{
+	if (passphrase)
+		sodium_memzero(passphrase, strlen(passphrase));
+	free(passphrase);
+}

@@ -18,7 +18,8 @@
 #include "base/err.h"
 #include "core/note.h"
 
-#define KEY_FILE_MAX 4096u
+#define KEY_FILE_MAX       4096u
+#define KEY_PASSPHRASE_ENV "OSIER_PASSPHRASE_FILE"
 
 struct key {
 	struct note_key pub;
@@ -40,6 +41,10 @@ void key_forget(struct key *k);
 /* The text of a key's file, and back: what key_create() and key_load() do between memory and disk. */
 size_t key_print(const struct key *k, const char *passphrase, char out[KEY_FILE_MAX]);
 int key_parse(const char *text, size_t n, const char *passphrase, struct key *out, struct err *e);
+
+/* The passphrase that this process seals keys with: the first line of the file that KEY_PASSPHRASE_ENV names. NULL: none. Wipe and free it. */
+char *key_passphrase(void);
+void key_passphrase_forget(char *passphrase);
 
 /* ---- for keys of other kinds (io/ethkey) ---- */
 

@@ -11,7 +11,7 @@
 #include "io/ethkey.h"
 #include "io/logstore_int.h"
 
-#define ENDED "(4, 5, 6, 8)" /* enum anchored_state: those that nothing follows */
+#define ENDED "(4, 5, 8)" /* as anchored_ended() */
 
 /* A table that older stores have not, and older programs do not look at: no new format. */
 static const char schema[] =
@@ -61,7 +61,7 @@ int anchored_state_of(const char *name)
 
 bool anchored_ended(enum anchored_state s)
 {
-	return s == ANCHORED_FINAL || s == ANCHORED_ALREADY || s == ANCHORED_FAILED || s == ANCHORED_STAMPED;
+	return s == ANCHORED_FINAL || s == ANCHORED_ALREADY || s == ANCHORED_STAMPED;
 }
 
 /* ---- keeping ---- */
