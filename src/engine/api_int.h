@@ -71,7 +71,7 @@ struct client {
 	bool over; /* one too many */
 };
 
-enum body_kind { BODY_NONE, BODY_JSON, BODY_JOBS, BODY_STREAM };
+enum body_kind { BODY_NONE, BODY_JSON, BODY_TEXT, BODY_JOBS, BODY_STREAM };
 enum route_access { ACCESS_ANY, ACCESS_OWNER }; /* OWNER: root or the node's owner */
 /* State that is not durable is not shown. AFTER: the answer waits until what it shows is durable. BEFORE: the handler waits,
  * because it reads the journal. */
@@ -340,6 +340,9 @@ void h_consistency(struct request *q);
 void h_keys(struct request *q);
 void h_receipt(struct request *q);
 void h_publish(struct request *q);
+void h_witness(struct request *q);
+void h_add_checkpoint(struct request *q);
+void h_witness_checkpoint(struct request *q);
 void h_anchors(struct request *q);
 void h_anchor_put(struct request *q);
 

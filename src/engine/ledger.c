@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "core/policy.h"
 #include "engine/node_int.h"
+#include "engine/witness.h"
 #include "io/ed25519.h"
 #include "io/keys.h"
 #include "io/logstore.h"
@@ -39,7 +40,7 @@ struct ledger {
 	struct key log_key, node_key;
 	uv_timer_t timer;
 	uv_work_t work;
-	bool timer_open, armed, busy, closing, failed, keys_told, keys_known;
+	bool timer_open, armed, busy, closing, failed, keys_told, keys_known, witness_known;
 	uint64_t published; /* entries under the last head */
 	uint64_t receipts;  /* published + 1 of the Receipts entry that is not yet published; 0: none */
 	bool pending;       /* results without a receipt are known of */
@@ -116,6 +117,11 @@ static int find_key(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeyS
 
 	(void)seq;
 	(void)reason;
+	if (role == WIRE__KEY_SET__ROLE__WITNESS && l->node->witness) {
+		witness_vkey(l->node->witness, own);
+		l->witness_known |= state == WIRE__KEY_SET__STATE__ADDED && strcmp(vkey, own) == 0;
+		return 0;
+	}
 	note_key_print(&l->log_key.pub, own);
 	if (role == WIRE__KEY_SET__ROLE__LOG && state == WIRE__KEY_SET__STATE__ADDED &&
 	        strcmp(vkey, own) == 0)
@@ -123,29 +129,43 @@ static int find_key(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeyS
 	return 0;
 }
 
-static void tell_key(struct ledger *l, Wire__KeySet__Role role, const struct note_key *k)
+static void tell_vkey(struct ledger *l, Wire__KeySet__Role role, char *vkey)
 {
 	Wire__KeySet m = WIRE__KEY_SET__INIT;
 	struct command cmd = {.kind = CMD_KEY_SET, .u.key_set = &m};
-	char vkey[NOTE_VKEY_MAX];
 
-	note_key_print(k, vkey);
 	m.role = role;
 	m.vkey = vkey;
 	m.reason = (char *)"made by the node";
 	round_command(l->node, &cmd, NULL, 0, NULL);
 }
 
+static void tell_key(struct ledger *l, Wire__KeySet__Role role, const struct note_key *k)
+{
+	char vkey[NOTE_VKEY_MAX];
+
+	note_key_print(k, vkey);
+	tell_vkey(l, role, vkey);
+}
+
 /* Once the log was read: is it written down with which keys this node speaks? */
 static void tell_keys(struct ledger *l)
 {
+	char vkey[NOTE_VKEY_MAX];
+
 	if (l->keys_told || l->published < journal_durable(l->node->journal))
 		return;
 	l->keys_told = true;
-	if (logstore_keys(l->store, find_key, l, NULL) < 0 || l->keys_known)
+	if (logstore_keys(l->store, find_key, l, NULL) < 0)
 		return;
-	tell_key(l, WIRE__KEY_SET__ROLE__LOG, &l->log_key.pub);
-	tell_key(l, WIRE__KEY_SET__ROLE__NODE, &l->node_key.pub);
+	if (!l->keys_known) {
+		tell_key(l, WIRE__KEY_SET__ROLE__LOG, &l->log_key.pub);
+		tell_key(l, WIRE__KEY_SET__ROLE__NODE, &l->node_key.pub);
+	}
+	if (l->node->witness && !l->witness_known) {
+		witness_vkey(l->node->witness, vkey);
+		tell_vkey(l, WIRE__KEY_SET__ROLE__WITNESS, vkey);
+	}
 }
 
 /* ---- passes ---- */
@@ -309,6 +329,22 @@ int ledger_log_keys(struct node *n, struct policy *p, struct err *e)
 		return no_ledger(e);
 	p->log[p->logs++].key = l->log_key.pub;
 	return 0;
+}
+
+int ledger_open_witness(struct node *n, struct err *e)
+{
+	char name[NOTE_NAME_MAX + 1], *secret;
+	int rc;
+
+	if (snprintf(name, sizeof(name), "%s/witness", n->ledger->log_key.pub.name) >= (int)sizeof(name))
+		return err_set(e, ERR_INVALID, "the log's origin is too long");
+	secret = key_passphrase();
+	rc = witness_open(n->state_dir, n->config.witness, name, secret, &n->witness, e);
+	if (secret) {
+		explicit_bzero(secret, strlen(secret));
+		free(secret);
+	}
+	return rc;
 }
 
 int ledger_init(struct node *n, struct err *e)

@@ -92,8 +92,10 @@ static void start(struct node_messenger *m)
 void messenger_init(struct node *n, const char *config)
 {
 	struct node_messenger *m;
+	struct ledger_status s;
 
-	if (!n->ledger || (!n->config.policy[0] && !n->config.n_anchors))
+	ledger_status(n, &s);
+	if (!s.on || (!n->config.policy[0] && !n->config.n_anchors))
 		return;
 	m = calloc(1, sizeof(*m));
 	CHECK(m);

@@ -10,6 +10,7 @@
 #include "engine/exec.h"
 #include "engine/listener.h"
 #include "engine/node_int.h"
+#include "engine/witness.h"
 
 #define CONFIG_BYTES (8u << 20) /* address space: a configuration of 1 MiB, decoded */
 
@@ -125,6 +126,34 @@ static void add_notice(struct node *n, const char *what, const struct err *e)
 	        e->hint[0] ? "; " : "", e->hint);
 }
 
+/* In the listener's thread. */
+static void on_add_checkpoint(void *ctx, const char *body, size_t n, struct listener_reply *out)
+{
+	struct witness_reply r;
+
+	witness_add_checkpoint(ctx, body, n, clock_wall_ns() / 1000000000u, &r);
+	*out = (struct listener_reply){
+	        .status = r.status, .type = r.type, .body = malloc(r.n), .body_n = r.n};
+	CHECK(out->body);
+	memcpy(out->body, r.body, r.n);
+}
+
+static void open_witness(struct node *n, struct listener_options *o)
+{
+	struct ledger_status s;
+	struct err why = {0};
+
+	ledger_status(n, &s);
+	if (!n->config.witness[0] || !s.on)
+		return;
+	if (ledger_open_witness(n, &why) < 0) {
+		add_notice(n, "no log is witnessed", &why);
+		return;
+	}
+	o->add_checkpoint = on_add_checkpoint;
+	o->ctx = n->witness;
+}
+
 /* Without its ledger, or nobody to read it, a node runs jobs all the same; it must be seen that nothing is signed or served. */
 static void open_ledger(struct node *n)
 {
@@ -137,6 +166,7 @@ static void open_ledger(struct node *n)
 		add_notice(n, "the ledger is off", &why);
 		ledger_stop(n);
 	}
+	open_witness(n, &o);
 	if (o.address[0] && listener_open(&o, &n->listener, &why) < 0)
 		add_notice(n, "the ledger is not served", &why);
 }
@@ -245,6 +275,7 @@ void node_close(struct node *n)
 	listener_close(n->listener);
 	history_close(n);
 	ledger_close(n);
+	witness_close(n->witness);
 	messenger_close(n);
 	journal_close(n->journal);
 	journal_reader_close(n->reader);
@@ -306,6 +337,11 @@ int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int st
 const char *node_ledger_url(const struct node *n)
 {
 	return listener_url(n->listener);
+}
+
+struct witness *node_witness(struct node *n)
+{
+	return n->witness;
 }
 
 uv_loop_t *node_loop(struct node *n)

@@ -101,6 +101,10 @@ int ledger_log_keys(struct node *n, struct policy *p, struct err *e);
 /* Where strangers read the log, "http://127.0.0.1:8700"; "": nowhere. */
 const char *node_ledger_url(const struct node *n);
 
+/* This node as a witness of other logs (engine/witness.h), or NULL. */
+struct witness;
+struct witness *node_witness(struct node *n);
+
 uv_loop_t *node_loop(struct node *n);
 uint64_t node_now_ns(const struct node *n); /* since 1970 */
 const struct engine *node_engine(const struct node *n);

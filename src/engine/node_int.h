@@ -25,6 +25,7 @@ struct snapshots;
 struct history;
 struct ledger;
 struct node_messenger;
+struct witness;
 
 struct node_watch {
 	struct node_watch *next, *prev;
@@ -86,6 +87,7 @@ struct node {
 	struct snapshots *snapshots;
 	struct history *history;
 	struct ledger *ledger;            /* NULL: only looking, or the ledger cannot be used (see notices) */
+	struct witness *witness; /* NULL: it witnesses no other log */
 	struct node_messenger *messenger; /* NULL: nobody needs one */
 	struct listener *listener;        /* NULL: the log is not served to strangers */
 	bool read_only;
@@ -156,6 +158,8 @@ void snapshots_close(struct node *n);
 
 /* Open the keys and the log's published side; < 0: says why, the node can do without. */
 int ledger_init(struct node *n, struct err *e);
+/* Be a witness, as the configuration says: n->witness. */
+int ledger_open_witness(struct node *n, struct err *e);
 /* Something became durable. */
 void ledger_note(struct node *n);
 /* Before the loop is closed, and after. */

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 
 import yaml
@@ -305,12 +306,46 @@ def ledger_operations(n):
     c("GET", receipt, "/v1/jobs/%d/tasks/main/7/receipt" % job, 404)
 
 
+LOG = "example.com/elastic/log1+c3ebf752+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
+
+
+def witness_operations(n):
+    """As a witness of the log whose request lies in test/data."""
+    c = n.check
+    w = c("GET", "/v1/witness", "/v1/witness", 200)
+    ok(w["logs"][0]["size"] == 0, "nothing is cosigned yet", w)
+    with open(os.path.join(ROOT, "test/data/ledger/golden_add_checkpoint_6_8.txt"), "rb") as f:
+        note = f.read().split(b"\n\n", 1)[1]
+    add, text = "/v1/witness/add-checkpoint", {"Content-Type": "text/plain"}
+    line = c("POST", add, add, 200, b"old 0\n\n" + note, text)
+    ok(line.startswith("\u2014 ".encode() + w["vkey"].split("+")[0].encode()), "the witness cosigns by its name", line)
+    ok(c("POST", add, add, 409, b"old 6\n\n" + note, text) == b"8\n", "another old size is told the right one")
+    c("POST", add, add, 400, b"old 9\n\n" + note, text)
+    c("POST", add, add, 403, b"old 8\n\n" + note.replace(b"w+v3", b"w+v4"), text)
+    c("POST", add, add, 404, b"old 8\n\n" + note.replace(b"log1", b"log2"), text)
+    c("POST", add, add, 422, b"old 8\n" + b"A" * 43 + b"=\n\n" + note, text)
+    t, origin = "/v1/witness/{sha256}/checkpoint", LOG.split("+")[0].encode()
+    ok(c("GET", t, "/v1/witness/%s/checkpoint" % hashlib.sha256(origin).hexdigest(), 200) == note + line,
+       "the newest cosigned head is shown")
+    c("GET", t, "/v1/witness/%s/checkpoint" % hashlib.sha256(b"x").hexdigest(), 404)
+    ok(c("GET", "/v1/witness", "/v1/witness", 200)["logs"][0]["size"] == 8, "what was cosigned is remembered")
+
+
 def main():
+    with tempfile.TemporaryDirectory(prefix="osier-e2e-") as state:
+        with open(os.path.join(state, "config.yaml"), "w") as f:
+            f.write("ledger: {witness: logs.policy}\n")
+        with open(os.path.join(state, "logs.policy"), "w") as f:
+            f.write("log %s\nquorum none\n" % LOG)
+        run(state)
+
+
+def run(state):
     in_file = {(m, p) for m, p, _ in operations()}
     in_source = served_by_source()
     ok(in_file - in_source == set() and in_source, "every operation of the file is in the server's table", in_file - in_source)
     ok(in_source - in_file == set(), "every route of the server is in the file", in_source - in_file)
-    with Checked() as n:
+    with Checked(state) as n:
         for template in DOC["paths"]:
             path = re.sub(r"\{[^}]*\}", "0", template)
             status, head, _ = n.ask("BREW", path)
@@ -327,6 +362,7 @@ def main():
         whys(n)
         journal_operations(n)
         ledger_operations(n)
+        witness_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
         try:

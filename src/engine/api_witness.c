@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_witness - this node as a witness of other logs (C2SP tlog-witness): /v1/witness is its submission and monitoring prefix.
+ *
+ * Cosigning costs an fsync, so it is done in a thread of the pool. Answers of add-checkpoint are text, as the protocol has them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "engine/api_int.h"
+#include "engine/witness.h"
+#include "io/clock.h"
+#include "io/sha256.h"
+
+#define LOGS_MAX POLICY_ITEMS_MAX
+
+static struct witness *the_witness(struct request *q)
+{
+	struct witness *w = node_witness(q->api->node);
+
+	if (!w)
+		answer_error(q, 404, "not_found", "this node witnesses no other logs",
+		        "name the logs in a file, and the file as ledger.witness in config.yaml");
+	return w;
+}
+
+void h_witness(struct request *q)
+{
+	struct witness *w = the_witness(q);
+	struct witness_seen *seen;
+	char vkey[NOTE_VKEY_MAX];
+	struct json_out *o;
+	size_t n;
+
+	if (!w)
+		return;
+	seen = calloc(LOGS_MAX, sizeof(*seen));
+	CHECK(seen);
+	n = witness_logs(w, seen, LOGS_MAX);
+	witness_vkey(w, vkey);
+	o = answer_out(q);
+	jo_object(o);
+	jo_key(o, "vkey");
+	jo_str(o, vkey);
+	jo_key(o, "logs");
+	jo_array(o);
+	for (size_t i = 0; i < n; i++) {
+		jo_object(o);
+		jo_key(o, "origin");
+		jo_str(o, seen[i].origin);
+		jo_key(o, "size");
+		jo_u64(o, seen[i].last.size);
+		jo_key(o, "root");
+		jo_hex(o, seen[i].last.root, 32);
+		jo_key(o, "time");
+		jo_time(o, seen[i].time_s * 1000000000u);
+		jo_key(o, "forks");
+		jo_u64(o, seen[i].forks);
+		jo_object_end(o);
+	}
+	jo_array_end(o);
+	jo_object_end(o);
+	free(seen);
+	answer_json(q, 200);
+}
+
+static void answer_text(struct request *q, unsigned status, const char *type, const char *p, size_t n)
+{
+	struct MHD_Response *r =
+	        MHD_create_response_from_buffer(n, (void *)(uintptr_t)p, MHD_RESPMEM_MUST_COPY);
+
+	CHECK(r);
+	MHD_add_response_header(r, "Content-Type", type);
+	answer_response(q, status, r);
+}
+
+void h_witness_checkpoint(struct request *q)
+{
+	struct witness *w = the_witness(q);
+	uint8_t digest[32];
+	char *text;
+	size_t n;
+
+	if (!w)
+		return;
+	if (sha256_unhex(q->bound[0], digest) < 0) {
+		answer_error(q, 400, "invalid", "a log is named by the SHA-256 of its origin here",
+		        "64 hexadecimal digits");
+		return;
+	}
+	if (!witness_checkpoint(w, digest, &text, &n)) {
+		answer_error(q, 404, "not_found", "no head of such a log was cosigned here", NULL);
+		return;
+	}
+	answer_text(q, 200, "text/plain; charset=utf-8", text, n);
+	free(text);
+}
+
+/* ---- add-checkpoint ---- */
+
+/* A request that is worked on in the pool, and may be gone before it is done. */
+struct adding {
+	uv_work_t work;
+	struct request *q; /* NULL: gone */
+	struct witness *w;
+	char *body;
+	size_t n;
+	struct witness_reply reply;
+};
+
+static void adding_gone(void *own)
+{
+	((struct adding *)own)->q = NULL;
+}
+
+static void add_work(uv_work_t *work)
+{
+	struct adding *a = work->data;
+
+	witness_add_checkpoint(a->w, a->body, a->n, clock_wall_ns() / 1000000000u, &a->reply);
+}
+
+static void add_done(uv_work_t *work, int status)
+{
+	struct adding *a = work->data;
+
+	(void)status;
+	if (a->q) {
+		a->q->own = NULL;
+		a->q->own_free = NULL;
+		answer_text(a->q, a->reply.status, a->reply.type, a->reply.body, a->reply.n);
+	}
+	free(a->body);
+	free(a);
+}
+
+void h_add_checkpoint(struct request *q)
+{
+	struct witness *w = the_witness(q);
+	struct adding *a;
+
+	if (!w)
+		return;
+	a = calloc(1, sizeof(*a));
+	CHECK(a);
+	*a = (struct adding){.q = q, .w = w, .n = q->body_n, .body = malloc(q->body_n + 1)};
+	CHECK(a->body);
+	if (q->body_n)
+		memcpy(a->body, q->body, q->body_n);
+	a->work.data = a;
+	q->own = a;
+	q->own_free = adding_gone;
+	request_sleep(q);
+	CHECK(uv_queue_work(q->api->loop, &a->work, add_work, add_done) == 0);
+}
