@@ -27,6 +27,7 @@ enum exit_code {
 	EXIT_NOT_FOUND = 4,
 	EXIT_REFUSED = 5,   /* refused, not permitted, or full */
 	EXIT_BROKEN = 6,    /* osier or the machine failed: I/O, a damaged journal */
+	EXIT_FORKED = 7,    /* a log showed two histories */
 	EXIT_TIMEOUT = 124, /* --timeout ran out */
 	EXIT_INTERRUPTED = 130,
 };

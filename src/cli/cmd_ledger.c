@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_ledger - `osier ledger`: the node's log as it is published. */
+#include "cli/cmd_ledger.h"
 #include "cli/commands.h"
 
 #include <stdlib.h>
@@ -199,44 +200,92 @@ static int publish(struct cli *c)
 	return EXIT_OK;
 }
 
+/* What of a node a subcommand needs. */
+enum need { NEED_NOTHING, NEED_LOOK, NEED_NODE };
+
+static int connect_as(struct cli *c, enum need need, struct err *e)
+{
+	switch (need) {
+	case NEED_NOTHING:
+		return 0;
+	case NEED_LOOK:
+		return cli_connect_look(c, e);
+	case NEED_NODE:
+		return cli_connect(c, e);
+	}
+	return 0;
+}
+
+static const struct option_def options[] = {
+        {'p', "policy", "FILE", "mirror, audit DIR: whom to trust, with a line 'log VKEY'", COMPLETE_FILE,
+                NULL},
+        {'f', "follow", NULL, "mirror: go on, until Ctrl-C", COMPLETE_NOTHING, NULL},
+        {0, "every", "TIME", "mirror --follow: how often the log is asked (10s)", COMPLETE_NOTHING, NULL},
+        {0, "hashes", NULL, "mirror, export: without entries; proofs need none", COMPLETE_NOTHING, NULL},
+        {0, "ca", "FILE", "mirror: authorities for https, PEM", COMPLETE_FILE, NULL},
+        {0},
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *c);
+	int args;
+	enum need need;
+} words[] = {
+        {"head", head, 1, NEED_LOOK},
+        {"entry", entry, 2, NEED_LOOK},
+        {"proof", proof, 2, NEED_LOOK},
+        {"consistency", consistency, 3, NEED_LOOK},
+        {"keys", keys, 1, NEED_LOOK},
+        {"policy", policy, 1, NEED_LOOK},
+        {"publish", publish, 1, NEED_NODE},
+        {"anchor", ledger_anchor, 3, NEED_NODE},
+        {"export", ledger_export, 2, NEED_LOOK},
+        {"mirror", ledger_mirror, 3, NEED_NOTHING},
+};
+
 static int run(struct cli *c)
 {
-	static const struct {
-		const char *name;
-		int (*run)(struct cli *c);
-		int args;
-	} all[] = {{"head", head, 1}, {"entry", entry, 2}, {"proof", proof, 2},
-	        {"consistency", consistency, 3}, {"keys", keys, 1}, {"policy", policy, 1},
-	        {"publish", publish, 1}, {"anchor", ledger_anchor, 3}};
 	const char *word = c->args.n_args ? c->args.arg[0] : "head";
+	struct text known = {0};
 	struct err e = {0};
+	int rc;
 
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		if (strcmp(word, all[i].name) != 0)
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strcmp(word, words[i].name) != 0)
 			continue;
-		if (c->args.n_args > all[i].args)
+		if (c->args.n_args > words[i].args)
 			return cli_usage(c, "too much is said after '%s'", word);
-		if ((all[i].run == publish || all[i].run == ledger_anchor ? cli_connect(c, &e)
-		                                                          : cli_connect_look(c, &e)) < 0)
-			return cli_fail(c, &e);
-		return all[i].run(c);
+		return connect_as(c, words[i].need, &e) < 0 ? cli_fail(c, &e) : words[i].run(c);
 	}
-	return cli_usage(
-	        c, "'%.40s' is none of head, entry, proof, consistency, keys, policy, publish, anchor", word);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		text_addf(&known, "%s%s", i ? ", " : "", words[i].name);
+	rc = cli_usage(c, "'%.40s' is none of %s", word, text_str(&known));
+	text_release(&known);
+	return rc;
 }
 
 const struct command_def cmd_ledger = {
         .name = "ledger",
         .group = GROUP_PROVE,
         .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | anchor [list | "
-                 "deploy]]",
-        .summary = "show the node's log as it is published: its signed head, proofs, keys",
+                 "deploy] | export DIR | "
+                 "mirror URL DIR]",
+        .summary = "show the node's log as it is published, prove what is in it, copy and check logs",
         .about = "Every change of the node's state is an entry of its journal, and the journal is a log that "
                  "can only grow (RFC 6962). "
                  "Its head is signed about once a second while there is something new. A proof shows that an "
                  "entry is in it, "
                  "consistency that a smaller tree is its beginning. 'policy' writes what 'osier verify' "
                  "needs.\n\n"
+                 "'export' writes the log as a folder of files (C2SP tlog-tiles) that any web server can "
+                 "serve. 'mirror' "
+                 "copies the log of somebody else (http, https, file: or a folder), and believes nothing: "
+                 "every "
+                 "file is checked against the head that the policy trusts, and every head against the one "
+                 "before. A log "
+                 "that shows two histories is refused with exit code 7, and the evidence is kept in the "
+                 "folder.\n\n"
                  "'anchor' writes the newest head into the contract on the configured chain, and follows it "
                  "until the "
                  "chain cannot take it back; 'anchor deploy' puts the contract there first, 'anchor list' "
@@ -245,8 +294,11 @@ const struct command_def cmd_ledger = {
         .examples = "osier ledger\n"
                     "osier ledger proof 17 --json\n"
                     "osier ledger policy > trust.policy\n"
-                    "osier ledger anchor",
+                    "osier ledger anchor\n"
+                    "osier ledger export /srv/log\n"
+                    "osier ledger mirror http://press-4:8700 copy --policy trust.policy --follow",
+        .options = options,
         .args_max = 3,
-        .complete = COMPLETE_NOTHING,
+        .complete = COMPLETE_FOLDER,
         .run = run,
 };

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_ledger - what the files of `osier ledger` share: each gives some of its subcommands. */
+#ifndef OSIER_CLI_CMD_LEDGER_H
+#define OSIER_CLI_CMD_LEDGER_H
+
+#include "cli/cli.h"
+
+/* `export DIR`: the node's log as a folder. */
+int ledger_export(struct cli *c);
+/* `mirror URL DIR --policy FILE`: another log as a folder. Needs no node. */
+int ledger_mirror(struct cli *c);
+/* `audit [DIR]`: the stored bytes, all of them. Needs no node. */
+int ledger_audit(struct cli *c);
+
+#endif
