@@ -14,7 +14,7 @@
  *	  listen: 127.0.0.1:8700            # where strangers read the log over HTTP; default: nowhere
  *	  entries: public                   # with its entries, which hold commands; default: owner, only hashes
  *	  # heads of the log for strangers to find: on a chain, stamped by an authority (RFC 3161), in OpenTimestamps' calendars
- *	  anchors: [{chain: {rpc: https://HOST, id: 1, contract: 0x..., every: 1h, fee: 50gwei}}, {authority: {url: https://HOST}},
+ *	  anchors: [{chain: {rpc: https://HOST, id: 1, contract: 0x..., every: 1h, fee: 50gwei}}, {authority: {url: https://HOST, ca: /FILE}},
  *	            {calendars: {urls: [https://HOST]}}]
  *	capacity: {cpu: 6, memory: 12GiB}   # instead of what was probed; named pools are made here too: {licence: 3}
  *	devices:

@@ -150,9 +150,13 @@ static int read_authority(struct config_reader *r, const struct doc *d, struct c
 
 	if (config_map(r, d, "an authority such as {url: https://HOST/tsr, ca: /etc/osier/tsa.pem}", keys) <
 	                0 ||
-	        read_urls(r, d, "url", false, a) < 0)
+	        read_urls(r, d, "url", false, a) < 0 || read_common(r, d, a) < 0)
 		return -1;
-	return read_common(r, d, a);
+	return a->ca ? 0
+	             : err_set(r->err, ERR_INVALID,
+	                       "%s:%u:%u: 'ca' is missing: a file with the certificates that vouch for the "
+	                       "authority",
+	                       r->source, d->line, d->column);
 }
 
 static int read_calendars(struct config_reader *r, const struct doc *d, struct config_anchor *a)

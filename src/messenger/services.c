@@ -5,5 +5,7 @@
 #include <stddef.h>
 
 const struct service *const messenger_services[] = {
+        &service_anchors,
+        &service_stamps,
         NULL,
 };

@@ -6,5 +6,7 @@
 #include "messenger/messenger.h"
 
 extern const struct service service_witnesses; /* asks witnesses to cosign the log's head */
+extern const struct service service_anchors;   /* puts heads onto chains */
+extern const struct service service_stamps;    /* has heads stamped: authorities, calendars */
 
 #endif

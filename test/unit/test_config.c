@@ -215,7 +215,8 @@ static void wrong_anchor_is_told_with_its_place(void **state)
 	        {"{authority: {url: http://a, ca: here.pem}}", "from '/' on"},
 	        {"{calendars: {urls: [http://a], least: 2}}", "a whole number from 1 to 1"},
 	        {"{calendars: {urls: [http://a/]}}", "without a slash"},
-	        {"{authority: {url: http://a}}, {authority: {url: http://a}}", "once"},
+	        {"{authority: {url: http://a/x, ca: /c}}, {authority: {url: http://a/y, ca: /c}}", "once"},
+	        {"{authority: {url: http://a}}", "'ca' is missing"},
 	        {"{chain: {rpc: http://a, id: 1}}, {chain: {rpc: http://b, id: 1}}", "once"},
 	};
 
