@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "cli/show.h"
 #include "cli/verify.h"
+#include "cli/verify_anchors.h"
 #include "core/params.h"
 #include "core/receipt.h"
 #include "io/ed25519.h"
@@ -25,6 +26,14 @@ static const struct option_def options[] = {
         {'k', "key", "VKEY",
                 "the node's key that must have signed an envelope (default: one of the node here)",
                 COMPLETE_NOTHING, NULL},
+        {0, "chain", "URL", "read its anchor back from this node of the chain; several must agree",
+                COMPLETE_NOTHING, NULL},
+        {0, "contract", "ADDRESS", "the contract that the anchor must be in", COMPLETE_NOTHING, NULL},
+        {0, "account", "ADDRESS", "the account that must have anchored it", COMPLETE_NOTHING, NULL},
+        {0, "confirmations", "N", "final is what is N blocks deep (default: what the chain calls final)",
+                COMPLETE_NOTHING, NULL},
+        {0, "ca", "FILE", "certificates that vouch for authorities of time stamps (PEM)", COMPLETE_FILE,
+                NULL},
         {0},
 };
 
@@ -33,6 +42,7 @@ struct checked {
 	struct sha256 *sha;
 	struct policy policy;
 	struct receipt_view r;
+	struct verified_heads heads;
 	struct text note;
 	const char *file_is; /* which output the file is; NULL: none was given */
 };
@@ -111,6 +121,8 @@ static int check_output(struct checked *k, const char *path, struct err *e)
 
 static const char *level(const struct checked *k)
 {
+	if (k->heads.anchored)
+		return "anchored";
 	return k->r.trust.met && k->r.trust.witnesses ? "witnessed" : "committed";
 }
 
@@ -209,6 +221,7 @@ static void print_trust(const struct checked *k)
 		        t->first_s ? ", the first at " : "",
 		        t->first_s ? clock_text(t->first_s * 1000000000u, now, a, sizeof(a)) : "",
 		        t->met ? "met" : "NOT met");
+	verify_heads_print(&k->heads);
 	sha256_hex(k->r.spec_sha256, hex);
 	show_fieldf("job spec", "sha256 %s", hex);
 	if (k->file_is)
@@ -280,6 +293,7 @@ static void json_checked(const struct checked *k)
 	        "size", (json_int_t)k->r.checkpoint.size, "witnesses", (json_int_t)trust->witnesses,
 	        "quorum_met", trust->met || trust->quorum_none);
 	CHECK(j);
+	json_object_set_new(j, "anchors", verify_heads_json(&k->heads));
 	json_object_set_new(j, "file_is", k->file_is ? json_string(k->file_is) : json_null());
 	json_print(j);
 	json_decref(j);
@@ -310,6 +324,8 @@ static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, 
 	}
 	if (rc == 0 && output)
 		rc = check_output(k, output, e);
+	if (rc == 0)
+		rc = verify_heads(c, &k->r, &k->heads, e);
 	if (rc == 0 && c->json)
 		json_checked(k);
 	else if (rc == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* receipt - see receipt.h. */
-#include "core/receipt.h"
+#include "core/receipt_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -226,12 +226,16 @@ int receipt_verify(struct arena *a, const struct merkle_hash *h, const struct no
 {
 	struct checking c = {.a = a, .h = h, .v = v, .out = out};
 	struct tlogproof proof;
+	uint8_t leaf[32];
 
 	memset(out, 0, sizeof(*out));
 	if (tlogproof_parse(bytes, n, &proof, e) < 0 || file_of(&c, &proof, e) < 0 ||
 	        check_log(&c, p, &proof, e) < 0 || check_node(&c, e) < 0 || check_statement(&c, e) < 0)
 		return -1;
-	return check_task(&c, e);
+	if (check_task(&c, e) < 0)
+		return -1;
+	ledger_leaf(h, c.file->receipts.data, c.file->receipts.len, leaf);
+	return receipt_check_heads(out, c.file, leaf, h, v, p, e);
 }
 
 /* ---- outputs ---- */

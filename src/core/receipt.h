@@ -15,6 +15,7 @@
 #define OSIER_CORE_RECEIPT_H
 
 #include "base/arena.h"
+#include "core/evm.h"
 #include "core/ledger.h"
 #include "core/policy.h"
 #include "core/tlogproof.h"
@@ -49,9 +50,11 @@ struct receipt_view {
 	const Wire__Step *step;
 	const Wire__LeaseGranted *lease;
 	const Wire__Results *results;
-	uint64_t task;           /* index in the step */
-	size_t column;           /* of the task in the Results columns */
-	uint8_t spec_sha256[32]; /* of the job specification's bytes */
+	uint64_t task;                    /* index in the step */
+	size_t column;                    /* of the task in the Results columns */
+	uint8_t spec_sha256[32];          /* of the job specification's bytes */
+	Wire__AnchoredHead *const *heads; /* see receipt_head() */
+	size_t n_heads;
 };
 
 /* Check all of the chain but the artifact. Everything in *out lives in the arena or in `bytes`. ERR_INVALID: not a receipt;
@@ -69,5 +72,20 @@ struct receipt_output {
 	bool truncated;
 };
 bool receipt_output(const struct receipt_view *r, size_t i, struct receipt_output *out);
+
+/* A head that was anchored or stamped: number `i`. false: there is none. What receipt_verify() has checked: the log signed it, the
+ * Receipts entry is in it, and a transaction carries it. What is left to check: who signed the transaction, and whether the chain has
+ * it; the authority's response, or the calendars' proof, for `digest`. */
+struct receipt_head {
+	Wire__AnchoredHead__By by;
+	struct checkpoint checkpoint;
+	uint8_t digest[32], origin[32]; /* SHA-256 of the signed text, of the log's origin */
+	const uint8_t *proof;
+	size_t proof_n;
+	struct evm_tx tx; /* CHAIN */
+	struct evm_sig sig;
+	uint8_t account[20]; /* who sent it, as the file says */
+};
+bool receipt_head(const struct receipt_view *r, size_t i, struct receipt_head *out);
 
 #endif
