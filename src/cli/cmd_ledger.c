@@ -242,6 +242,7 @@ static const struct {
         {"anchor", ledger_anchor, 3, NEED_NODE},
         {"export", ledger_export, 2, NEED_LOOK},
         {"mirror", ledger_mirror, 3, NEED_NOTHING},
+        {"audit", ledger_audit, 2, NEED_NOTHING},
 };
 
 static int run(struct cli *c)
@@ -270,7 +271,7 @@ const struct command_def cmd_ledger = {
         .group = GROUP_PROVE,
         .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | anchor [list | "
                  "deploy] | export DIR | "
-                 "mirror URL DIR]",
+                 "mirror URL DIR | audit [DIR]]",
         .summary = "show the node's log as it is published, prove what is in it, copy and check logs",
         .about = "Every change of the node's state is an entry of its journal, and the journal is a log that "
                  "can only grow (RFC 6962). "
@@ -286,6 +287,10 @@ const struct command_def cmd_ledger = {
                  "before. A log "
                  "that shows two histories is refused with exit code 7, and the evidence is kept in the "
                  "folder.\n\n"
+                 "'audit' computes everything again from the stored bytes, with all processors and without a "
+                 "node: every leaf, every tile, "
+                 "the head, its signature and the receipts; of this node's journal, or of a log as a "
+                 "folder.\n\n"
                  "'anchor' writes the newest head into the contract on the configured chain, and follows it "
                  "until the "
                  "chain cannot take it back; 'anchor deploy' puts the contract there first, 'anchor list' "
@@ -296,7 +301,8 @@ const struct command_def cmd_ledger = {
                     "osier ledger policy > trust.policy\n"
                     "osier ledger anchor\n"
                     "osier ledger export /srv/log\n"
-                    "osier ledger mirror http://press-4:8700 copy --policy trust.policy --follow",
+                    "osier ledger mirror http://press-4:8700 copy --policy trust.policy --follow\n"
+                    "osier ledger audit",
         .options = options,
         .args_max = 3,
         .complete = COMPLETE_FOLDER,

@@ -9,6 +9,9 @@
 int ledger_export(struct cli *c);
 /* `mirror URL DIR --policy FILE`: another log as a folder. Needs no node. */
 int ledger_mirror(struct cli *c);
+/* The policy in a file. */
+struct policy;
+int ledger_policy(const char *path, struct policy *out, struct err *e);
 /* `audit [DIR]`: the stored bytes, all of them. Needs no node. */
 int ledger_audit(struct cli *c);
 

@@ -124,9 +124,8 @@ static int pass(struct following *f, struct err *e)
 
 /* ---- mirror ---- */
 
-static int read_policy(struct following *f, struct err *e)
+int ledger_policy(const char *path, struct policy *out, struct err *e)
 {
-	const char *path = args_value(&f->c->args, "policy");
 	FILE *file = fopen(path, "re");
 	char *text = cli_alloc(POLICY_BYTES_MAX + 1);
 	size_t n = file ? fread(text, 1, POLICY_BYTES_MAX + 1, file) : 0;
@@ -136,7 +135,7 @@ static int read_policy(struct following *f, struct err *e)
 		rc = err_sys(e, "cannot read '%.200s'", path);
 	else if (n > POLICY_BYTES_MAX)
 		rc = err_set(e, ERR_FULL, "'%.150s' has more than %d bytes", path, POLICY_BYTES_MAX);
-	else if (policy_parse(text, n, f->policy, e) < 0)
+	else if (policy_parse(text, n, out, e) < 0)
 		rc = err_wrap(e, "'%.100s'", path);
 	if (file)
 		(void)fclose(file);
@@ -213,7 +212,8 @@ int ledger_mirror(struct cli *c)
 	term_catch_interrupts();
 	so.stop_fd = term_interrupt_fd();
 	f.policy = cli_alloc(sizeof(*f.policy));
-	if (read_policy(&f, &e) < 0 || logsource_open(c->args.arg[1], &so, &f.source, &e) < 0)
+	if (ledger_policy(args_value(&c->args, "policy"), f.policy, &e) < 0 ||
+	        logsource_open(c->args.arg[1], &so, &f.source, &e) < 0)
 		rc = cli_fail(c, &e);
 	else
 		rc = run_mirror(&f, &e);
