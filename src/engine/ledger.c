@@ -20,6 +20,7 @@
 #include "engine/node_int.h"
 #include "engine/witness.h"
 #include "io/ed25519.h"
+#include "io/ethkey.h"
 #include "io/keys.h"
 #include "io/logstore.h"
 
@@ -40,10 +41,11 @@ struct ledger {
 	struct key log_key, node_key;
 	uv_timer_t timer;
 	uv_work_t work;
-	bool timer_open, armed, busy, closing, failed, keys_told, keys_known, witness_known;
-	uint64_t published; /* entries under the last head */
-	uint64_t receipts;  /* published + 1 of the Receipts entry that is not yet published; 0: none */
-	bool pending;       /* results without a receipt are known of */
+	bool timer_open, armed, busy, closing, failed, keys_told, keys_known, witness_known, anchor_known;
+	char anchor[EVM_ADDRESS_TEXT]; /* the account that anchors heads; "": none */
+	uint64_t published;            /* entries under the last head */
+	uint64_t receipts; /* published + 1 of the Receipts entry that is not yet published; 0: none */
+	bool pending;      /* results without a receipt are known of */
 	struct ledger_wait *waits;
 	/* of the pass under way */
 	uint64_t to;
@@ -78,6 +80,25 @@ static void make_origin(const struct node *n, char out[NOTE_NAME_MAX + 1])
 	(void)snprintf(out, NOTE_NAME_MAX + 1, "%s/osier-%02x%02x%02x%02x", n->name, r[0], r[1], r[2], r[3]);
 }
 
+/* The account that pays for anchors, when the configuration names a chain. Only told of here: the messenger uses it. */
+static int open_account(struct ledger *l, const char *dir, const char *secret, struct err *e)
+{
+	const struct config *c = &l->node->config;
+	char path[4096 + 32];
+	uint8_t account[20];
+	bool chain = false;
+
+	for (size_t i = 0; i < c->n_anchors; i++)
+		chain = chain || c->anchors[i].kind == CONFIG_CHAIN;
+	if (!chain)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/anchor.key", dir);
+	if (ethkey_open_account(path, secret, account, e) < 0)
+		return -1;
+	evm_address_print(account, l->anchor);
+	return 0;
+}
+
 static int open_keys(struct ledger *l, struct err *e)
 {
 	struct node *n = l->node;
@@ -102,6 +123,8 @@ static int open_keys(struct ledger *l, struct err *e)
 		else
 			rc = open_key(dir, "node.key", name, secret, &l->node_key, e);
 	}
+	if (rc == 0)
+		rc = open_account(l, dir, secret, e);
 	if (secret) {
 		explicit_bzero(secret, strlen(secret));
 		free(secret);
@@ -122,6 +145,8 @@ static int find_key(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeyS
 		l->witness_known |= state == WIRE__KEY_SET__STATE__ADDED && strcmp(vkey, own) == 0;
 		return 0;
 	}
+	if (role == WIRE__KEY_SET__ROLE__ANCHOR)
+		l->anchor_known |= state == WIRE__KEY_SET__STATE__ADDED && strcmp(vkey, l->anchor) == 0;
 	note_key_print(&l->log_key.pub, own);
 	if (role == WIRE__KEY_SET__ROLE__LOG && state == WIRE__KEY_SET__STATE__ADDED &&
 	        strcmp(vkey, own) == 0)
@@ -166,6 +191,8 @@ static void tell_keys(struct ledger *l)
 		witness_vkey(l->node->witness, vkey);
 		tell_vkey(l, WIRE__KEY_SET__ROLE__WITNESS, vkey);
 	}
+	if (l->anchor[0] && !l->anchor_known)
+		tell_vkey(l, WIRE__KEY_SET__ROLE__ANCHOR, l->anchor);
 }
 
 /* ---- passes ---- */

@@ -250,3 +250,17 @@ int ethkey_load_account(const char *path, uint8_t out_account[20], bool *out_sea
 	sodium_memzero(secret, sizeof(secret));
 	return rc < 0 ? err_wrap(e, "'%.100s'", path) : 0;
 }
+
+int ethkey_open_account(const char *path, const char *passphrase, uint8_t out_account[20], struct err *e)
+{
+	bool sealed;
+
+	if (ethkey_load_account(path, out_account, &sealed, e) == 0)
+		return 0;
+	if (e->code != ERR_NOTFOUND)
+		return -1;
+	if (ethkey_create(path, passphrase, out_account, e) == 0)
+		return 0;
+	/* Another process may have been the first: then its key is there now. */
+	return e->code == ERR_EXISTS ? ethkey_load_account(path, out_account, &sealed, e) : -1;
+}

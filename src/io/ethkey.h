@@ -32,6 +32,8 @@ bool ethkey_recover(const struct evm_sig *sig, const uint8_t hash[32], uint8_t o
 
 /* Make a key and its file, which must not exist. Errors of key_create(). */
 int ethkey_create(const char *path, const char *passphrase, uint8_t out_account[20], struct err *e);
+/* The account of the key in this file, which is made when there is none. Errors of key_create(). */
+int ethkey_open_account(const char *path, const char *passphrase, uint8_t out_account[20], struct err *e);
 /* Keep a secret that comes from elsewhere. ERR_INVALID: not a secret. */
 int ethkey_store(const char *path, const char *passphrase, const uint8_t secret[32], struct err *e);
 /* Errors of key_load(). Wipe the secret. */

@@ -243,31 +243,17 @@ static int key_path(const char *state_dir, char out[4200], struct err *e)
 	return 0;
 }
 
-static int make_key(const char *path, uint8_t out_account[20], struct err *e)
-{
-	char *secret = key_passphrase();
-	int rc = ethkey_create(path, secret, out_account, e);
-
-	key_passphrase_forget(secret);
-	return rc;
-}
-
 int anchor_job_account(const char *state_dir, uint8_t out[20], struct err *e)
 {
-	char path[4200];
-	bool sealed;
+	char path[4200], *secret;
+	int rc;
 
 	if (key_path(state_dir, path, e) < 0)
 		return -1;
-	if (ethkey_load_account(path, out, &sealed, e) == 0)
-		return 0;
-	if (e->code != ERR_NOTFOUND)
-		return -1;
-	/* Another process may be the first: then its key is there now. */
-	return make_key(path, out, e) == 0 ||
-	                       (e->code == ERR_EXISTS && ethkey_load_account(path, out, &sealed, e) == 0)
-	               ? 0
-	               : -1;
+	secret = key_passphrase();
+	rc = ethkey_open_account(path, secret, out, e);
+	key_passphrase_forget(secret);
+	return rc;
 }
 
 static int load_secret(const struct work *w, uint8_t out[32], struct err *e)
