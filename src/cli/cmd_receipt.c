@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_receipt - `osier receipt`: the proof of what a task did, as a file that a stranger can check. */
 #include "cli/commands.h"
+#include "cli/receipt_wait.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define WAIT_NS (1800ull * 1000000000ull)
 
 static const struct option_def options[] = {
         {'o', "output", "FILE", "write it there instead of to the standard output", COMPLETE_FILE, NULL},
         {'f', "format", "FORMAT",
                 "tlog-proof (default), or dsse: an in-toto Statement that other tools verify", COMPLETE_WORDS,
                 "tlog-proof,dsse"},
+        {'w', "wait", "LEVEL", "wait until it is anchored on a chain", COMPLETE_WORDS, "anchored"},
+        {'t', "timeout", "DURATION", "wait no longer than that (default 30m; exit code 124)",
+                COMPLETE_NOTHING, NULL},
         {0},
 };
 
@@ -28,17 +34,45 @@ static const char *format(const struct cli *c)
 	return f ? f : "tlog-proof";
 }
 
+static void receipt_target(const struct cli *c, const struct task_name *name, struct text *t)
+{
+	job_target(t, name->job);
+	text_add(t, "/tasks/");
+	url_add(t, name->step);
+	text_addf(t, "/%lld/receipt?format=", (long long)(name->index < 0 ? 0 : name->index));
+	url_add(t, format(c));
+}
+
+/* As --wait says; the file is fetched afterwards, with what came meanwhile in it. */
+static int wait_level(struct cli *c, const struct task_name *name, struct err *e)
+{
+	const char *timeout = args_value(&c->args, "timeout");
+	uint64_t limit_ns = WAIT_NS;
+	struct response r = {0};
+	struct text t = {0};
+	int rc;
+
+	if (!args_value(&c->args, "wait"))
+		return 0;
+	if (timeout && duration_parse(timeout, &limit_ns, e) < 0)
+		return err_wrap(e, "--timeout");
+	receipt_target(c, name, &t);
+	rc = client_call(c->client, "GET", text_str(&t), NULL, NULL, 0, &r, e);
+	if (rc == 0)
+		rc = r.status == 200 ? receipt_wait_anchored(c, text_str(&r.body), r.body.n, limit_ns, e)
+		                     : ask_error(&r, e);
+	response_release(&r);
+	text_release(&t);
+	return rc;
+}
+
 static int fetch(struct cli *c, struct task_name *name, FILE *f, struct err *e)
 {
 	struct response r = {0};
 	struct text t = {0};
 	int rc;
 
-	job_target(&t, name->job);
-	text_add(&t, "/tasks/");
-	url_add(&t, name->step);
-	text_addf(&t, "/%lld/receipt?format=", (long long)(name->index < 0 ? 0 : name->index));
-	url_add(&t, format(c));
+	receipt_target(c, name, &t);
 	rc = client_download(c->client, text_str(&t), f, &r, e);
 	if (rc == 0 && r.status != 200)
 		rc = ask_error(&r, e);
@@ -57,6 +91,9 @@ static int run(struct cli *c)
 
 	if (strcmp(format(c), "tlog-proof") != 0 && strcmp(format(c), "dsse") != 0)
 		return cli_usage(c, "'%.40s' is no format: tlog-proof or dsse", format(c));
+	if (args_value(&c->args, "wait") &&
+	        (strcmp(args_value(&c->args, "wait"), "anchored") != 0 || strcmp(format(c), "dsse") == 0))
+		return cli_usage(c, "a tlog-proof can be waited for until it is 'anchored'");
 	if (cli_connect_look(c, &e) < 0 || task_resolve(c, c->args.arg[0], &name, &e) < 0)
 		return cli_fail(c, &e);
 	if (!name.step) {
@@ -64,6 +101,10 @@ static int run(struct cli *c)
 		return cli_usage(c, "a receipt is of one task: name it as JOB/STEP/INDEX");
 	}
 	publish(c);
+	if (wait_level(c, &name, &e) < 0) {
+		task_name_release(&name);
+		return cli_fail(c, &e);
+	}
 	if (path && !(f = fopen(path, "we"))) {
 		(void)err_sys(&e, "cannot write '%.200s'", path);
 		rc = -1;
@@ -89,7 +130,7 @@ static int run(struct cli *c)
 const struct command_def cmd_receipt = {
         .name = "receipt",
         .group = GROUP_PROVE,
-        .usage = "TASK [--format dsse] [-o FILE]",
+        .usage = "TASK [--format dsse] [--wait anchored] [-o FILE]",
         .summary = "write the proof of what a task ran and what came out",
         .about = "A receipt is a tlog-proof file (C2SP): the node's signature over the result, its job and "
                  "its lease, the "
