@@ -319,6 +319,7 @@ int policy_check(const struct policy *p, const struct note *n, const struct note
 		if (verdict == NOTE_UNSIGNED)
 			continue;
 		out->has[i] = true;
+		out->time_s[i] = time_s;
 		out->witnesses++;
 		if (!out->first_s || time_s < out->first_s)
 			out->first_s = time_s;

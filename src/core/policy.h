@@ -42,9 +42,10 @@ int policy_parse(const char *text, size_t n, struct policy *out, struct err *e);
 bool policy_met(const struct policy *p, const bool has[POLICY_ITEMS_MAX]);
 
 struct policy_result {
-	const struct policy_log *log; /* that signed it */
-	unsigned witnesses;           /* whose cosignature verifies */
-	bool has[POLICY_ITEMS_MAX];   /* by member */
+	const struct policy_log *log;      /* that signed it */
+	unsigned witnesses;                /* whose cosignature verifies */
+	bool has[POLICY_ITEMS_MAX];        /* by member */
+	uint64_t time_s[POLICY_ITEMS_MAX]; /* of those, since 1970 */
 	bool met; /* the quorum; false when the policy asks for none and no witness signed */
 	bool quorum_none;
 	uint64_t first_s, last_s; /* of the cosignatures: oldest and newest, seconds since 1970; 0 without */

@@ -298,6 +298,9 @@ void nodes_json(struct api *a, struct json_out *o);            /* the key too */
 /* ---- connections (api.c) ---- */
 void api_kick(struct api *a); /* libmicrohttpd has something to do */
 
+/* The newest checkpoint with its cosignatures (api_ledger.c). */
+void answer_checkpoint(struct request *q);
+
 /* ---- handlers ---- */
 void h_version(struct request *q);
 void h_metrics(struct request *q);
@@ -340,6 +343,9 @@ void h_consistency(struct request *q);
 void h_keys(struct request *q);
 void h_receipt(struct request *q);
 void h_publish(struct request *q);
+void h_witnesses(struct request *q);
+void h_witnesses_failed(struct request *q);
+void h_cosignatures(struct request *q);
 void h_witness(struct request *q);
 void h_add_checkpoint(struct request *q);
 void h_witness_checkpoint(struct request *q);

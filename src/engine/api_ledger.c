@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "engine/api_int.h"
+#include "io/cosigned.h"
 #include "io/gzip.h"
 #include "io/logstore.h"
 
@@ -53,9 +54,15 @@ void h_ledger(struct request *q)
 	struct logstore *l;
 	struct log_head head;
 	struct json_out *o;
+	uint64_t met = 0;
+	struct err e;
 
 	if (open_log(q, &l, &head) < 0)
 		return;
+	if (cosigned_met(l, &met, &e) < 0) {
+		answer_err(q, &e);
+		return;
+	}
 	ledger_status(q->api->node, &s);
 	o = answer_out(q);
 	jo_object(o);
@@ -71,6 +78,11 @@ void h_ledger(struct request *q)
 	jo_str_n(o, head.note, head.note_n);
 	jo_key(o, "durable");
 	jo_u64(o, journal_durable(node_journal(q->api->node)));
+	jo_key(o, "witnessed");
+	if (node_witnesses(q->api->node))
+		jo_u64(o, met);
+	else
+		jo_null(o);
 	jo_key(o, "failed");
 	jo_str(o, s.failed ? s.why : NULL);
 	jo_key(o, "url");
@@ -79,13 +91,22 @@ void h_ledger(struct request *q)
 	answer_json(q, 200);
 }
 
-void h_checkpoint(struct request *q)
+void answer_checkpoint(struct request *q)
 {
 	struct logstore *l;
 	struct log_head head;
+	char *note;
+	struct err e;
+	size_t n;
 
-	if (open_log(q, &l, &head) == 0)
-		answer_copy(q, head.note, head.note_n, "text/plain; charset=utf-8", "no-cache");
+	if (open_log(q, &l, &head) < 0)
+		return;
+	if (cosigned_checkpoint(l, &note, &n, &e) < 0) {
+		answer_err(q, &e);
+		return;
+	}
+	answer_copy(q, note, n, "text/plain; charset=utf-8", "no-cache");
+	free(note);
 }
 
 /* ---- tiles ---- */

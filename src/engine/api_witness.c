@@ -54,7 +54,7 @@ void h_witness(struct request *q)
 		jo_key(o, "root");
 		jo_hex(o, seen[i].last.root, 32);
 		jo_key(o, "time");
-		jo_time(o, seen[i].time_s * 1000000000u);
+		jo_time_or_null(o, seen[i].time_s * 1000000000u);
 		jo_key(o, "forks");
 		jo_u64(o, seen[i].forks);
 		jo_object_end(o);
@@ -129,7 +129,8 @@ static void add_done(uv_work_t *work, int status)
 	if (a->q) {
 		a->q->own = NULL;
 		a->q->own_free = NULL;
-		answer_text(a->q, a->reply.status, a->reply.type, a->reply.body, a->reply.n);
+		if (!a->q->response) /* the API may be closing */
+			answer_text(a->q, a->reply.status, a->reply.type, a->reply.body, a->reply.n);
 	}
 	free(a->body);
 	free(a);

@@ -10,7 +10,7 @@
  *	ledger:
  *	  origin: example.com/press-4       # the log's name for life, before the first start; default: NAME/osier-XXXXXXXX
  *	  policy: trust.policy              # whose cosignatures are asked for: a tlog-policy with witnesses and their addresses
- *	  witness: logs.policy              # which logs of others this node cosigns: lines 'log VKEY'; files lie beside this one
+ *	  witness: logs.policy              # which logs of others this node cosigns: lines 'log VKEY'; both in the state folder
  *	  listen: 127.0.0.1:8700            # where strangers read the log over HTTP; default: nowhere
  *	  entries: public                   # with its entries, which hold commands; default: owner, only hashes
  *	  # heads of the log for strangers to find: on a chain, stamped by an authority (RFC 3161), in OpenTimestamps' calendars

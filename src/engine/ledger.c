@@ -35,6 +35,14 @@ struct ledger_wait {
 	void *ctx;
 };
 
+struct ledger_watch {
+	struct ledger_watch *next;
+	struct ledger *ledger;
+	uint64_t size; /* called when that many entries are published */
+	ledger_fn fn;
+	void *ctx;
+};
+
 struct ledger {
 	struct node *node;
 	struct logstore *store; /* of the thread of the pool while busy, else of the loop */
@@ -47,6 +55,7 @@ struct ledger {
 	uint64_t receipts; /* published + 1 of the Receipts entry that is not yet published; 0: none */
 	bool pending;      /* results without a receipt are known of */
 	struct ledger_wait *waits;
+	struct ledger_watch *watches;
 	/* of the pass under way */
 	uint64_t to;
 	const Wire__Receipts *made;
@@ -193,6 +202,9 @@ static void tell_keys(struct ledger *l)
 	}
 	if (l->anchor[0] && !l->anchor_known)
 		tell_vkey(l, WIRE__KEY_SET__ROLE__ANCHOR, l->anchor);
+	/* Who waits for a publishing may want to know who signed: that is part of it. */
+	for (struct ledger_wait *w = l->waits; w; w = w->next)
+		w->size = l->node->size;
 }
 
 /* ---- passes ---- */
@@ -222,6 +234,24 @@ static void serve(struct ledger *l)
 		}
 		*p = w->next;
 		w->fn(w->ctx, l->failed ? &l->why : NULL);
+		free(w);
+	}
+}
+
+/* Whoever watches for a head that is there now. */
+static void show(struct ledger *l)
+{
+	struct ledger_watch **p = &l->watches;
+
+	while (*p) {
+		struct ledger_watch *w = *p;
+
+		if (l->published < w->size) {
+			p = &w->next;
+			continue;
+		}
+		*p = w->next;
+		w->fn(w->ctx, NULL);
 		free(w);
 	}
 }
@@ -261,6 +291,7 @@ static void pass_done(uv_work_t *w, int status)
 	add_receipts(l);
 	tell_keys(l);
 	serve(l);
+	show(l);
 	ledger_note(l->node);
 }
 
@@ -317,6 +348,32 @@ void ledger_flush(struct node *n, ledger_fn fn, void *ctx)
 	arm(l, 0);
 }
 
+struct ledger_watch *ledger_watch(struct node *n, uint64_t size, ledger_fn fn, void *ctx)
+{
+	struct ledger_watch *w;
+
+	if (!n->ledger || n->ledger->closing)
+		return NULL;
+	w = calloc(1, sizeof(*w));
+	CHECK(w);
+	*w = (struct ledger_watch){
+	        .next = n->ledger->watches, .ledger = n->ledger, .size = size, .fn = fn, .ctx = ctx};
+	n->ledger->watches = w;
+	return w;
+}
+
+void ledger_unwatch(struct ledger_watch *w)
+{
+	struct ledger_watch **p;
+
+	if (!w)
+		return;
+	for (p = &w->ledger->watches; *p != w; p = &(*p)->next)
+		;
+	*p = w->next;
+	free(w);
+}
+
 void ledger_status(const struct node *n, struct ledger_status *out)
 {
 	const struct ledger *l = n->ledger;
@@ -356,6 +413,11 @@ int ledger_log_keys(struct node *n, struct policy *p, struct err *e)
 		return no_ledger(e);
 	p->log[p->logs++].key = l->log_key.pub;
 	return 0;
+}
+
+void ledger_vkey(const struct node *n, char out[NOTE_VKEY_MAX])
+{
+	note_key_print(&n->ledger->log_key.pub, out);
 }
 
 int ledger_open_witness(struct node *n, struct err *e)
@@ -420,6 +482,8 @@ void ledger_close(struct node *n)
 		w->fn(w->ctx, &closed);
 		free(w);
 	}
+	while (l->watches)
+		ledger_unwatch(l->watches);
 	logstore_close(l->store);
 	key_forget(&l->log_key);
 	key_forget(&l->node_key);

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "engine/config_read.h"
+#include "io/cosigned.h"
 #include "io/gzip.h"
 #include "io/logstore.h"
 #include "io/sha256.h"
@@ -95,17 +96,18 @@ static enum MHD_Result checkpoint(struct listener *l, struct MHD_Connection *con
 	struct MHD_Response *r;
 	struct log_head head;
 	uint8_t digest[32];
-	char hex[65], tag[40];
+	char hex[65], tag[40], *note;
 	struct err e;
+	size_t n;
 	bool same;
 
-	if (open_log(l, &head, &e) < 0)
+	if (open_log(l, &head, &e) < 0 || cosigned_checkpoint(l->log, &note, &n, &e) < 0)
 		return tell_err(conn, &e);
-	sha256_of(head.note, head.note_n, digest);
+	sha256_of(note, n, digest);
 	sha256_hex(digest, hex);
 	(void)snprintf(tag, sizeof(tag), "\"%.32s\"", hex);
 	same = known && strstr(known, tag);
-	r = MHD_create_response_from_buffer(same ? 0 : head.note_n, head.note, MHD_RESPMEM_MUST_COPY);
+	r = MHD_create_response_from_buffer(same ? 0 : n, note, MHD_RESPMEM_MUST_FREE);
 	CHECK(r);
 	MHD_add_response_header(r, "Content-Type", text_type);
 	MHD_add_response_header(r, "Cache-Control", "public, max-age=1");

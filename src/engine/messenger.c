@@ -95,7 +95,7 @@ void messenger_init(struct node *n, const char *config)
 	struct ledger_status s;
 
 	ledger_status(n, &s);
-	if (!s.on || (!n->config.policy[0] && !n->config.n_anchors))
+	if (!s.on || (!n->witnesses && !n->config.n_anchors))
 		return;
 	m = calloc(1, sizeof(*m));
 	CHECK(m);

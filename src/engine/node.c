@@ -138,13 +138,19 @@ static void on_add_checkpoint(void *ctx, const char *body, size_t n, struct list
 	memcpy(out->body, r.body, r.n);
 }
 
-static void open_witness(struct node *n, struct listener_options *o)
+static void open_witnesses(struct node *n, struct listener_options *o)
 {
+	char vkey[NOTE_VKEY_MAX];
 	struct ledger_status s;
 	struct err why = {0};
 
 	ledger_status(n, &s);
-	if (!n->config.witness[0] || !s.on)
+	if (!s.on)
+		return;
+	ledger_vkey(n, vkey);
+	if (n->config.policy[0] && witnesses_open(n, vkey, &why) < 0)
+		add_notice(n, "no witness is asked", &why);
+	if (!n->config.witness[0])
 		return;
 	if (ledger_open_witness(n, &why) < 0) {
 		add_notice(n, "no log is witnessed", &why);
@@ -166,7 +172,7 @@ static void open_ledger(struct node *n)
 		add_notice(n, "the ledger is off", &why);
 		ledger_stop(n);
 	}
-	open_witness(n, &o);
+	open_witnesses(n, &o);
 	if (o.address[0] && listener_open(&o, &n->listener, &why) < 0)
 		add_notice(n, "the ledger is not served", &why);
 }
@@ -276,6 +282,7 @@ void node_close(struct node *n)
 	history_close(n);
 	ledger_close(n);
 	witness_close(n->witness);
+	witnesses_close(n);
 	messenger_close(n);
 	journal_close(n->journal);
 	journal_reader_close(n->reader);

@@ -84,6 +84,10 @@ int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int st
  * why it failed. Only when ledger_status() says `on`. */
 typedef void (*ledger_fn)(void *ctx, const struct err *e);
 void ledger_flush(struct node *n, ledger_fn fn, void *ctx);
+/* Be told once when so many entries are published, however long that takes: it hastens nothing. NULL: nothing is published here. */
+struct ledger_watch;
+struct ledger_watch *ledger_watch(struct node *n, uint64_t size, ledger_fn fn, void *ctx);
+void ledger_unwatch(struct ledger_watch *w); /* before it was told */
 struct ledger_status {
 	bool on, failed;
 	uint64_t published; /* entries under the last signed head */
@@ -100,6 +104,13 @@ int ledger_log_keys(struct node *n, struct policy *p, struct err *e);
 
 /* Where strangers read the log, "http://127.0.0.1:8700"; "": nowhere. */
 const char *node_ledger_url(const struct node *n);
+
+/* Whom this node's log is witnessed by (ledger.policy), or NULL: nobody is asked. Constant. */
+struct policy;
+const struct policy *node_witnesses(const struct node *n);
+/* What went wrong with a member of it lately, and when, told by who asks it (messenger/witnesses.c); "" or NULL: nothing. */
+void node_witness_failed(struct node *n, unsigned member, const char *why);
+const char *node_witness_error(const struct node *n, unsigned member, uint64_t *out_since_ns);
 
 /* This node as a witness of other logs (engine/witness.h), or NULL. */
 struct witness;

@@ -9,6 +9,7 @@
 #define OSIER_ENGINE_NODE_INT_H
 
 #include "base/arena.h"
+#include "core/note.h"
 #include "core/sched.h"
 #include "engine/config.h"
 #include "engine/held.h"
@@ -26,6 +27,7 @@ struct history;
 struct ledger;
 struct node_messenger;
 struct witness;
+struct witnesses;
 
 struct node_watch {
 	struct node_watch *next, *prev;
@@ -87,7 +89,8 @@ struct node {
 	struct snapshots *snapshots;
 	struct history *history;
 	struct ledger *ledger;            /* NULL: only looking, or the ledger cannot be used (see notices) */
-	struct witness *witness; /* NULL: it witnesses no other log */
+	struct witnesses *witnesses;      /* of its own log; NULL: none are asked */
+	struct witness *witness;          /* NULL: it witnesses no other log */
 	struct node_messenger *messenger; /* NULL: nobody needs one */
 	struct listener *listener;        /* NULL: the log is not served to strangers */
 	bool read_only;
@@ -158,6 +161,8 @@ void snapshots_close(struct node *n);
 
 /* Open the keys and the log's published side; < 0: says why, the node can do without. */
 int ledger_init(struct node *n, struct err *e);
+/* The key that signs the log's heads. */
+void ledger_vkey(const struct node *n, char out[NOTE_VKEY_MAX]);
 /* Be a witness, as the configuration says: n->witness. */
 int ledger_open_witness(struct node *n, struct err *e);
 /* Something became durable. */
@@ -173,6 +178,12 @@ void messenger_init(struct node *n, const char *config);
 /* Before the loop is closed, and after. */
 void messenger_stop(struct node *n);
 void messenger_close(struct node *n);
+
+/* ---- witnesses.c: of this node's log ---- */
+
+/* Read ledger.policy: n->witnesses. ERR_INVALID: the file, or it does not name this log. */
+int witnesses_open(struct node *n, const char *vkey, struct err *e);
+void witnesses_close(struct node *n);
 
 /* ---- history.c ---- */
 

@@ -71,7 +71,8 @@ int logstore_tile(struct logstore *l, const struct tile *t, uint8_t **out, size_
  * Memory stays l's until the next call. *out NULL: there are none. */
 int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Receipts **out, struct err *e);
 
-/* The receipt of a task whose result is in entry `results`: a tlog-proof file (core/receipt.h) against the last head, malloc'd.
+/* The receipt of a task whose result is in entry `results`: a tlog-proof file (core/receipt.h) against the
+ * last head, or the newest one that enough witnesses cosigned (io/cosigned.h), malloc'd.
  * ERR_NOTFOUND: there is none yet; the next publishing brings it. Or: its history was dropped by policy. */
 int logstore_receipt(
         struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e);

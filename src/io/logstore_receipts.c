@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "base/check.h"
+#include "io/cosigned.h"
 #include "io/ed25519.h"
 #include "io/logstore_int.h"
 #include "wire/entry.h"
@@ -320,21 +321,28 @@ static int place(
 	return 0;
 }
 
-/* The file: proof of entry `seq` in the last head, with f beside it. */
+/* The file: proof of entry `seq` in the best head that there is, with f beside it. */
 static int print(struct logstore *l, uint64_t seq, const Wire__ReceiptFile *f, char **out, size_t *out_n,
         struct err *e)
 {
 	struct merkle_hash h = sha256_merkle(l->sha);
 	struct proof_source source = logstore_source(l);
+	struct tlogproof p = {.index = seq};
 	size_t n = receipt_file_size(f);
-	uint8_t *bytes = malloc(n);
-	char *extra = malloc(BASE64_CHARS(n) + 1);
-	struct tlogproof p = {.extra = extra, .index = seq, .note = l->head.note, .note_n = l->head.note_n};
+	char *note, *extra;
+	uint8_t *bytes;
+	uint64_t size;
 	int rc;
 
+	if (cosigned_covering(l, seq, &size, &note, &p.note_n, e) < 0)
+		return -1;
+	bytes = malloc(n);
+	extra = malloc(BASE64_CHARS(n) + 1);
 	CHECK(bytes && extra);
+	p.note = note;
+	p.extra = extra;
 	p.extra_n = base64_write(bytes, receipt_file_encode(f, bytes), extra);
-	rc = proof_inclusion(&h, &source, seq, l->head.size, &p.path, e);
+	rc = proof_inclusion(&h, &source, seq, size, &p.path, e);
 	if (rc == 0) {
 		*out = malloc(tlogproof_size(&p));
 		CHECK(*out);
@@ -342,6 +350,7 @@ static int print(struct logstore *l, uint64_t seq, const Wire__ReceiptFile *f, c
 	}
 	free(bytes);
 	free(extra);
+	free(note);
 	return rc;
 }
 

@@ -7,5 +7,6 @@
 const struct service *const messenger_services[] = {
         &service_anchors,
         &service_stamps,
+        &service_witnesses,
         NULL,
 };

@@ -331,12 +331,52 @@ def witness_operations(n):
     ok(c("GET", "/v1/witness", "/v1/witness", 200)["logs"][0]["size"] == 8, "what was cosigned is remembered")
 
 
+def cosignature_operations(n):
+    """Of its own log, by its own witness: the operator's word twice, but the same way."""
+    c = n.check
+    text = {"Content-Type": "text/plain"}
+    page = c("GET", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 200)
+    ok(page["witnesses"][0]["name"] == "own" and page["witnessed"] == 0, "the witness of the policy is shown", page)
+    c("POST", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 200, {"name": "own", "error": "asleep"})
+    page = c("GET", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 200)
+    ok(page["witnesses"][0]["error"] == "asleep" and page["witnesses"][0]["since"], "and what is wrong with it", page)
+    c("POST", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 404, {"name": "all", "error": "a group"})
+    c("POST", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 400, {"name": "own"})
+    note = c("GET", "/v1/ledger/checkpoint", "/v1/ledger/checkpoint", 200)
+    put = "/v1/ledger/cosignatures"
+    c("POST", put, put, 400, b"nonsense", text)
+    c("POST", put, put, 400, note, text)
+    line = c("POST", "/v1/witness/add-checkpoint", "/v1/witness/add-checkpoint", 200, b"old 0\n\n" + note, text)
+    size = int(note.split(b"\n")[1])
+    other = note.replace(b"\n%d\n" % size, b"\n%d\n" % (size + 1000), 1)
+    c("POST", put, put, 409, other + line, text)
+    c("POST", put, put, 400, note + line[:-8] + b"AAAAAA=\n", text)
+    ok(c("POST", put, put, 200, note + line, text) == {"size": size, "met": True}, "a good one is taken")
+    c("POST", put, put, 200, note + line, text)
+    page = c("GET", "/v1/ledger/witnesses", "/v1/ledger/witnesses", 200)
+    ok(page["witnessed"] == size and not page["witnesses"][0]["error"], "the head is witnessed", page)
+    c("GET", "/v1/ledger/checkpoint", "/v1/ledger/checkpoint?after=0&wait=60", 400)
+    c("GET", "/v1/ledger/checkpoint", "/v1/ledger/checkpoint?after=999999&wait=0", 204)
+    ok(c("GET", "/v1/ledger/checkpoint", "/v1/ledger/checkpoint?after=%d" % (size - 1), 200) == note + line,
+       "the published head carries it")
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="osier-e2e-") as state:
-        with open(os.path.join(state, "config.yaml"), "w") as f:
-            f.write("ledger: {witness: logs.policy}\n")
         with open(os.path.join(state, "logs.policy"), "w") as f:
             f.write("log %s\nquorum none\n" % LOG)
+        with open(os.path.join(state, "config.yaml"), "w") as f:
+            f.write("ledger: {witness: logs.policy}\n")
+        with Node(state) as n:  # its keys are made
+            n.ask("POST", "/v1/ledger/publish")
+            log = next(k["vkey"] for k in n.json("GET", "/v1/ledger/keys")[1]["keys"] if k["role"] == "log")
+            own = n.json("GET", "/v1/witness")[1]["vkey"]
+        with open(os.path.join(state, "logs.policy"), "w") as f:
+            f.write("log %s\nlog %s\nquorum none\n" % (LOG, log))
+        with open(os.path.join(state, "trust.policy"), "w") as f:
+            f.write("log %s\nwitness own %s\ngroup all 1 own\nquorum all\n" % (log, own))
+        with open(os.path.join(state, "config.yaml"), "w") as f:
+            f.write("ledger: {witness: logs.policy, policy: trust.policy}\n")
         run(state)
 
 
@@ -363,6 +403,7 @@ def run(state):
         journal_operations(n)
         ledger_operations(n)
         witness_operations(n)
+        cosignature_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
         try:
