@@ -96,6 +96,9 @@ static int show_proof(struct cli *c, json_t *j, struct err *e, const char *what)
 			show_fieldf("entry", "%llu of %llu", (unsigned long long)j_uint(j, "index"),
 			        (unsigned long long)j_uint(j, "size"));
 			show_field("leaf", j_str(j, "leaf"));
+			if (j_bool(j, "expired"))
+				show_fieldf("payload", "expired: that of entry %llu was dropped by policy",
+				        (unsigned long long)j_uint(j, "index"));
 		} else {
 			show_fieldf("trees", "%llu, and %llu after it", (unsigned long long)j_uint(j, "old"),
 			        (unsigned long long)j_uint(j, "size"));

@@ -9,7 +9,7 @@ static const struct command_def *const all[] = {
         &cmd_jobs, &cmd_job, &cmd_tasks, &cmd_logs, &cmd_why, &cmd_wait, &cmd_top, /* looking */
         &cmd_cancel, &cmd_retry, &cmd_adjust, &cmd_release,                        /* changing */
         &cmd_up, &cmd_down, &cmd_nodes, &cmd_node, &cmd_ns,                        /* the node */
-        &cmd_receipt, &cmd_verify, &cmd_ledger,                                    /* proving */
+        &cmd_receipt, &cmd_verify, &cmd_history, &cmd_ledger,                      /* proving */
         &cmd_replay, &cmd_doctor, &cmd_version, &cmd_help,                         /* more */
         &cmd_complete, &cmd_man,                                                   /* hidden */
 };

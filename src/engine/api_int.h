@@ -238,6 +238,8 @@ struct lease_found {
 	uint64_t lease;
 	bool found;
 	uint64_t time_ns;
+	uint64_t job;
+	uint32_t step;
 	char node[64];
 	uint32_t variant, n_devices, devices[DEVICES_PER_LEASE_MAX];
 };
@@ -334,6 +336,7 @@ void h_blob_get(struct request *q);
 void h_blobs_missing(struct request *q);
 void h_head(struct request *q);
 void h_entries(struct request *q);
+void h_history(struct request *q);
 void h_state(struct request *q);
 void h_ledger(struct request *q);
 void h_checkpoint(struct request *q);

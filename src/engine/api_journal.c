@@ -145,6 +145,8 @@ static void found(struct api *a, const struct search *s, struct lease_found *out
 	out->found = true;
 	out->time_ns = s->time_ns;
 	out->variant = g->variant;
+	out->job = g->job;
+	out->step = g->step;
 	for (size_t i = 0; i < g->n_devices && out->n_devices < DEVICES_PER_LEASE_MAX; i++)
 		out->devices[out->n_devices++] = g->devices[i];
 	if (sched_node(engine_sched(node_engine(a->node)), g->node, &v))

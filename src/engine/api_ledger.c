@@ -169,6 +169,18 @@ void h_tile(struct request *q)
 
 /* ---- proofs ---- */
 
+/* Are only the hashes left of this entry? */
+static bool payload_expired(struct request *q, uint64_t seq)
+{
+	const uint8_t *bytes;
+	uint8_t leaf[32];
+	struct err e = {0};
+	size_t n;
+
+	return journal_read_entry(node_reader(q->api->node), seq, &bytes, &n, leaf, &e) < 0 &&
+	       e.code == ERR_NOTFOUND;
+}
+
 static void proof_json(struct request *q, struct logstore *l, uint64_t size, const struct proof *p,
         const char *key, uint64_t of, const uint8_t hash[32])
 {
@@ -189,6 +201,10 @@ static void proof_json(struct request *q, struct logstore *l, uint64_t size, con
 	jo_u64(o, of);
 	jo_key(o, strcmp(key, "index") == 0 ? "leaf" : "old_root");
 	jo_hex(o, hash, 32);
+	if (strcmp(key, "index") == 0) {
+		jo_key(o, "expired");
+		jo_bool(o, payload_expired(q, of));
+	}
 	jo_key(o, "size");
 	jo_u64(o, size);
 	jo_key(o, "root");

@@ -71,6 +71,8 @@ const struct route api_routes[] = {
         {"HEAD", "/v1/blobs/{sha256}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_blob_get, NULL},
         {"GET", "/v1/journal/head", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_head, NULL},
         {"GET", "/v1/journal/entries", ",from,limit,", BODY_NONE, ACCESS_OWNER, SETTLE_NOT, h_entries, NULL},
+        {"GET", "/v1/history", ",job,node,uid,since,before,limit,", BODY_NONE, ACCESS_ANY, SETTLE_BEFORE,
+                h_history, NULL},
         {"GET", "/v1/state", ",at,limit,before,", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_state, NULL},
         {"GET", "/v1/namespaces", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_namespaces, NULL},
         {"PUT", "/v1/namespaces/{name}", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_namespace_put, NULL},
@@ -524,6 +526,22 @@ static void answer_ambiguous(struct request *q, const struct err *e, const struc
 	answer_json(q, 409);
 }
 
+/* N or NAME-N of a job that there was: it is told that it was forgotten, not that it never was. */
+static void told_forgotten(const struct engine *en, const char *name, struct err *e)
+{
+	const char *dash = strrchr(name, '-');
+	struct job_view v;
+	uint64_t n = 0;
+
+	if (path_number(dash ? dash + 1 : name, &n) < 0 || n == 0 || n > engine_job_last(en).v ||
+	        engine_job(en, (job_id){n}, &v))
+		return;
+	(void)err_set(e, ERR_NOTFOUND, "payload expired: the history of job %llu was dropped by policy",
+	        (unsigned long long)n);
+	(void)err_hint(
+	        e, "'osier history --job %llu' shows what the log still says of it", (unsigned long long)n);
+}
+
 int job_by_name(struct request *q, const char *name, struct job_view *out)
 {
 	const struct engine *en = node_engine(q->api->node);
@@ -533,6 +551,8 @@ int job_by_name(struct request *q, const char *name, struct job_view *out)
 	uint64_t job = 0;
 
 	if (name_resolve(&s, name, &job, &c, &e) < 0) {
+		if (e.code == ERR_NOTFOUND)
+			told_forgotten(en, name, &e);
 		if (e.code == ERR_EXISTS)
 			answer_ambiguous(q, &e, &c);
 		else

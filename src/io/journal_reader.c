@@ -165,8 +165,8 @@ static int not_there(struct journal_reader *r, uint64_t seq, uint8_t leaf[MERKLE
 	if (!found)
 		return err_set(e, ERR_NOTFOUND, "there is no entry %llu", (unsigned long long)seq);
 	memcpy(leaf, r->entry.p + seq % TILE_LEAVES * MERKLE_HASH_BYTES, MERKLE_HASH_BYTES);
-	return err_set(
-	        e, ERR_NOTFOUND, "history of entry %llu was dropped by policy", (unsigned long long)seq);
+	return err_set(e, ERR_NOTFOUND, "payload expired: that of entry %llu was dropped by policy",
+	        (unsigned long long)seq);
 }
 
 int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n,
@@ -520,7 +520,7 @@ int reader_scan(struct journal_reader *r, uint64_t from, uint64_t to, uint64_t c
 	if (read_tile(r, from / TILE_LEAVES, &dropped, e) < 0)
 		return -1;
 	if (dropped) {
-		(void)err_set(e, ERR_NOTFOUND, "history of entry %llu was dropped by policy",
+		(void)err_set(e, ERR_NOTFOUND, "payload expired: that of entry %llu was dropped by policy",
 		        (unsigned long long)from);
 		return err_hint(e, "begin later");
 	}
