@@ -156,10 +156,11 @@ static int keys(struct cli *c)
 		const char *role = j_str(k, "role");
 
 		table_cell(t, PLAIN,
-		        strcmp(role, "log") == 0      ? "heads of the log"
-		        : strcmp(role, "node") == 0   ? "what was run"
-		        : strcmp(role, "anchor") == 0 ? "anchors"
-		                                      : role);
+		        strcmp(role, "log") == 0       ? "heads of the log"
+		        : strcmp(role, "node") == 0    ? "what was run"
+		        : strcmp(role, "anchor") == 0  ? "anchors"
+		        : strcmp(role, "witness") == 0 ? "heads of other logs"
+		                                       : role);
 		table_cell(t, PLAIN, j_str(k, "state"));
 		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(k, "entry"));
 		table_cell(t, PLAIN, j_str(k, "vkey"));
@@ -239,6 +240,7 @@ static const struct {
         {"entry", entry, 2, NEED_LOOK},
         {"proof", proof, 2, NEED_LOOK},
         {"consistency", consistency, 3, NEED_LOOK},
+        {"witness", ledger_witness, 1, NEED_NODE},
         {"keys", keys, 1, NEED_LOOK},
         {"policy", policy, 1, NEED_LOOK},
         {"publish", publish, 1, NEED_NODE},
@@ -272,7 +274,8 @@ static int run(struct cli *c)
 const struct command_def cmd_ledger = {
         .name = "ledger",
         .group = GROUP_PROVE,
-        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | anchor [list | "
+        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | witness | anchor "
+                 "[list | "
                  "deploy] | export DIR | "
                  "mirror URL DIR | audit [DIR]]",
         .summary = "show the node's log as it is published, prove what is in it, copy and check logs",
@@ -294,6 +297,9 @@ const struct command_def cmd_ledger = {
                  "node: every leaf, every tile, "
                  "the head, its signature and the receipts; of this node's journal, or of a log as a "
                  "folder.\n\n"
+                 "'witness' shows who cosigns this node's heads, what is wrong with whom, and which logs "
+                 "this node "
+                 "cosigns.\n\n"
                  "'anchor' writes the newest head into the contract on the configured chain, and follows it "
                  "until the "
                  "chain cannot take it back; 'anchor deploy' puts the contract there first, 'anchor list' "
@@ -302,6 +308,7 @@ const struct command_def cmd_ledger = {
         .examples = "osier ledger\n"
                     "osier ledger proof 17 --json\n"
                     "osier ledger policy > trust.policy\n"
+                    "osier ledger witness\n"
                     "osier ledger anchor\n"
                     "osier ledger export /srv/log\n"
                     "osier ledger mirror http://press-4:8700 copy --policy trust.policy --follow\n"

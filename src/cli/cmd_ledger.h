@@ -12,6 +12,8 @@ int ledger_mirror(struct cli *c);
 /* The policy in a file. */
 struct policy;
 int ledger_policy(const char *path, struct policy *out, struct err *e);
+/* `witness`: who witnesses this log, and which logs this node witnesses. */
+int ledger_witness(struct cli *c);
 /* `audit [DIR]`: the stored bytes, all of them. Needs no node. */
 int ledger_audit(struct cli *c);
 

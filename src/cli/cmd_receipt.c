@@ -6,16 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_NS (1800ull * 1000000000ull)
+#define WAIT_ANCHORED_NS  (1800ull * 1000000000ull)
+#define WAIT_WITNESSED_NS (60ull * 1000000000ull)
 
 static const struct option_def options[] = {
         {'o', "output", "FILE", "write it there instead of to the standard output", COMPLETE_FILE, NULL},
         {'f', "format", "FORMAT",
                 "tlog-proof (default), or dsse: an in-toto Statement that other tools verify", COMPLETE_WORDS,
                 "tlog-proof,dsse"},
-        {'w', "wait", "LEVEL", "wait until it is anchored on a chain", COMPLETE_WORDS, "anchored"},
-        {'t', "timeout", "DURATION", "wait no longer than that (default 30m; exit code 124)",
-                COMPLETE_NOTHING, NULL},
+        {'w', "wait", "LEVEL", "wait until it is witnessed, or anchored on a chain", COMPLETE_WORDS,
+                "witnessed,anchored"},
+        {'t', "timeout", "DURATION",
+                "wait no longer than that (default 1m, or 30m for a chain; exit code 124)", COMPLETE_NOTHING,
+                NULL},
         {0},
 };
 
@@ -47,20 +50,23 @@ static void receipt_target(const struct cli *c, const struct task_name *name, st
 static int wait_level(struct cli *c, const struct task_name *name, struct err *e)
 {
 	const char *timeout = args_value(&c->args, "timeout");
-	uint64_t limit_ns = WAIT_NS;
+	const char *level = args_value(&c->args, "wait");
+	bool chain = level && strcmp(level, "anchored") == 0;
+	uint64_t limit_ns = chain ? WAIT_ANCHORED_NS : WAIT_WITNESSED_NS;
 	struct response r = {0};
 	struct text t = {0};
 	int rc;
 
-	if (!args_value(&c->args, "wait"))
+	if (!level)
 		return 0;
 	if (timeout && duration_parse(timeout, &limit_ns, e) < 0)
 		return err_wrap(e, "--timeout");
 	receipt_target(c, name, &t);
 	rc = client_call(c->client, "GET", text_str(&t), NULL, NULL, 0, &r, e);
 	if (rc == 0)
-		rc = r.status == 200 ? receipt_wait_anchored(c, text_str(&r.body), r.body.n, limit_ns, e)
-		                     : ask_error(&r, e);
+		rc = r.status != 200 ? ask_error(&r, e)
+		     : chain         ? receipt_wait_anchored(c, text_str(&r.body), r.body.n, limit_ns, e)
+		                     : receipt_wait_witnessed(c, text_str(&r.body), r.body.n, limit_ns, e);
 	response_release(&r);
 	text_release(&t);
 	return rc;
@@ -83,7 +89,7 @@ static int fetch(struct cli *c, struct task_name *name, FILE *f, struct err *e)
 
 static int run(struct cli *c)
 {
-	const char *path = args_value(&c->args, "output");
+	const char *path = args_value(&c->args, "output"), *wait = args_value(&c->args, "wait");
 	struct task_name name = {0};
 	struct err e = {0};
 	FILE *f = stdout;
@@ -91,9 +97,9 @@ static int run(struct cli *c)
 
 	if (strcmp(format(c), "tlog-proof") != 0 && strcmp(format(c), "dsse") != 0)
 		return cli_usage(c, "'%.40s' is no format: tlog-proof or dsse", format(c));
-	if (args_value(&c->args, "wait") &&
-	        (strcmp(args_value(&c->args, "wait"), "anchored") != 0 || strcmp(format(c), "dsse") == 0))
-		return cli_usage(c, "a tlog-proof can be waited for until it is 'anchored'");
+	if (wait && ((strcmp(wait, "anchored") != 0 && strcmp(wait, "witnessed") != 0) ||
+	                    strcmp(format(c), "dsse") == 0))
+		return cli_usage(c, "a tlog-proof can be waited for until it is 'witnessed' or 'anchored'");
 	if (cli_connect_look(c, &e) < 0 || task_resolve(c, c->args.arg[0], &name, &e) < 0)
 		return cli_fail(c, &e);
 	if (!name.step) {
@@ -130,7 +136,7 @@ static int run(struct cli *c)
 const struct command_def cmd_receipt = {
         .name = "receipt",
         .group = GROUP_PROVE,
-        .usage = "TASK [--format dsse] [--wait anchored] [-o FILE]",
+        .usage = "TASK [--format dsse] [--wait witnessed|anchored] [-o FILE]",
         .summary = "write the proof of what a task ran and what came out",
         .about = "A receipt is a tlog-proof file (C2SP): the node's signature over the result, its job and "
                  "its lease, the "
@@ -143,6 +149,7 @@ const struct command_def cmd_receipt = {
                  "no place in the log.",
         .examples = "osier receipt pi-17/sum/0 -o pi.tlog-proof\n"
                     "osier receipt last/main/0 > r.tlog-proof\n"
+                    "osier receipt --wait witnessed last/main/0 -o r.tlog-proof\n"
                     "osier receipt --format dsse last/main/0 -o r.intoto.jsonl",
         .options = options,
         .args_min = 1,
