@@ -30,7 +30,7 @@ enum exit_code exit_of(enum err_code code)
 	case ERR_SYSTEM:
 		return EXIT_BROKEN;
 	case ERR_TIMEOUT:
-		return EXIT_INTERRUPTED;
+		return EXIT_TIMEOUT;
 	}
 	return EXIT_BROKEN;
 }
