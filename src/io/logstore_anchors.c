@@ -236,13 +236,14 @@ static int add_head(
 	return 0;
 }
 
-/* The first head after the entry at each place; of what has not ended (`ended` false) only where nothing has. */
+/* The first head after the entry at each place; of what has not ended (`ended` false) only where nothing has, and only what is in a
+ * block: what is pending in calendars proves nothing, and nothing in it could be checked. */
 static int add_heads(struct logstore *l, uint64_t seq, bool ended, Wire__ReceiptFile *f, struct err *e)
 {
 	static const char firsts[] = "WITH firsts AS (SELECT kind, place, min(size) AS size FROM anchors "
 	                             "WHERE state IN (4, 8) AND size > ?1"
 	                             " GROUP BY kind, place), open AS (SELECT kind, place, min(size) AS size "
-	                             "FROM anchors WHERE state IN (2, 7)"
+	                             "FROM anchors WHERE state = 2"
 	                             " AND size > ?1 GROUP BY kind, place) ";
 	static const char of_ended[] = "SELECT " COLUMNS " FROM anchors JOIN firsts USING (kind, place, size)"
 	                               " ORDER BY kind, place LIMIT 16";

@@ -248,7 +248,7 @@ static uint64_t turn(void *ctx, uint64_t now_ns)
 
 			if (rc < 0 && e.code == ERR_NOTFOUND)
 				wait = SECOND_NS; /* the first head is about to come */
-			else if (rc < 0 && e.code != ERR_CLOSED)
+			else if (rc < 0 && !http_stopped(s->m->stop_fd))
 				messenger_say(t->said, "stamps: %s", e.msg);
 			t->due_ns = now_ns + wait;
 		}
