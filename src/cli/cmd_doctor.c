@@ -337,6 +337,11 @@ static void check_node(struct doctor *d)
 	else
 		tell(d, FAIL, "journal", e.msg, e.hint);
 	json_decref(head);
+	head = c->node ? NULL : ask_get(c, &e, "/v1/ledger");
+	if (head && !j_null(head, "url"))
+		tellf(d, OK, "ledger", "", "'%s', %llu entries signed, served at %s", j_str(head, "origin"),
+		        (unsigned long long)j_uint(head, "size"), j_str(head, "url"));
+	json_decref(head);
 }
 
 static int run(struct cli *c)

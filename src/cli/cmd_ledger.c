@@ -225,6 +225,7 @@ static const struct option_def options[] = {
                 NULL},
         {'f', "follow", NULL, "mirror: go on, until Ctrl-C", COMPLETE_NOTHING, NULL},
         {0, "every", "TIME", "mirror --follow: how often the log is asked (10s)", COMPLETE_NOTHING, NULL},
+        {0, "timeout", "TIME", "mirror: how long one file may take (30s)", COMPLETE_NOTHING, NULL},
         {0, "hashes", NULL, "mirror, export: without entries; proofs need none", COMPLETE_NOTHING, NULL},
         {0, "ca", "FILE", "mirror: authorities for https, PEM", COMPLETE_FILE, NULL},
         {0},

@@ -202,6 +202,7 @@ int ledger_mirror(struct cli *c)
 {
 	struct logsource_options so = {.ca_file = args_value(&c->args, "ca"), .timeout_ns = FILE_TIMEOUT_NS};
 	struct following f = {.c = c};
+	const char *timeout = args_value(&c->args, "timeout");
 	struct err e = {0};
 	int rc;
 
@@ -209,6 +210,10 @@ int ledger_mirror(struct cli *c)
 		return cli_usage(c, "'mirror' needs the log's address and a folder");
 	if (!args_value(&c->args, "policy"))
 		return cli_usage(c, "--policy is needed: whom to trust, with a line 'log VKEY' of that log");
+	if (timeout && duration_parse(timeout, &so.timeout_ns, &e) < 0)
+		return cli_fail(c, &e);
+	if (so.timeout_ns < 100000000u)
+		so.timeout_ns = 100000000u;
 	term_catch_interrupts();
 	so.stop_fd = term_interrupt_fd();
 	f.policy = cli_alloc(sizeof(*f.policy));

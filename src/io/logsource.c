@@ -55,8 +55,11 @@ static int get_http(
 	if (snprintf(url, sizeof(url), "%s/%s", s->prefix, path) >= (int)sizeof(url))
 		return err_set(e, ERR_INVALID, "the address of the log is too long");
 	r.url = url;
-	if (http_ask(max > NOTE_BYTES_MAX ? s->big : s->small, &r, &a, e) < 0)
+	if (http_ask(max > NOTE_BYTES_MAX ? s->big : s->small, &r, &a, e) < 0) {
+		if (e->code == ERR_TIMEOUT)
+			e->code = ERR_CLOSED; /* it is as if nobody were there */
 		return -1;
+	}
 	if (a.status != 200)
 		return status_err(a.status, url, path, e);
 	if (a.body_n > max)
