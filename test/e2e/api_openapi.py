@@ -331,6 +331,28 @@ def witness_operations(n):
     ok(c("GET", "/v1/witness", "/v1/witness", 200)["logs"][0]["size"] == 8, "what was cosigned is remembered")
 
 
+def anchor_operations(n):
+    c, anchors = n.check, "/v1/ledger/anchors"
+    ok(c("GET", anchors, anchors, 200)["anchors"] == [], "no head was anchored yet")
+    head = c("POST", "/v1/ledger/publish", "/v1/ledger/publish", 200)
+    told = {"kind": "authority", "state": "stamped", "place": "https://tsa.example", "note": head["note"], "proof": "AQID", "details": {"serial": "7"}}
+    ok(c("POST", anchors, anchors, 200, told) == {"size": head["size"], "state": "stamped"}, "a stamped head is taken")
+    c("POST", anchors, anchors, 200, dict(told, state="failed", proof=None))
+    a = c("GET", anchors, anchors + "?kind=authority&limit=1", 200)["anchors"]
+    ok([(x["size"], x["state"], x["proof"], x["details"]) for x in a] == [(head["size"], "stamped", "AQID", {"serial": "7"})],
+       "it is shown, and what comes after the end is passed over", a)
+    ok(c("GET", anchors, anchors + "?place=elsewhere", 200)["anchors"] == [], "of another place there is none")
+    c("GET", anchors, anchors + "?kind=moon", 400)
+    for wrong in (dict(told, state="x"), dict(told, kind="x"), dict(told, place=""), dict(told, proof="A"), dict(told, details=[]),
+                  dict(told, note=7), dict(told, note="no note"), dict(told, more=1), {"kind": "chain"}):
+        c("POST", anchors, anchors, 400, wrong)
+    text = head["note"].split("\n")
+    text[1] = str(head["size"] - 1)
+    c("POST", anchors, anchors, 409, dict(told, note="\n".join(text)))
+    text[1] = str(head["size"] + 1000)
+    c("POST", anchors, anchors, 409, dict(told, note="\n".join(text)))
+
+
 def cosignature_operations(n):
     """Of its own log, by its own witness: the operator's word twice, but the same way."""
     c = n.check
@@ -404,6 +426,7 @@ def run(state):
         ledger_operations(n)
         witness_operations(n)
         cosignature_operations(n)
+        anchor_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
         try:
