@@ -313,6 +313,45 @@ def placements():
                    "placements/s", "ours >= 200000, p99 < 1 ms", o >= 200000 and p99 < 1, None, None, {"p99 ms": p99}, rounds)]
 
 
+@row("anchor")
+def anchor():
+    """Gas is a number of the chain's, the same on any machine: one run of each says it. A real node of a chain (anvil), and a real node."""
+    repo = os.path.dirname(HERE)
+    p = subprocess.run([os.path.join(repo, "test/chain/fetch.sh")], capture_output=True, text=True, timeout=300)
+    if p.returncode:
+        raise Failed("no chain: %s" % (p.stderr.strip().splitlines() or ["?"])[-1])
+    sys.path.insert(0, os.path.join(repo, "test/e2e"))
+    from chain import Chain # pylint: disable=import-outside-toplevel,import-error
+    with tempfile.TemporaryDirectory(prefix="osier-bench-") as folder:
+        chain = Chain(os.path.join(p.stdout.strip(), "@foundry-rs/anvil-linux-amd64/bin/anvil"), folder)
+        try:
+            return anchor_row(chain)
+        finally:
+            chain.over = True
+            chain.process.kill()
+
+
+def anchor_row(chain):
+    known = 32469 # of a later anchor, as it was measured before osier anchored
+    node = fresh()
+    with open(os.path.join(node.dir, "config.yaml"), "w", encoding="ascii") as f:
+        json.dump({"ledger": {"anchors": [{"chain": {"rpc": chain.url, "id": 31337, "poll": "100ms", "replace": "60s"}}]}}, f)
+    with node:
+        def ledger(*args):
+            return tool(node.osier, "ledger", *args, "--json", "--state", node.dir)
+        node.run({"name": "a", "command": ["true"]}, 1)
+        ledger("publish")
+        account = [k["vkey"] for k in ledger("keys")["keys"] if k["role"] == "anchor"][0]
+        chain.ask("anvil_setBalance", account, hex(10**18))
+        deploy, first = ledger("anchor", "deploy")["gas"], ledger("anchor")["details"]["gas"]
+        node.run({"name": "b", "command": ["true"]}, 1)
+        before = chain.nonce(account)
+        later = ledger("anchor")["details"]["gas"]
+        sent = chain.nonce(account) - before
+    return [result("anchor", "one head onto a chain: %d transaction" % sent, later, "gas", "ratio <= 1.10, one transaction",
+                   later <= 1.1 * known and sent == 1, "known of a later anchor", known, {"the first": first, "the contract": deploy})]
+
+
 # ---- the table ----
 
 def number(v):
