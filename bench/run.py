@@ -350,6 +350,59 @@ def anchor_row(chain):
         sent = chain.nonce(account) - before
     return [result("anchor", "one head onto a chain: %d transaction" % sent, later, "gas", "ratio <= 1.10, one transaction",
                    later <= 1.1 * known and sent == 1, "known of a later anchor", known, {"the first": first, "the contract": deploy})]
+LEDGER = os.path.join(BUILD, "bench", "bench-ledger")
+
+
+@row("ledger-append", "ledger-audit")
+def ledger_append():
+    n, rounds = 1000000, 3
+    ours, audit = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(dir=DISK) as d:
+            ours.append(tool(LEDGER, "append", d, n, 200)["entries_per_s"])
+            for _ in range(2):
+                r = tool(LEDGER, "audit", d)
+                audit.append(r["entries_per_s"])
+                if r["entries"] != n or r["size"] != n:
+                    raise Failed("of %d entries the audit saw %s" % (n, r))
+    o, a = median(ours), median(audit)
+    return [result("ledger-append", "entries of 200 bytes, hashed, durable, read back, under a signed head", o, "entries/s",
+                   "ours >= 200000", o >= 200000, "Tessera on POSIX (its authors)", 10000, None, rounds),
+            result("ledger-audit", "the same log computed again from its stored bytes, %d processors" % CPUS, a, "entries/s",
+                   "ours >= 1000000", a >= 1000000, None, None, {"slowest": min(audit)}, 2 * rounds)]
+
+
+@row("ledger-proof")
+def ledger_proof():
+    n = 10000000
+    with tempfile.TemporaryDirectory(dir=DISK) as d:
+        tool(LEDGER, "append", d, n, 8)
+        r = tool(LEDGER, "proof", d, 20000)
+    if r["size"] != n:
+        raise Failed("the log has %d entries" % r["size"])
+    o, p99 = r["p50_ns"] / 1e6, r["p99_ns"] / 1e6
+    return [result("ledger-proof", "proof of an entry drawn by chance in a log of 10,000,000; p99 beside", o, "ms",
+                   "p99 <= 1", p99 <= 1, None, None, {"p99": p99}, 20000)]
+
+
+@row("ledger-verify", "ledger-verify-many")
+def ledger_verify():
+    n, rounds, count = 200, 5, 10000
+    with fresh() as node, tempfile.TemporaryDirectory() as d:
+        job = node.run({"name": "proven", "command": ["echo", "done"], "array": n}, n)[0]
+        node.ask("POST", "/v1/ledger/publish")
+        policy, files = os.path.join(d, "policy"), []
+        with open(policy, "w", encoding="ascii") as f:
+            f.write("".join("log %s\n" % k["vkey"] for k in node.get("/v1/ledger/keys")["keys"] if k["role"] == "log") + "quorum none\n")
+        for i in range(n):
+            files.append(os.path.join(d, str(i)))
+            with open(files[-1], "wb") as f:
+                f.write(node.bytes("/v1/jobs/%d/tasks/main/%d/receipt" % (job, i)))
+        runs = [tool(LEDGER, "verify", policy, count, *files) for _ in range(rounds)]
+    o, m = median(r["one_us"] for r in runs), median(r["all_s"] for r in runs)
+    return [result("ledger-verify", "verify one receipt", o, "us", "ours <= 150", o <= 150, None, None, None, rounds),
+            result("ledger-verify-many", "verify %d receipts of one log, %d processors" % (count, CPUS), m, "s", "ours <= 1", m <= 1,
+                   None, None, None, rounds)]
 
 
 # ---- the table ----
