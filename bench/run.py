@@ -350,6 +350,8 @@ def anchor_row(chain):
         sent = chain.nonce(account) - before
     return [result("anchor", "one head onto a chain: %d transaction" % sent, later, "gas", "ratio <= 1.10, one transaction",
                    later <= 1.1 * known and sent == 1, "known of a later anchor", known, {"the first": first, "the contract": deploy})]
+
+
 LEDGER = os.path.join(BUILD, "bench", "bench-ledger")
 
 
