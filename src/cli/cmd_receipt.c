@@ -109,7 +109,8 @@ static int run(struct cli *c)
 	publish(c);
 	if (wait_level(c, &name, &e) < 0) {
 		task_name_release(&name);
-		return cli_fail(c, &e);
+		rc = cli_fail(c, &e);
+		return e.code == ERR_TIMEOUT && !term_interrupts() ? EXIT_TIMEOUT : rc;
 	}
 	if (path && !(f = fopen(path, "we"))) {
 		(void)err_sys(&e, "cannot write '%.200s'", path);

@@ -4,6 +4,8 @@
  * something. OSIER_KILL_AT is
  *	batch   it gave a warm worker its first batch of a lease
  *	hello   it greeted the keeper
+ *	kept    what it cosigned as a witness is durable, and nobody was told yet
+ *	keeping it was about to make that durable
  *	N       its Nth call that sends, receives, writes, syncs, links or renames
  * The first OSIER_KILLS times, over all of them: counted in the file OSIER_KILLED. In other programs it does nothing.
  */
@@ -161,11 +163,33 @@ ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 	return w;
 }
 
+/* Is it the log of the witness's memory? */
+static bool of_witness(int fd)
+{
+	static const char name[] = "/witness.db-wal";
+	char link[40], path[4096];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	return n >= (ssize_t)sizeof(name) - 1 &&
+	       memcmp(path + n - (sizeof(name) - 1), name, sizeof(name) - 1) == 0;
+}
+
+static void around_sync(const char *moment, int fd)
+{
+	if (dies_at(moment) && of_witness(fd))
+		die();
+}
+
 int fdatasync(int fd)
 {
 	REAL(int, fdatasync, int);
-	int rc = real(fd);
+	int rc;
 
+	around_sync("keeping", fd);
+	rc = real(fd);
+	around_sync("kept", fd);
 	done();
 	return rc;
 }
@@ -173,8 +197,11 @@ int fdatasync(int fd)
 int fsync(int fd)
 {
 	REAL(int, fsync, int);
-	int rc = real(fd);
+	int rc;
 
+	around_sync("keeping", fd);
+	rc = real(fd);
+	around_sync("kept", fd);
 	done();
 	return rc;
 }
