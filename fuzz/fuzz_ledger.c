@@ -121,14 +121,18 @@ static void a_receipt(const char *p, size_t n)
 	const struct note_verifier v = {any_signature, NULL};
 	const struct merkle_hash h = {one_hash, NULL};
 	struct receipt_output out;
+	struct receipt_head head;
 	struct receipt_view r;
 	struct growing g;
 
 	CHECK(policy_parse(trusted, strlen(trusted), &policy, NULL) == 0);
 	growing_init(&g, 64u << 10, 64u << 20);
-	if (receipt_verify(&g.arena, &h, &v, &policy, p, n, &r, NULL) == 0)
+	if (receipt_verify(&g.arena, &h, &v, &policy, p, n, &r, NULL) == 0) {
 		for (size_t i = 0; receipt_output(&r, i, &out); i++)
 			CHECK(out.name);
+		for (size_t i = 0; receipt_head(&r, i, &head); i++)
+			CHECK(head.checkpoint.size > r.entry);
+	}
 	growing_release(&g);
 }
 

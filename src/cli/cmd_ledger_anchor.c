@@ -152,9 +152,25 @@ static void tell(void *ctx, const struct anchor_view *v, uint64_t size)
 	}
 }
 
+/* The messenger is at it: show how that stands. */
 static void busy(void *ctx)
 {
-	say(ctx, "the node is anchoring at present, waiting for that");
+	struct going *g = ctx;
+	struct text t = {0};
+	struct err e;
+	json_t *j = ask_get(g->c, &e, "/v1/ledger/anchors?limit=1&kind=chain");
+	const json_t *a = json_array_get(json_object_get(j, "anchors"), 0);
+
+	text_add(&t, "the node is anchoring at present, waiting for that");
+	if (a) {
+		text_addf(&t, ": the head of %llu entries is %s", (unsigned long long)j_uint(a, "size"),
+		        j_str(a, "state"));
+		if (*j_str(json_object_get(a, "details"), "trouble"))
+			text_addf(&t, "; %s", j_str(json_object_get(a, "details"), "trouble"));
+	}
+	say(g, text_str(&t));
+	text_release(&t);
+	json_decref(j);
 }
 
 /* ---- the commands ---- */

@@ -369,6 +369,9 @@ static int run(struct cli *c)
 	else if (args_value(&c->args, "policy"))
 		rc = cli_usage(c, "--policy is for a receipt: an envelope is the word of a node, whose key "
 		                  "--key gives");
+	else if (args_value(&c->args, "chain") || args_value(&c->args, "ca"))
+		rc = cli_usage(c, "--chain and --ca are for a receipt: an envelope has no place in the log, "
+		                  "and no anchor");
 	else
 		rc = verify_envelope(c, bytes, n, &e) < 0 ? cli_fail(c, &e) : EXIT_OK;
 	free(bytes);

@@ -23,11 +23,12 @@
 #include "io/keys.h"
 #include "io/sha256.h"
 
-#define MAGIC     "osier anchor v1\n"
-#define SAVE_MAX  (sizeof(MAGIC) + 24 + LOG_NOTE_MAX + ANCHOR_SAVE_MAX)
-#define LOCK_MS   200
-#define REPORT_MS 1000
-#define REPORTS   30 /* tries to tell the engine the end */
+#define MAGIC      "osier anchor v1\n"
+#define SAVE_MAX   (sizeof(MAGIC) + 24 + LOG_NOTE_MAX + ANCHOR_SAVE_MAX)
+#define LOCK_MS    200
+#define BUSY_LOOKS 5
+#define REPORT_MS  1000
+#define REPORTS    30 /* tries to tell the engine the end */
 
 struct work {
 	const struct anchor_job *j;
@@ -145,7 +146,7 @@ static bool stopped_within(int stop_fd, int ms)
 /* One process at a time; the lock goes with the descriptor. */
 static int take_lock(const struct work *w, struct err *e)
 {
-	bool said = false;
+	unsigned looks = 0;
 	char path[4200];
 	int fd;
 
@@ -160,9 +161,8 @@ static int take_lock(const struct work *w, struct err *e)
 			(void)close(fd);
 			return -1;
 		}
-		if (!said && w->j->busy)
+		if (looks++ % BUSY_LOOKS == 0 && w->j->busy)
 			w->j->busy(w->j->ctx);
-		said = true;
 		if (stopped_within(w->j->stop_fd, LOCK_MS)) {
 			(void)close(fd);
 			return err_set(e, ERR_CLOSED, "stopped while another process anchors");

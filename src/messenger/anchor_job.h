@@ -27,7 +27,7 @@ struct anchor_job {
 	        struct err *e);
 	/* How it stands, at each look; may be NULL. size: of the head, 0 for the contract. */
 	void (*tell)(void *ctx, const struct anchor_view *v, uint64_t size);
-	/* Another process is at it, and is waited for; called once. May be NULL. */
+	/* Another process is at it, and is waited for; called about once a second. May be NULL. */
 	void (*busy)(void *ctx);
 	void *ctx;
 };
