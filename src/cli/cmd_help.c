@@ -29,6 +29,7 @@ static const char exit_codes[] = "  0    it is done, and the job (where there is
                                  "  4    what was named does not exist\n"
                                  "  5    refused: not permitted, a limit is reached, or the disk is full\n"
                                  "  6    osier or the machine failed: a damaged journal, an I/O error\n"
+                                 "  7    a log showed two histories (osier ledger mirror)\n"
                                  "  124  --timeout ran out\n"
                                  "  130  ended by Ctrl-C\n";
 
