@@ -96,6 +96,24 @@ static void every_key_is_read(void **state)
 	assert_int_equal(config.disk_reserve_bytes, 1u << 20);
 }
 
+static void places_to_listen_are_read(void **state)
+{
+	static const char *const good[] = {
+	        "127.0.0.1:8700", "0.0.0.0:0", "[::]:65535", "[::1]:80", "[fe80::1:2]:8700"};
+	char text[120];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		(void)snprintf(text, sizeof(text), "ledger: {listen: '%s', entries: public}\n", good[i]);
+		assert_int_equal(load(text), 0);
+		assert_string_equal(config.ledger_listen, good[i]);
+		assert_true(config.ledger_entries_public);
+	}
+	assert_int_equal(load("ledger: {entries: owner}\n"), 0);
+	assert_false(config.ledger_entries_public);
+	assert_string_equal(config.ledger_listen, "");
+}
+
 static void unknown_key_is_told_with_its_line_and_a_guess(void **state)
 {
 	(void)state;
@@ -126,6 +144,21 @@ static void wrong_value_is_told_with_what_is_expected(void **state)
 	        "namespaces: {a: {weight: 0}}\n",
 	        "namespaces: {a: {weight: 1.5}}\n",
 	        "history: {age: 5}\n",
+	        "ledger: {listen: 8700}\n",
+	        "ledger: {listen: 'localhost:8700'}\n",
+	        "ledger: {listen: '127.0.0.1'}\n",
+	        "ledger: {listen: '127.0.0.1:'}\n",
+	        "ledger: {listen: '127.0.0.1:65536'}\n",
+	        "ledger: {listen: '127.0.0.1:-1'}\n",
+	        "ledger: {listen: '127.0.0.1:99999999999999999999'}\n",
+	        "ledger: {listen: '127.0.0.256:80'}\n",
+	        "ledger: {listen: '::1:80'}\n",
+	        "ledger: {listen: '[::1:80'}\n",
+	        "ledger: {listen: '[]:80'}\n",
+	        "ledger: {listen: ':80'}\n",
+	        "ledger: {listen: [a]}\n",
+	        "ledger: {entries: yes}\n",
+	        "ledger: {entries: [public]}\n",
 	        "history: {bytes: -1}\n",
 	        "limits: {memory: 1KiB}\n",
 	        "limits: {jobs: 0}\n",
@@ -257,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(empty_file_is_all_defaults),
 	        cmocka_unit_test(every_key_is_read),
+	        cmocka_unit_test(places_to_listen_are_read),
 	        cmocka_unit_test(unknown_key_is_told_with_its_line_and_a_guess),
 	        cmocka_unit_test(wrong_value_is_told_with_what_is_expected),
 	        cmocka_unit_test(anchors_are_read),

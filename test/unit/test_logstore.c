@@ -14,6 +14,7 @@
 #include "core/ledger.h"
 #include "core/tlogproof.h"
 #include "io/ed25519.h"
+#include "io/audit.h"
 #include "io/logstore.h"
 #include "io/sha256.h"
 #include "journal_help.h"
@@ -308,6 +309,53 @@ static void dropped_history_is_proven_still(void **state)
 	logstore_close(l);
 }
 
+static void audit_counts_what_was_dropped_as_expired(void **state)
+{
+	struct world *w = *state;
+	struct policy *policy = malloc(sizeof(*policy));
+	struct audit_options o = {.threads = 3, .policy = policy};
+	char vkey[NOTE_VKEY_MAX], text[NOTE_VKEY_MAX + 64];
+	struct key k = log_key();
+	struct audit_report r;
+	struct logstore *l;
+	struct err e;
+
+	assert_non_null(policy);
+	note_key_print(&k.pub, vkey);
+	assert_int_equal(
+	        policy_parse(text, (size_t)snprintf(text, sizeof(text), "log %s\nquorum none\n", vkey),
+	                policy, &e),
+	        0);
+	world_open(w, NULL);
+	fill(w, 1000);
+	l = open_store(w, false);
+	publish(l, 700);
+	assert_int_equal(audit_state(w->dir, &o, &r, &e), 0);
+	assert_int_equal(r.expired, 0);
+	world_snapshot(w, 10);
+	assert_int_equal(journal_drop_history(w->j, 600, &e), 0);
+	journal_flush(w->j);
+	world_close(w);
+	for (int i = 0; i < 200 && r.expired < 512; i++) {
+		world_open(w, NULL);
+		(void)usleep(20000);
+		world_close(w);
+		assert_int_equal(audit_state(w->dir, &o, &r, &e), 0);
+	}
+	assert_int_equal(r.expired, 512);
+	assert_int_equal(r.entries, 1000);
+	assert_int_equal(r.size, 700);
+	assert_int_equal(r.tiles, 2);
+	assert_string_equal(r.signer, ORIGIN);
+	/* A hash that stands for what was dropped may not change either; nor what the head was signed for. */
+	sql(w, "journal.db", "UPDATE tiles SET hashes = zeroblob(8192) WHERE n = 1");
+	assert_int_equal(audit_state(w->dir, &o, &r, &e), -1);
+	assert_int_equal(e.code, ERR_CORRUPT);
+	assert_non_null(strstr(e.msg, "entries 256 to 511"));
+	logstore_close(l);
+	free(policy);
+}
+
 static void large_entries_are_logged_by_a_stand_in(void **state)
 {
 	struct world *w = *state;
@@ -351,6 +399,7 @@ int main(void)
 	        fact(restored_or_exchanged_journal_is_not_signed),
 	        fact(damaged_entry_is_not_signed),
 	        fact(dropped_history_is_proven_still),
+	        fact(audit_counts_what_was_dropped_as_expired),
 	        fact(large_entries_are_logged_by_a_stand_in),
 	};
 
