@@ -132,62 +132,6 @@ static int consistency(struct cli *c)
 	return show_proof(c, ask_get(c, &e, "/v1/ledger/consistency?old=%llu&size=%llu", m, n), &e, "trees");
 }
 
-static int keys(struct cli *c)
-{
-	struct err e = {0};
-	json_t *j = ask_get(c, &e, "/v1/ledger/keys"), *k;
-	struct table *t;
-	size_t i;
-
-	if (!j)
-		return cli_fail(c, &e);
-	if (c->json) {
-		json_print(j);
-		json_decref(j);
-		return EXIT_OK;
-	}
-	t = table_new();
-	table_column(t, "SIGNS", LEFT, false);
-	table_column(t, "STATE", LEFT, false);
-	table_column(t, "SINCE ENTRY", RIGHT, false);
-	table_column(t, "KEY", LEFT, true);
-	json_array_foreach(json_object_get(j, "keys"), i, k)
-	{
-		const char *role = j_str(k, "role");
-
-		table_cell(t, PLAIN,
-		        strcmp(role, "log") == 0       ? "heads of the log"
-		        : strcmp(role, "node") == 0    ? "what was run"
-		        : strcmp(role, "anchor") == 0  ? "anchors"
-		        : strcmp(role, "witness") == 0 ? "heads of other logs"
-		                                       : role);
-		table_cell(t, PLAIN, j_str(k, "state"));
-		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(k, "entry"));
-		table_cell(t, PLAIN, j_str(k, "vkey"));
-	}
-	table_print(t);
-	table_free(t);
-	json_decref(j);
-	return EXIT_OK;
-}
-
-static int policy(struct cli *c)
-{
-	struct err e = {0};
-	json_t *j = ask_get(c, &e, "/v1/ledger/keys"), *k;
-	size_t i;
-
-	if (!j)
-		return cli_fail(c, &e);
-	(void)puts("# Whom a verifier of this node's receipts trusts (C2SP tlog-policy).");
-	json_array_foreach(json_object_get(j, "keys"), i,
-	        k) if (strcmp(j_str(k, "role"), "log") == 0 && strcmp(j_str(k, "state"), "added") == 0)(void)
-	        printf("log %s\n", j_str(k, "vkey"));
-	(void)puts("# Witnesses would stand here: witness NAME VKEY, and a quorum of them.\nquorum none");
-	json_decref(j);
-	return EXIT_OK;
-}
-
 static int publish(struct cli *c)
 {
 	struct err e = {0};
@@ -227,6 +171,7 @@ static const struct option_def options[] = {
         {0, "every", "TIME", "mirror --follow: how often the log is asked (10s)", COMPLETE_NOTHING, NULL},
         {0, "timeout", "TIME", "mirror: how long one file may take (30s)", COMPLETE_NOTHING, NULL},
         {0, "hashes", NULL, "mirror, export: without entries; proofs need none", COMPLETE_NOTHING, NULL},
+        {0, "reason", "TEXT", "keys revoke: why, for all who read the log", COMPLETE_NOTHING, NULL},
         {0, "ca", "FILE", "mirror: authorities for https, PEM", COMPLETE_FILE, NULL},
         {0},
 };
@@ -242,8 +187,8 @@ static const struct {
         {"proof", proof, 2, NEED_LOOK},
         {"consistency", consistency, 3, NEED_LOOK},
         {"witness", ledger_witness, 1, NEED_NODE},
-        {"keys", keys, 1, NEED_LOOK},
-        {"policy", policy, 1, NEED_LOOK},
+        {"keys", ledger_keys, 3, NEED_NOTHING},
+        {"policy", ledger_own_policy, 1, NEED_LOOK},
         {"publish", publish, 1, NEED_NODE},
         {"anchor", ledger_anchor, 3, NEED_NODE},
         {"export", ledger_export, 2, NEED_LOOK},
@@ -275,7 +220,8 @@ static int run(struct cli *c)
 const struct command_def cmd_ledger = {
         .name = "ledger",
         .group = GROUP_PROVE,
-        .usage = "[head | entry N | proof N | consistency M N | keys | policy | publish | witness | anchor "
+        .usage = "[head | entry N | proof N | consistency M N | keys [rotate log|node | revoke KEY] | policy "
+                 "| publish | witness | anchor "
                  "[list | "
                  "deploy] | export DIR | "
                  "mirror URL DIR | audit [DIR]]",
@@ -298,6 +244,10 @@ const struct command_def cmd_ledger = {
                  "node: every leaf, every tile, "
                  "the head, its signature and the receipts; of this node's journal, or of a log as a "
                  "folder.\n\n"
+                 "'keys' shows which key signs what, since which entry. 'keys rotate' makes a new one, 'keys "
+                 "revoke' "
+                 "says that what a key signs in later entries counts for nothing; both are entries of the "
+                 "log.\n\n"
                  "'witness' shows who cosigns this node's heads, what is wrong with whom, and which logs "
                  "this node "
                  "cosigns.\n\n"
@@ -309,6 +259,8 @@ const struct command_def cmd_ledger = {
         .examples = "osier ledger\n"
                     "osier ledger proof 17 --json\n"
                     "osier ledger policy > trust.policy\n"
+                    "osier ledger keys rotate node\n"
+                    "osier ledger keys revoke 1a2b3c4d --reason 'the laptop was stolen'\n"
                     "osier ledger witness\n"
                     "osier ledger anchor\n"
                     "osier ledger export /srv/log\n"

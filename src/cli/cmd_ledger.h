@@ -12,6 +12,9 @@ int ledger_mirror(struct cli *c);
 /* The policy in a file. */
 struct policy;
 int ledger_policy(const char *path, struct policy *out, struct err *e);
+/* `keys [rotate ROLE | revoke KEY]`, and `policy`: the lines that trust this log. */
+int ledger_keys(struct cli *c);
+int ledger_own_policy(struct cli *c);
 /* `witness`: who witnesses this log, and which logs this node witnesses. */
 int ledger_witness(struct cli *c);
 /* `audit [DIR]`: the stored bytes, all of them. Needs no node. */

@@ -34,6 +34,9 @@ static const struct option_def options[] = {
                 COMPLETE_NOTHING, NULL},
         {0, "ca", "FILE", "certificates that vouch for authorities of time stamps (PEM)", COMPLETE_FILE,
                 NULL},
+        {0, "keys", "FILE",
+                "the node's keys, of 'osier ledger keys --json': is the receipt's one that was not revoked?",
+                COMPLETE_FILE, NULL},
         {0},
 };
 
@@ -302,6 +305,23 @@ static void json_checked(const struct checked *k)
 
 /* ---- the command ---- */
 
+/* Did the node's key speak where the receipt stands in the log? */
+static int check_keys(struct checked *k, const char *path, struct err *e)
+{
+	struct keyset *set = verify_keys(path, e);
+	char vkey[NOTE_VKEY_MAX];
+	struct note_key key;
+	int rc;
+
+	if (!set)
+		return -1;
+	note_key_make(k->r.node, NOTE_ED25519, k->r.node_key, &key);
+	note_key_print(&key, vkey);
+	rc = keyset_check(set, vkey, k->r.entry, e);
+	free(set);
+	return rc;
+}
+
 static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, struct err *e)
 {
 	const char *policy_path = args_value(&c->args, "policy"), *output = args_value(&c->args, "output");
@@ -322,6 +342,8 @@ static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, 
 		        k->r.trust.witnesses);
 		rc = err_hint(e, "get a newer receipt when more witnesses have seen the log");
 	}
+	if (rc == 0 && args_value(&c->args, "keys"))
+		rc = check_keys(k, args_value(&c->args, "keys"), e);
 	if (rc == 0 && output)
 		rc = check_output(k, output, e);
 	if (rc == 0)

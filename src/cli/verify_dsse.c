@@ -54,53 +54,74 @@ static int by_key(struct sealed *s, const char *vkey, struct err *e)
 	return verdict == NOTE_SIGNED ? 0 : no_match(e, "that key");
 }
 
-static int revoked(const json_t *keys, const char *vkey, struct err *e)
+struct keyset *verify_keys(const char *path, struct err *e)
 {
-	size_t i;
-	json_t *k;
+	size_t n;
+	char *text = verify_file(path, 4u << 20, &n, e);
+	json_t *j = text ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	struct keyset *s = NULL;
 
-	json_array_foreach(keys, i, k)
-	{
-		if (strcmp(j_str(k, "state"), "revoked") != 0 || strcmp(j_str(k, "vkey"), vkey) != 0)
-			continue;
-		(void)err_set(e, ERR_CORRUPT,
-		        "the envelope is signed with a key that entry %llu revoked: %.100s",
-		        (unsigned long long)j_uint(k, "entry"), j_str(k, "reason"));
-		return err_hint(e, "an envelope has no place in the log: ask the node for a new one");
+	if (j && json_array_size(json_object_get(j, "keys"))) {
+		s = keys_fold(json_object_get(j, "keys"));
+	} else if (text) {
+		(void)err_set(e, ERR_INVALID, "'%.150s' has no keys in it", path);
+		(void)err_hint(e, "osier ledger keys --json, on the node, writes such a file");
 	}
-	return 0;
+	json_decref(j);
+	free(text);
+	return s;
 }
 
-/* With one of the keys that the node here ever had for what it ran. */
-static int by_node(struct cli *c, struct sealed *s, struct err *e)
+/* With one of the keys that the node ever had for what it ran. 1: with none of them. */
+static int by_keyset(struct sealed *s, const struct keyset *set, struct err *e)
 {
 	struct note_verifier v = ed25519_verifier();
-	json_t *j, *k, *keys;
-	size_t i;
-	int rc = 1;
 
-	if (cli_connect_look(c, e) < 0 || !(j = ask_get(c, e, "/v1/ledger/keys"))) {
-		(void)err_wrap(e, "whose envelope is it?");
-		return err_hint(e, "--key VKEY says which node's: 'osier ledger keys' on that node shows it");
-	}
-	keys = json_object_get(j, "keys");
-	json_array_foreach(keys, i, k)
-	{
-		const char *vkey = j_str(k, "vkey");
+	for (unsigned i = 0; i < set->n; i++) {
+		const struct keyset_key *k = &set->key[i];
 		enum note_verdict verdict = NOTE_UNSIGNED;
 
-		if (rc != 1 || strcmp(j_str(k, "role"), "node") != 0 ||
-		        strcmp(j_str(k, "state"), "added") != 0 ||
-		        note_key_parse(vkey, strlen(vkey), &s->key, NULL) < 0)
+		if (k->role != WIRE__KEY_SET__ROLE__NODE ||
+		        note_key_parse(k->vkey, strlen(k->vkey), &s->key, NULL) < 0)
 			continue;
-		rc = dsse_verify(&s->g.arena, &s->d, s->key.key, &v, &verdict, e);
-		if (rc == 0)
-			rc = verdict == NOTE_SIGNED ? revoked(keys, vkey, e) : 1;
+		if (dsse_verify(&s->g.arena, &s->d, s->key.key, &v, &verdict, e) < 0)
+			return -1;
+		if (verdict != NOTE_SIGNED)
+			continue;
+		if (k->state != WIRE__KEY_SET__STATE__REVOKED)
+			return 0;
+		(void)err_set(e, ERR_CORRUPT,
+		        "the envelope is signed with a key that entry %llu revoked: %.100s",
+		        (unsigned long long)k->until, k->reason);
+		return err_hint(e, "an envelope has no place in the log: ask the node for a new one");
 	}
+	return 1;
+}
+
+/* The keys of the file that --keys names, or of the node here. */
+static int by_node(struct cli *c, struct sealed *s, struct err *e)
+{
+	const char *path = args_value(&c->args, "keys");
+	struct keyset *set;
+	json_t *j = NULL;
+	int rc;
+
+	if (path) {
+		set = verify_keys(path, e);
+		if (!set)
+			return -1;
+	} else if (cli_connect_look(c, e) < 0 || !(j = ask_get(c, e, "/v1/ledger/keys"))) {
+		(void)err_wrap(e, "whose envelope is it?");
+		return err_hint(e, "--key VKEY says which node's: 'osier ledger keys' on that node shows it");
+	} else {
+		set = keys_fold(json_object_get(j, "keys"));
+	}
+	rc = by_keyset(s, set, e);
+	free(set);
 	json_decref(j);
 	if (rc != 1)
 		return rc;
-	(void)no_match(e, "a key of the node here");
+	(void)no_match(e, path ? "a key of that node" : "a key of the node here");
 	return err_hint(e, "--key VKEY for another node's");
 }
 

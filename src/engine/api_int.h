@@ -346,6 +346,8 @@ void h_consistency(struct request *q);
 void h_keys(struct request *q);
 void h_receipt(struct request *q);
 void h_publish(struct request *q);
+void h_key_rotate(struct request *q);
+void h_key_revoke(struct request *q);
 void h_witnesses(struct request *q);
 void h_witnesses_failed(struct request *q);
 void h_cosignatures(struct request *q);

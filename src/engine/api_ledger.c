@@ -328,6 +328,7 @@ void h_keys(struct request *q)
 struct publishing {
 	struct request *q;
 	bool awaited;
+	void (*answer)(struct request *q); /* when it has come */
 };
 
 static void publishing_free(void *own)
@@ -349,7 +350,18 @@ static void published(void *ctx, const struct err *e)
 	else if (!w->q->response && e)
 		answer_err(w->q, e);
 	else if (!w->q->response)
-		h_ledger(w->q);
+		w->answer(w->q);
+}
+
+static struct publishing *publishing_new(struct request *q, void (*answer)(struct request *q))
+{
+	struct publishing *w = calloc(1, sizeof(*w));
+
+	CHECK(w);
+	*w = (struct publishing){.q = q, .answer = answer};
+	q->own = w;
+	q->own_free = publishing_free;
+	return w;
 }
 
 void h_publish(struct request *q)
@@ -364,11 +376,71 @@ void h_publish(struct request *q)
 		        "'osier doctor' says why");
 		return;
 	}
-	w = calloc(1, sizeof(*w));
-	CHECK(w);
-	*w = (struct publishing){.q = q, .awaited = true};
-	q->own = w;
-	q->own_free = publishing_free;
+	w = publishing_new(q, h_ledger);
+	w->awaited = true;
 	request_sleep(q);
 	ledger_flush(q->api->node, published, w);
+}
+
+/* ---- new keys, and keys that speak no more ---- */
+
+void h_key_rotate(struct request *q)
+{
+	json_t *body = body_json(q, false);
+	const char *role = body ? json_string_value(json_object_get(body, "role")) : NULL;
+	struct publishing *w;
+	Wire__Principal by;
+	struct err e;
+
+	if (!body || body_keys(q, body, ",role,") < 0)
+		return;
+	if (!role || (strcmp(role, "log") != 0 && strcmp(role, "node") != 0)) {
+		answer_error(q, 400, "invalid", "'role' must be log or node", NULL);
+		return;
+	}
+	w = publishing_new(q, h_keys);
+	principal_of(q, &by);
+	w->awaited = ledger_rotate(q->api->node,
+	                     strcmp(role, "log") == 0 ? WIRE__KEY_SET__ROLE__LOG : WIRE__KEY_SET__ROLE__NODE,
+	                     &by, published, w, &e) == 0;
+	if (w->awaited)
+		request_sleep(q);
+	else
+		answer_err(q, &e);
+}
+
+static bool reason_ok(const char *text)
+{
+	size_t n = text ? strlen(text) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	return n > 0 && n <= KEYSET_REASON;
+}
+
+void h_key_revoke(struct request *q)
+{
+	json_t *body = body_json(q, false);
+	const char *key = body ? json_string_value(json_object_get(body, "key")) : NULL,
+	           *reason = body ? json_string_value(json_object_get(body, "reason")) : NULL;
+	struct publishing *w;
+	Wire__Principal by;
+	struct err e;
+
+	if (!body || body_keys(q, body, ",key,reason,") < 0)
+		return;
+	if (!key || !reason_ok(reason)) {
+		answer_errf(q, 400, "invalid", NULL,
+		        "'key' and 'reason' are needed; a reason is one line of at most %u bytes",
+		        KEYSET_REASON);
+		return;
+	}
+	w = publishing_new(q, h_keys);
+	principal_of(q, &by);
+	w->awaited = ledger_revoke(q->api->node, key, reason, &by, published, w, &e) == 0;
+	if (w->awaited)
+		request_sleep(q);
+	else
+		answer_err(q, &e);
 }

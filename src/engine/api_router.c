@@ -56,6 +56,8 @@ const struct route api_routes[] = {
         {"GET", "/v1/ledger/anchors", ",limit,kind,place,", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_anchors,
                 NULL},
         {"POST", "/v1/ledger/anchors", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_anchor_put, NULL},
+        {"POST", "/v1/ledger/keys/rotate", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_key_rotate, NULL},
+        {"POST", "/v1/ledger/keys/revoke", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_key_revoke, NULL},
         {"POST", "/v1/ledger/publish", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_publish, NULL},
         {"GET", "/v1/ledger/witnesses", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_witnesses, NULL},
         {"POST", "/v1/ledger/witnesses", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_witnesses_failed, NULL},

@@ -98,6 +98,13 @@ void ledger_status(const struct node *n, struct ledger_status *out);
 struct note_key;
 int ledger_sign(
         struct node *n, const void *msg, size_t len, uint8_t sig[64], struct note_key *out, struct err *e);
+/* A new key for the log or the node, asked for by `by` (borrowed for the call): its file, and the entries that say so; from then on it
+ * signs. Then, once they are published, fn as ledger_flush(). < 0: nothing was done, and fn is not called. */
+int ledger_rotate(struct node *n, Wire__KeySet__Role role, const Wire__Principal *by, ledger_fn fn, void *ctx,
+        struct err *e);
+/* The key (vkey or id) counts for nothing in entries after the one that says so; fn as above. */
+int ledger_revoke(struct node *n, const char *key, const char *reason, const Wire__Principal *by,
+        ledger_fn fn, void *ctx, struct err *e);
 /* Add to a policy the keys that sign the heads of this node's log. ERR_CLOSED as above. */
 struct policy;
 int ledger_log_keys(struct node *n, struct policy *p, struct err *e);

@@ -161,7 +161,9 @@ void snapshots_close(struct node *n);
 
 /* Open the keys and the log's published side; < 0: says why, the node can do without. */
 int ledger_init(struct node *n, struct err *e);
-/* The key that signs the log's heads. */
+/* As ledger_flush(), up to `size` entries, which may not be durable yet. */
+void ledger_flush_to(struct node *n, uint64_t size, ledger_fn fn, void *ctx);
+/* The key that signs the log's heads: of several the oldest that was not revoked. */
 void ledger_vkey(const struct node *n, char out[NOTE_VKEY_MAX]);
 /* Be a witness, as the configuration says: n->witness. */
 int ledger_open_witness(struct node *n, struct err *e);

@@ -384,32 +384,79 @@ static int extend(struct logstore *l, uint64_t to, uint64_t time_s, struct err *
 }
 
 /* The head is durable: sign it. */
-static int sign(struct logstore *l, const struct key *k, struct err *e)
+static int sign(struct logstore *l, const struct key *const keys[], unsigned keys_n, struct err *e)
 {
 	struct checkpoint c = {.origin = l->origin, .origin_n = strlen(l->origin), .size = l->head.size};
 	sqlite3_stmt *s = l->stmt[S_NOTE_SET];
 	char *note = l->head.note;
 	uint8_t sig[64];
-	size_t n;
+	size_t text_n, n;
 
 	memcpy(c.root, l->head.root, 32);
-	n = checkpoint_print(&c, note);
-	ed25519_sign(k->seed, note, n, sig);
+	n = text_n = checkpoint_print(&c, note);
 	note[n++] = '\n';
-	n += note_line(&k->pub, 0, sig, note + n);
+	for (unsigned i = 0; i < keys_n; i++) {
+		ed25519_sign(keys[i]->seed, note, text_n, sig);
+		n += note_line(&keys[i]->pub, 0, sig, note + n);
+	}
 	l->head.note_n = n;
 	(void)sqlite3_bind_blob(s, 1, note, (int)n, SQLITE_STATIC);
 	return store_run(l, S_NOTE_SET, e);
 }
 
+/* Of the keys at hand those that may sign the head at hand, in the order in which they were added. */
+static int choose(struct logstore *l, const struct key *keys, unsigned n,
+        const struct key *out[KEYSET_SIGNERS], unsigned *out_n, struct err *e)
+{
+	struct keyset *set = calloc(1, sizeof(*set));
+	const struct keyset_key *may[KEYSET_SIGNERS];
+	unsigned count;
+	int rc;
+
+	CHECK(set);
+	*out_n = 0;
+	rc = logstore_keyset(l, set, e);
+	count = rc == 0 ? keyset_signers(set, may) : 0;
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned k = 0; k < n; k++) {
+			char vkey[NOTE_VKEY_MAX];
+
+			note_key_print(&keys[k].pub, vkey);
+			if (strcmp(vkey, may[i]->vkey) == 0) {
+				out[(*out_n)++] = &keys[k];
+				break;
+			}
+		}
+	}
+	free(set);
+	if (rc == 0 && count == 0)
+		out[(*out_n)++] = &keys[0];
+	if (rc == 0 && *out_n == 0) {
+		(void)err_set(e, ERR_DENIED, "none of the keys that may sign this log is here");
+		rc = err_hint(e, "'osier ledger keys' lists them: restore the folder 'keys' from a backup");
+	}
+	return rc;
+}
+
 int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const struct key *k, struct err *e)
 {
+	return logstore_publish_by(l, to, time_s, k, 1, e);
+}
+
+int logstore_publish_by(
+        struct logstore *l, uint64_t to, uint64_t time_s, const struct key *keys, unsigned n, struct err *e)
+{
+	const struct key *signers[KEYSET_SIGNERS];
+	unsigned signers_n;
 	uint64_t size;
 
-	CHECK(!l->read_only && k->pub.type == NOTE_ED25519);
-	if (strcmp(k->pub.name, l->origin) != 0)
-		return err_set(e, ERR_INVALID, "the key is of '%.90s', the ledger is '%.90s'", k->pub.name,
-		        l->origin);
+	CHECK(!l->read_only && n > 0);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK(keys[i].pub.type == NOTE_ED25519);
+		if (strcmp(keys[i].pub.name, l->origin) != 0)
+			return err_set(e, ERR_INVALID, "the key is of '%.90s', the ledger is '%.90s'",
+			        keys[i].pub.name, l->origin);
+	}
 	if (to < l->head.size)
 		return err_set(e, ERR_INVALID, "%" PRIu64 " entries were signed already", l->head.size);
 	if (to == l->head.size && l->head.note_n)
@@ -421,7 +468,7 @@ int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const str
 		        "the journal has %" PRIu64 " of %" PRIu64 " entries: it lost some", size, to);
 	if ((to > l->head.size || l->head.size == 0) && extend(l, to, time_s, e) < 0)
 		return -1;
-	return sign(l, k, e);
+	return choose(l, keys, n, signers, &signers_n, e) < 0 ? -1 : sign(l, signers, signers_n, e);
 }
 
 /* ---- proofs ---- */

@@ -21,13 +21,14 @@
 #ifndef OSIER_IO_LOGSTORE_H
 #define OSIER_IO_LOGSTORE_H
 
+#include "core/keyset.h"
 #include "core/proof.h"
 #include "core/receipt.h"
 #include "core/tlogproof.h"
 #include "io/journal.h"
 #include "io/keys.h"
 
-#define LOG_NOTE_MAX (CHECKPOINT_TEXT_MAX + 1 + NOTE_LINE_MAX)
+#define LOG_NOTE_MAX (CHECKPOINT_TEXT_MAX + 1 + KEYSET_SIGNERS * NOTE_LINE_MAX)
 
 struct logstore;
 
@@ -50,6 +51,10 @@ const char *logstore_origin(const struct logstore *l);
  * has that size already. ERR_INVALID: `to` is less than what was signed. ERR_CORRUPT: an entry on the disk is not what its hash
  * says, or the journal lost entries: nothing was signed. */
 int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const struct key *k, struct err *e);
+/* The same with several keys at hand: those sign that the KeySet entries of the tree say, whatever the order of `keys`; as long as
+ * none says anything, the first. ERR_DENIED: none of those that may sign is among them. */
+int logstore_publish_by(
+        struct logstore *l, uint64_t to, uint64_t time_s, const struct key *keys, unsigned n, struct err *e);
 /* The last published head, read again from the disk by read-only ones. */
 int logstore_head(struct logstore *l, struct log_head *out, struct err *e);
 
@@ -77,6 +82,8 @@ int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Re
 int logstore_receipt(
         struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e);
 
+/* What the KeySets of the published tree said. */
+int logstore_keyset(struct logstore *l, struct keyset *out, struct err *e);
 /* Every KeySet so far, oldest first; stops when each returns < 0. */
 int logstore_keys(struct logstore *l,
         int (*each)(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeySet__State state,

@@ -127,6 +127,19 @@ int logstore_keys(struct logstore *l,
 	return rc == SQLITE_DONE ? 0 : store_failed(l, e);
 }
 
+static int fold_set(void *ctx, uint64_t seq, Wire__KeySet__Role role, Wire__KeySet__State state,
+        const char *vkey, const char *reason)
+{
+	keyset_fold(ctx, seq, role, state, vkey, reason);
+	return 0;
+}
+
+int logstore_keyset(struct logstore *l, struct keyset *out, struct err *e)
+{
+	memset(out, 0, sizeof(*out));
+	return logstore_keys(l, fold_set, out, e);
+}
+
 /* ---- signing what was run ---- */
 
 /* The leaves of a batch, and the root over them. */
@@ -354,6 +367,26 @@ static int print(struct logstore *l, uint64_t seq, const Wire__ReceiptFile *f, c
 	return rc;
 }
 
+/* A receipt whose node's key was revoked before it was written down proves nothing: it is not handed out. */
+static int still_counts(struct logstore *l, const Wire__Receipts *m, uint64_t seq, struct err *e)
+{
+	struct keyset *set = calloc(1, sizeof(*set));
+	char vkey[NOTE_VKEY_MAX];
+	struct note_key k;
+	int rc;
+
+	CHECK(set);
+	rc = logstore_keyset(l, set, e);
+	if (rc == 0 && note_name_ok(m->node, strlen(m->node))) {
+		note_key_make(m->node, NOTE_ED25519, m->key.data, &k);
+		note_key_print(&k, vkey);
+		if (keyset_find(set, WIRE__KEY_SET__ROLE__NODE, vkey))
+			rc = keyset_check(set, vkey, seq, e);
+	}
+	free(set);
+	return rc;
+}
+
 int logstore_receipt(
         struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e)
 {
@@ -370,6 +403,8 @@ int logstore_receipt(
 		return -1;
 	if (en->body_case != WIRE__ENTRY__BODY_RECEIPTS)
 		return store_damaged(e);
+	if (still_counts(l, en->receipts, seq, e) < 0)
+		return -1;
 	if (place(l, en->receipts, results, &f, e) < 0 || copy_entry(l, f.results_seq, &f.results, e) < 0 ||
 	        copy_entry(l, f.lease_seq, &f.lease, e) < 0 || copy_entry(l, f.job_seq, &f.job, e) < 0)
 		return -1;

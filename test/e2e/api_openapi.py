@@ -298,8 +298,20 @@ def ledger_operations(n):
     c("GET", "/v1/ledger/proof", "/v1/ledger/proof?index=99999999", 400)
     c("GET", "/v1/ledger/consistency", "/v1/ledger/consistency?old=2", 200)
     c("GET", "/v1/ledger/consistency", "/v1/ledger/consistency?old=3&size=2", 400)
+    ok(c("GET", "/v1/history", "/v1/history?limit=5", 200)["history"], "the history has rows")
+    c("GET", "/v1/history", "/v1/history?since=never", 400)
     keys = c("GET", "/v1/ledger/keys", "/v1/ledger/keys", 200)["keys"]
     ok({k["role"] for k in keys} >= {"log", "node"}, "the keys of log and node are told", keys)
+    old = [k["vkey"] for k in keys if k["role"] == "node"][0]
+    rotate, revoke = "/v1/ledger/keys/rotate", "/v1/ledger/keys/revoke"
+    keys = c("POST", rotate, rotate, 200, {"role": "node"})["keys"]
+    ok(any(k["vkey"] == old and k["state"] == "retired" for k in keys), "the old key speaks no more", keys)
+    c("POST", rotate, rotate, 400, {"role": "anchor"})
+    keys = c("POST", revoke, revoke, 200, {"key": old, "reason": "a test"})["keys"]
+    ok(any(k["vkey"] == old and k["state"] == "revoked" for k in keys), "a key is revoked", keys)
+    c("POST", revoke, revoke, 409, {"key": old, "reason": "a test"})
+    c("POST", revoke, revoke, 404, {"key": "00000000", "reason": "a test"})
+    c("POST", revoke, revoke, 400, {"key": old})
     receipt = "/v1/jobs/{job}/tasks/{step}/{index}/receipt"
     text = c("GET", receipt, "/v1/jobs/%d/tasks/main/0/receipt" % job, 200)
     ok(text.startswith(b"c2sp.org/tlog-proof@v1\n"), "a receipt is a tlog-proof", text[:40])
