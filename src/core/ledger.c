@@ -2,6 +2,7 @@
 /* ledger - see ledger.h. */
 #include "core/ledger.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -30,4 +31,24 @@ void ledger_leaf(const struct merkle_hash *h, const void *bytes, size_t n, uint8
 	}
 	ledger_standin(h, bytes, n, standin);
 	merkle_leaf(h, standin, sizeof(standin), out);
+}
+
+int ledger_resume(
+        const struct ledger_signed *last, uint64_t size, const uint8_t leaf[MERKLE_HASH_BYTES], struct err *e)
+{
+	if (size < last->size) {
+		(void)err_set(e, ERR_CORRUPT,
+		        "the journal has %" PRIu64 " entries, and %" PRIu64
+		        " were signed: it was restored from an older backup",
+		        size, last->size);
+		return err_hint(e, "restore the newest; going on here would sign a second history");
+	}
+	if (last->size && memcmp(leaf, last->leaf, MERKLE_HASH_BYTES) != 0) {
+		(void)err_set(e, ERR_CORRUPT,
+		        "entry %" PRIu64
+		        " of the journal is not the one that was signed: this is another history",
+		        last->size - 1);
+		return err_hint(e, "restore the journal that belongs to ledger.db");
+	}
+	return 0;
 }

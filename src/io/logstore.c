@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "core/ledger.h"
 #include "io/disk.h"
 #include "io/ed25519.h"
 #include "wire/entry.h"
@@ -188,7 +189,8 @@ static int read_head(struct logstore *l, bool *out_found, struct err *e)
 static int check_journal(struct logstore *l, struct err *e)
 {
 	struct merkle_hash h = sha256_merkle(l->sha);
-	uint8_t leaf[1][32], root[32];
+	struct ledger_signed last = {.size = l->head.size};
+	uint8_t leaf[1][32] = {{0}}, root[32];
 	uint64_t size;
 
 	merkle_root(&l->tree, &h, root);
@@ -196,25 +198,11 @@ static int check_journal(struct logstore *l, struct err *e)
 		return store_damaged(e);
 	if (journal_read_size(l->reader, &size, e) < 0)
 		return -1;
-	if (size < l->head.size) {
-		(void)err_set(e, ERR_CORRUPT,
-		        "the journal has %" PRIu64 " entries, and %" PRIu64
-		        " were signed: it was restored from an older backup",
-		        size, l->head.size);
-		return err_hint(e, "restore the newest; going on here would sign a second history");
-	}
-	if (l->head.size == 0)
-		return 0;
-	if (journal_read_leaves(l->reader, l->head.size - 1, 1, leaf, e) < 0)
+	if (size >= l->head.size && l->head.size &&
+	        journal_read_leaves(l->reader, l->head.size - 1, 1, leaf, e) < 0)
 		return -1;
-	if (memcmp(leaf[0], l->last_leaf, 32) != 0) {
-		(void)err_set(e, ERR_CORRUPT,
-		        "entry %" PRIu64
-		        " of the journal is not the one that was signed: this is another history",
-		        l->head.size - 1);
-		return err_hint(e, "restore the journal that belongs to ledger.db");
-	}
-	return 0;
+	memcpy(last.leaf, l->last_leaf, sizeof(last.leaf));
+	return ledger_resume(&last, size, leaf[0], e);
 }
 
 int logstore_open(const char *dir, const char *origin, bool read_only, struct logstore **out, struct err *e)

@@ -104,7 +104,7 @@ static void task_ends(struct world *w, struct run *r)
 	o->outcome = dice < w->faults.task_fails ? WIRE__OUTCOME__FAILED : WIRE__OUTCOME__SUCCEEDED;
 	o->code = o->outcome == WIRE__OUTCOME__FAILED ? 1 + (int32_t)(dice & 1) : 0;
 	o->wall_us = 1 + fate(w, r, r->next, 1) % 20000;
-	o->digest = (uint8_t)(r->next * 7 + 1);
+	o->digest = w->liar[r->node] ? w->liar[r->node] : task_truth(r->next);
 	if (fate(w, r, r->next, 5) % 1000 < w->faults.task_lies)
 		o->digest = (uint8_t)(0x80 | r->lease);
 	if (s->run_timeout_ns && fate(w, r, r->next, 2) % 1000 < w->faults.task_hangs)
@@ -402,4 +402,32 @@ void executor_check(struct world *w)
 	}
 	for (uint32_t i = 0; i < 64; i++)
 		CHECK(cpu[i] <= 4000 && memory[i] <= 8ull << 30 && gpu[i] <= 2000);
+}
+
+/* ---- what became of a verified task ---- */
+
+void world_tell(struct world *w, uint64_t job, uint32_t step, uint64_t task)
+{
+	struct vote_view v[REPLICAS_MAX];
+	uint32_t n = engine_votes(w->engine, (job_id){job}, step, task, v, REPLICAS_MAX);
+	const struct vote_view *best = NULL;
+	struct task_view t;
+
+	CHECK(n && n <= REPLICAS_MAX && engine_task(w->engine, (job_id){job}, step, task, &t));
+	for (uint32_t i = 0; i < n; i++) {
+		bool right = v[i].digest[0] == task_truth(task);
+
+		if (v[i].state != TASK_DONE || v[i].outcome != WIRE__OUTCOME__SUCCEEDED)
+			continue;
+		if (v[i].committed && !best)
+			best = &v[i];
+		world_say(w, "votes  > task %lu: node %u says %s%s", (unsigned long)task, v[i].node,
+		        right ? "the truth" : "a lie", v[i].committed ? ", and counts" : "");
+	}
+	if (best)
+		world_say(w, "votes  > task %lu: %s", (unsigned long)task,
+		        best->digest[0] == task_truth(task) ? "its result is true"
+		                                            : "its result is a lie");
+	else
+		world_say(w, "votes  > task %lu: no result: %s", (unsigned long)task, outcome_name(t.outcome));
 }

@@ -110,19 +110,22 @@ static int days(uint64_t seed, uint64_t n, bool trace, bool tap)
 
 static int all_stories(const char *one, bool trace, bool tap)
 {
+	static const struct story_book *const books[] = {&stories_engine, &stories_verify, &stories_ledger};
 	int bad = 0, found = 0;
 
-	for (size_t i = 0; i < n_stories; i++) {
-		bool good;
+	for (size_t i = 0; i < ARRAY_LEN(books); i++)
+		for (size_t k = 0; k < books[i]->n; k++) {
+			const struct story *s = &books[i]->v[k];
+			bool good;
 
-		if (one && strcmp(one, stories[i].name))
-			continue;
-		found = 1;
-		good = tell(&stories[i], trace);
-		bad |= !good;
-		if (tap || !good)
-			(void)printf("%s - %s\n", good ? "ok" : "not ok", stories[i].name);
-	}
+			if (one && strcmp(one, s->name))
+				continue;
+			found = 1;
+			good = tell(s, trace);
+			bad |= !good;
+			if (tap || !good)
+				(void)printf("%s - %s\n", good ? "ok" : "not ok", s->name);
+		}
 	if (!found)
 		(void)fprintf(stderr, "osier-sim: there is no story '%s'\n", one ? one : "");
 	return bad || !found;

@@ -14,7 +14,12 @@ struct story {
 	void (*tell)(FILE *trace);
 	const char *expect;
 };
-extern const struct story stories[];
-extern const size_t n_stories;
+struct story_book {
+	const struct story *v;
+	size_t n;
+};
+extern const struct story_book stories_engine; /* killed engines, lost messages, crashing workers */
+extern const struct story_book stories_verify; /* nodes that lie about results */
+extern const struct story_book stories_ledger; /* logs that show two faces, and disks that were rolled back */
 
 #endif

@@ -1,180 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stories - small days of which every line is known; see sim.h. Nodes have 4 cpus, 8 GiB and 2 gpus each. */
-#include <string.h>
-
 #include "base/check.h"
-#include "core/jobspec.h"
-#include "sim/sim.h"
-
-/* A job of one step, in static memory: good until the next call. */
-struct plain {
-	uint64_t tasks, cpu, deadline_after_ns, run_timeout_ns;
-	uint32_t retries, replicas;
-	bool realtime, worker;
-};
-
-static uint64_t submit(struct world *w, const struct plain *p)
-{
-	static char *argv[] = {"true"};
-	Wire__JobSpec job = WIRE__JOB_SPEC__INIT;
-	Wire__Step step = WIRE__STEP__INIT, *steps[] = {&step};
-	Wire__Command command = WIRE__COMMAND__INIT;
-	Wire__Need need = WIRE__NEED__INIT, *needs[] = {&need};
-	Wire__Variant variant = WIRE__VARIANT__INIT, *variants[] = {&variant};
-	Wire__Param param = WIRE__PARAM__INIT, *params[] = {&param};
-	Wire__Retry retry = WIRE__RETRY__INIT;
-	Wire__Verify verify = WIRE__VERIFY__INIT;
-	Wire__Worker worker = WIRE__WORKER__INIT;
-	struct err e;
-
-	command.argv = argv;
-	command.n_argv = 1;
-	need.name = (char *)(uintptr_t) "cpu";
-	need.amount = p->cpu ? p->cpu : 1000;
-	variant.needs = needs;
-	variant.n_needs = 1;
-	param.name = (char *)(uintptr_t) "i";
-	param.last = (int64_t)p->tasks - 1;
-	param.stride = 1;
-	param.count = p->tasks;
-	retry.max = p->retries;
-	verify.replicas = p->replicas;
-	verify.agree = 2;
-	worker.function = (char *)(uintptr_t) "f";
-	step.name = step.kind = (char *)(uintptr_t) "s";
-	step.command = &command;
-	step.worker = p->worker ? &worker : NULL;
-	step.variants = variants;
-	step.n_variants = 1;
-	step.params = params;
-	step.n_params = 1;
-	step.tasks = p->tasks;
-	step.retry = &retry;
-	step.verify = p->replicas ? &verify : NULL;
-	step.pids_max = 10;
-	step.run_timeout_ns = p->run_timeout_ns;
-	job.version = 1;
-	job.name = (char *)(uintptr_t) "job";
-	job.namespace_ = (char *)(uintptr_t) "default";
-	job.priority = 50;
-	job.keep_going = 1;
-	job.class_ = p->realtime ? WIRE__JOB_SPEC__CLASS__REALTIME : WIRE__JOB_SPEC__CLASS__BATCH;
-	job.deadline_after_ns = p->deadline_after_ns;
-	job.steps = steps;
-	job.n_steps = 1;
-	if (jobspec_check(&job, &e) < 0) {
-		(void)fprintf(stderr, "story's job is not valid: %s\n", e.msg);
-		abort();
-	}
-	return world_submit(w, &job);
-}
-
-/* Calm weather: nothing fails but what the story makes fail. */
-static struct world *calm_day(FILE *trace, uint64_t task_ns, uint64_t seed)
-{
-	struct faults f = {.task_ns_max = task_ns};
-
-	return world_new(seed, &f, 1, trace);
-}
-
-static struct world *calm(FILE *trace, uint64_t task_ns)
-{
-	return calm_day(trace, task_ns, 7);
-}
-
-static void finish(struct world *w)
-{
-	while (world_step(w))
-		world_check(w, false);
-	world_check(w, true);
-	world_check_all_finished(w);
-	world_free(w);
-}
+#include "sim/story.h"
 
 static void killed_engine_runs_task_once(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_S);
+	struct world *w = story_calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){.tasks = 1});
+	(void)story_submit(w, &(struct plain){.tasks = 1});
 	world_run_until(w, SIM_MS);
 	world_kill_engine(w);
-	finish(w);
+	story_finish(w);
 }
 
 static void killed_keeper_runs_task_again(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_S);
+	struct world *w = story_calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){.tasks = 1});
+	(void)story_submit(w, &(struct plain){.tasks = 1});
 	world_run_until(w, SIM_MS);
 	world_kill_keeper(w);
-	finish(w);
+	story_finish(w);
 }
 
 static void unacknowledged_job_may_be_lost(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_S);
+	struct world *w = story_calm(trace, SIM_S);
 
 	world_run_until(w, SIM_MS);
-	(void)submit(w, &(struct plain){.tasks = 1});
+	(void)story_submit(w, &(struct plain){.tasks = 1});
 	world_kill_engine(w);
-	finish(w);
+	story_finish(w);
 }
 
 static void poison_task_is_found_by_halving(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_MS);
+	struct world *w = story_calm(trace, SIM_MS);
 
 	/* Once osier knows that the tasks are short, it leases many together. */
-	(void)submit(w, &(struct plain){.tasks = 4, .worker = true});
+	(void)story_submit(w, &(struct plain){.tasks = 4, .worker = true});
 	world_run_until(w, 2 * SIM_S);
 	world_poison(w, 2);
-	(void)submit(w, &(struct plain){.tasks = 8, .worker = true, .cpu = 4000});
-	finish(w);
+	(void)story_submit(w, &(struct plain){.tasks = 8, .worker = true, .cpu = 4000});
+	story_finish(w);
 }
 
 static void lying_replica_is_outvoted(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_MS);
+	struct world *w = story_calm(trace, SIM_MS);
 	struct faults f = {.task_ns_max = SIM_MS, .task_lies = 400};
 
 	world_set_faults(w, &f);
-	(void)submit(w, &(struct plain){.tasks = 1, .replicas = 5});
-	finish(w);
+	(void)story_submit(w, &(struct plain){.tasks = 1, .replicas = 5});
+	story_finish(w);
 }
 
 static void realtime_stops_batch(FILE *trace)
 {
-	struct world *w = calm_day(trace, 100 * SIM_S, 5);
+	struct world *w = story_calm_day(trace, 100 * SIM_S, 5);
 
-	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 4000});
+	(void)story_submit(w, &(struct plain){.tasks = 1, .cpu = 4000});
 	world_run_until(w, SIM_MS);
-	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 2000, .realtime = true});
-	finish(w);
+	(void)story_submit(w, &(struct plain){.tasks = 1, .cpu = 2000, .realtime = true});
+	story_finish(w);
 }
 
 static void too_large_is_refused(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_S);
+	struct world *w = story_calm(trace, SIM_S);
 
-	(void)submit(w, &(struct plain){.tasks = 1, .cpu = 5000});
-	finish(w);
+	(void)story_submit(w, &(struct plain){.tasks = 1, .cpu = 5000});
+	story_finish(w);
 }
 
 static void doubled_results_change_nothing(FILE *trace)
 {
-	struct world *w = calm(trace, SIM_MS);
+	struct world *w = story_calm(trace, SIM_MS);
 	struct faults f = {.task_ns_max = SIM_MS, .twice = 1000};
 
 	world_set_faults(w, &f);
-	(void)submit(w, &(struct plain){.tasks = 16, .cpu = 4000});
-	finish(w);
+	(void)story_submit(w, &(struct plain){.tasks = 16, .cpu = 4000});
+	story_finish(w);
 }
-
-#define STORY(name)                                                                                          \
-	{                                                                                                    \
-#name, name, name##_expect                                                                   \
-	}
 
 static const char killed_engine_runs_task_once_expect[] =
         "[  0.000] engine > boot\n"
@@ -367,7 +274,7 @@ static const char doubled_results_change_nothing_expect[] =
         "[  0.176] engine > lease 9: task 15 succeeded\n"
         "[  0.176] engine > lease 9 ended: done\n";
 
-const struct story stories[] = {
+static const struct story all[] = {
         STORY(killed_engine_runs_task_once),
         STORY(killed_keeper_runs_task_again),
         STORY(unacknowledged_job_may_be_lost),
@@ -377,4 +284,4 @@ const struct story stories[] = {
         STORY(too_large_is_refused),
         STORY(doubled_results_change_nothing),
 };
-const size_t n_stories = ARRAY_LEN(stories);
+const struct story_book stories_engine = {all, ARRAY_LEN(all)};

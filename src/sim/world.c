@@ -623,6 +623,13 @@ void world_poison(struct world *w, uint64_t task)
 	w->poison = task;
 }
 
+void world_liar(struct world *w, uint32_t node, uint8_t lie)
+{
+	CHECK(node && node <= w->nodes);
+	w->liar[node] = lie;
+	world_say(w, "world  > node %u %s from now on", node, lie ? "lies" : "is honest");
+}
+
 bool world_step(struct world *w)
 {
 	struct event ev;

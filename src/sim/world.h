@@ -58,6 +58,10 @@ void world_kill_engine(struct world *w);
 void world_kill_keeper(struct world *w);
 /* Every task with this number in step 0 of any job kills its worker. */
 void world_poison(struct world *w, uint64_t task);
+/* From now on the node answers `lie` whatever its task is; 0: it is honest again. Nodes with the same lie collude. */
+void world_liar(struct world *w, uint32_t node, uint8_t lie);
+/* Narrate what became of a task of a verified step: who answered what, which answer counts, and whether it is true. */
+void world_tell(struct world *w, uint64_t job, uint32_t step, uint64_t task);
 
 /* Let the next thing happen; false: nothing is left to happen. */
 bool world_step(struct world *w);

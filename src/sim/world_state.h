@@ -106,6 +106,7 @@ struct world {
 	size_t n_books, books_room;
 	uint64_t tick_at; /* the time of the one tick that is scheduled */
 	uint64_t poison;
+	uint8_t liar[NODES_MAX + 1]; /* what a node says instead of the truth; 0: it is honest */
 	uint8_t *scratch, *spec_mem; /* arena memory for decide, for world_spec() */
 	struct world_counts counts;
 };
@@ -137,5 +138,10 @@ void executor_end_acked(struct world *w, uint64_t lease);
 void executor_lost(struct world *w); /* the keeper died: nothing runs any more, nothing is remembered */
 void executor_check(struct world *w);
 struct run *executor_run(struct world *w, uint64_t lease);
+/* What an honest node answers. */
+static inline uint8_t task_truth(uint64_t task)
+{
+	return (uint8_t)(task * 7 + 1);
+}
 
 #endif
