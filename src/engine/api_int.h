@@ -109,6 +109,7 @@ struct request {
 	char *query[16]; /* decoded values, freed with the request */
 	unsigned n_query;
 	struct path path;
+	uint8_t salt[16]; /* of principal_of() */
 };
 
 struct stream;
@@ -230,7 +231,8 @@ bool job_below(const struct engine *e, uint64_t before, struct job_view *out);
 void api_amount_text(const char *resource, uint64_t amount, char *out, size_t room);
 void api_duration_text(uint64_t ns, char *out, size_t room);
 const char *api_user_name(uint32_t uid, char *out, size_t room);
-void principal_of(const struct request *q, Wire__Principal *out);
+/* Who asks, with a salt of its own, for one command: the next needs another. Lives as long as q. */
+void principal_of(struct request *q, Wire__Principal *out);
 
 /* ---- the journal (api_journal.c) ---- */
 /* What LeaseGranted said about a lease. */

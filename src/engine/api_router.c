@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/check.h"
 #include "engine/api_int.h"
@@ -476,9 +477,11 @@ bool may_change(const struct request *q, const struct job_view *v)
 	return is_node_owner(q) || q->client->uid == v->uid;
 }
 
-void principal_of(const struct request *q, Wire__Principal *out)
+void principal_of(struct request *q, Wire__Principal *out)
 {
+	CHECK(getrandom(q->salt, sizeof(q->salt), 0) == (ssize_t)sizeof(q->salt));
 	wire__principal__init(out);
+	out->salt = (ProtobufCBinaryData){sizeof(q->salt), q->salt};
 	out->name = q->client->name;
 	out->uid = q->client->uid;
 	out->gid = q->client->gid;

@@ -306,10 +306,10 @@ static void submit_all(struct request *q, const struct jobfile_jobs *jobs, json_
 	Wire__Principal by;
 	struct command c = {.kind = CMD_SUBMIT, .by = &by};
 
-	principal_of(q, &by);
 	/* One answer is awaited from the start by us, so that early ones do not answer the request half-way. */
 	s->awaited = jobs->n + 1;
 	for (size_t i = 0; i < jobs->n; i++) {
+		principal_of(q, &by);
 		c.u.submit.spec = jobs->specs[i];
 		c.u.submit.key = keys ? json_string_value(json_array_get(keys, i)) : query_text(q, "key");
 		node_command(q->api->node, &c, on_answer, &s->v[i]);

@@ -49,6 +49,7 @@ is "much is submitted" "$(api /v1/jobs -d @held.json | jq '.jobs | length')" 150
 "$OSIER" history --all --json >all.json
 ok "all of it is told, once, in order" jq -e '[.history[].entry] | . == unique and length > 1500' all.json
 is "the same as the entries say" "$(jq '[.history[] | select(.kind == "job_submitted")] | length' all.json)" 1502
+ok "each entry that names a user has a salt of its own" sh -c '"$OSIER" replay --from 100 --limit 1000 --json | jq -e "[.entries[].body.by.salt] | length == 1000 and (unique | length) == 1000 and all(length == 32)"'
 like "in a table, too" "$("$OSIER" history --all | grep -c 'submitted held-')" '^1500$'
 like "what is rare is found behind it" "$(what --job job-1 2>&1)" 'submitted job-1'
 
