@@ -13,7 +13,7 @@
 #include "messenger/anchor_job.h"
 
 #define CONFIG_BYTES (8u << 20)
-#define TROUBLES_MAX 3 /* looks in a row that came to nothing, before anything was sent */
+#define TROUBLES_MAX 3 /* looks in a row, for each address, that came to nothing before anything was sent */
 
 struct going {
 	struct cli *c;
@@ -145,7 +145,7 @@ static void tell(void *ctx, const struct anchor_view *v, uint64_t size)
 	say(g, text_str(&t));
 	text_release(&t);
 	g->troubles = v->troubled && !v->on_its_way && v->outcome == ANCHOR_OPEN ? g->troubles + 1 : 0;
-	if (g->troubles >= TROUBLES_MAX) {
+	if (g->troubles >= TROUBLES_MAX * g->chain->n_urls) {
 		g->gave_up = true;
 		g->why = v->why;
 		(void)eventfd_write(g->enough_fd, 1);

@@ -115,22 +115,23 @@ static void make_origin(const struct node *n, char out[NOTE_NAME_MAX + 1])
 }
 
 /* The account that pays for anchors, when the configuration names a chain. Only told of here: the messenger uses it. */
-static int open_account(struct ledger *l, const char *dir, const char *secret, struct err *e)
+static void open_account(struct ledger *l, const char *dir, const char *secret)
 {
 	const struct config *c = &l->node->config;
 	char path[4096 + 32];
 	uint8_t account[20];
 	bool chain = false;
+	struct err e;
 
 	for (size_t i = 0; i < c->n_anchors; i++)
 		chain = chain || c->anchors[i].kind == CONFIG_CHAIN;
 	if (!chain)
-		return 0;
+		return;
 	(void)snprintf(path, sizeof(path), "%s/anchor.key", dir);
-	if (ethkey_open_account(path, secret, account, e) < 0)
-		return -1;
-	evm_address_print(account, l->anchor);
-	return 0;
+	if (ethkey_open_account(path, secret, account, &e) < 0)
+		node_notice(l->node, "nothing is anchored", &e); /* the log is published all the same */
+	else
+		evm_address_print(account, l->anchor);
 }
 
 int ledger_open_keys(struct ledger *l, struct err *e)
@@ -157,7 +158,7 @@ int ledger_open_keys(struct ledger *l, struct err *e)
 	if (rc == 0)
 		rc = open_role(l, WIRE__KEY_SET__ROLE__NODE, name, secret, e);
 	if (rc == 0)
-		rc = open_account(l, dir, secret, e);
+		open_account(l, dir, secret);
 	key_passphrase_forget(secret);
 	return rc;
 }

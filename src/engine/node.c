@@ -118,7 +118,7 @@ static int open_stores(struct node *n, struct err *e)
 	return 0;
 }
 
-static void add_notice(struct node *n, const char *what, const struct err *e)
+void node_notice(struct node *n, const char *what, const struct err *e)
 {
 	size_t at = strlen(n->notices);
 
@@ -149,11 +149,11 @@ static void open_witnesses(struct node *n, struct listener_options *o)
 		return;
 	ledger_vkey(n, vkey);
 	if (n->config.policy[0] && witnesses_open(n, vkey, &why) < 0)
-		add_notice(n, "no witness is asked", &why);
+		node_notice(n, "no witness is asked", &why);
 	if (!n->config.witness[0])
 		return;
 	if (ledger_open_witness(n, &why) < 0) {
-		add_notice(n, "no log is witnessed", &why);
+		node_notice(n, "no log is witnessed", &why);
 		return;
 	}
 	o->add_checkpoint = on_add_checkpoint;
@@ -169,12 +169,12 @@ static void open_ledger(struct node *n)
 	struct err why = {0};
 
 	if (ledger_init(n, &why) < 0) {
-		add_notice(n, "the ledger is off", &why);
+		node_notice(n, "the ledger is off", &why);
 		ledger_stop(n);
 	}
 	open_witnesses(n, &o);
 	if (o.address[0] && listener_open(&o, &n->listener, &why) < 0)
-		add_notice(n, "the ledger is not served", &why);
+		node_notice(n, "the ledger is not served", &why);
 }
 
 static int open_live(struct node *n, const struct node_options *o, struct err *e)

@@ -194,4 +194,7 @@ void history_finished(struct node *n, job_id job);
 void history_forget(struct node *n, job_id job); /* EFFECT_FORGET */
 void history_close(struct node *n);
 
+/* What is amiss and does not keep the node from working: shown by `osier up` and `osier doctor`. */
+void node_notice(struct node *n, const char *what, const struct err *e);
+
 #endif

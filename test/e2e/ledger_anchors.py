@@ -202,7 +202,7 @@ def wrong_endpoints():
     print("# after %.1f s" % (time.time() - began))
     hangs = proxy.url
     other = Proxy(chain)
-    configure(timeout="300ms", urls=[hangs, "http://127.0.0.1:%d" % free_port(), other.url])
+    configure(timeout="1s", urls=[hangs, "http://127.0.0.1:%d" % free_port(), other.url])
     p = osier("ledger", "anchor")
     fact("with an honest node after it the head gets there", p.returncode == 0 and "for good" in p.stdout, p)
     proxy.clear()
@@ -269,6 +269,31 @@ def fee_spike():
          chain.nonce(ACCOUNT) == before + 1 and len(nonces(proxy.sent)) == 1, code, a, g.said)
     chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
     configure()
+
+
+def damaged():
+    """What lies in the state folder is looked at before it is believed; and a node without its account's key still publishes its log."""
+    save, key = STATE + "/anchors/31337.save", STATE + "/keys/anchor.key"
+    before = chain.nonce(ACCOUNT)
+    for bad in (b"x", b"osier anchor v1\n", b"osier anchor v1\n99999999999999999999\n", b"osier anchor v1\n3\nabc" + bytes(200)):
+        with open(save, "wb") as f:
+            f.write(bad)
+        p = osier("ledger", "anchor")
+        if p.returncode == 0 or "damaged" not in p.stderr + "" and "not a note" not in p.stderr:
+            fact("what is kept of an anchor is checked", False, bad, p)
+    fact("a damaged file of an anchor under way is told, and nothing sent", chain.nonce(ACCOUNT) == before)
+    os.unlink(save)
+    os.chmod(key, 0o644)
+    osier("down")
+    p = osier("up")
+    run_job()
+    published = osier("ledger", "publish")
+    fact("with a key that others can read the log is published", p.returncode == 0 and published.returncode == 0, p, published)
+    p = osier("ledger", "anchor")
+    fact("but nothing is anchored, and why is told", p.returncode == 5 and "anchor.key" in p.stderr and chain.nonce(ACCOUNT) == before, p)
+    os.chmod(key, 0o600)
+    osier("down")
+    osier("up")
 
 
 def processes(word):
@@ -343,7 +368,7 @@ try:
         f.write("name: job\ncommand: echo hello\n")
     ACCOUNT, CONTRACT = setting_up()
     began = time.time()
-    for step in (anchored, verified, wrong_endpoints, reorganised, lost, fee_spike, by_the_clock):
+    for step in (anchored, verified, wrong_endpoints, reorganised, lost, fee_spike, damaged, by_the_clock):
         chain.mining.set()
         proxy.clear()
         try:
