@@ -18,6 +18,7 @@
 #include "io/logstore.h"
 #include "io/sha256.h"
 #include "journal_help.h"
+#include "wire/entry.h"
 
 #define ORIGIN "example.com/elastic/log1"
 
@@ -252,6 +253,91 @@ static void restored_or_exchanged_journal_is_not_signed(void **state)
 	refused(w, ORIGIN, ERR_CORRUPT, "damaged");
 }
 
+static void say_key(struct world *w, const struct key *k, Wire__KeySet__State state)
+{
+	Wire__KeySet m = WIRE__KEY_SET__INIT;
+	Wire__Entry en = WIRE__ENTRY__INIT;
+	char vkey[NOTE_VKEY_MAX];
+	uint8_t bytes[512];
+
+	note_key_print(&k->pub, vkey);
+	m.state = state;
+	m.vkey = vkey;
+	m.reason = (char *)"a test";
+	en.time_ns = 1;
+	en.body_case = WIRE__ENTRY__BODY_KEY_SET;
+	en.key_set = &m;
+	assert_true(entry_size(&en) <= sizeof(bytes));
+	(void)journal_add(w->j, bytes, entry_encode(&en, bytes), NULL);
+	world_flush_wait(w);
+}
+
+static struct key other_key(uint8_t seed)
+{
+	struct key k = {.seed = {seed}};
+	uint8_t pub[32];
+
+	ed25519_public(k.seed, pub);
+	note_key_make(ORIGIN, NOTE_ED25519, pub, &k.pub);
+	return k;
+}
+
+/* "12": the first and the second key have signed the head, in this order and nobody else. */
+static void signed_by(struct logstore *l, const struct key keys[3], uint64_t to, const char *want)
+{
+	struct note_verifier v = ed25519_verifier();
+	struct log_head h;
+	struct note note;
+	struct err e;
+
+	if (logstore_publish_by(l, to, 1700000000, keys, 3, &e) < 0)
+		fail_msg("%s", e.msg);
+	h = head_of(l);
+	assert_int_equal(note_parse(h.note, h.note_n, &note, NULL), 0);
+	assert_int_equal(note.sigs, strlen(want));
+	for (unsigned i = 0; i < note.sigs; i++) {
+		const struct key *k = &keys[want[i] - '1'];
+
+		assert_memory_equal(note.sig[i].id, k->pub.id, 4);
+		assert_int_equal(note_verify(&note, &k->pub, &v, NULL), NOTE_SIGNED);
+	}
+}
+
+static void heads_are_signed_by_whom_their_own_tree_names(void **state)
+{
+	struct world *w = *state;
+	struct key keys[3] = {other_key(11), other_key(12), other_key(13)};
+	struct logstore *l;
+	struct log_head h, again;
+	struct err e = {0};
+
+	world_open(w, NULL);
+	say_key(w, &keys[1], WIRE__KEY_SET__STATE__ADDED);   /* 0 */
+	say_key(w, &keys[0], WIRE__KEY_SET__STATE__ADDED);   /* 1 */
+	say_key(w, &keys[1], WIRE__KEY_SET__STATE__REVOKED); /* 2 */
+	say_key(w, &keys[2], WIRE__KEY_SET__STATE__ADDED);   /* 3 */
+	say_key(w, &keys[0], WIRE__KEY_SET__STATE__REVOKED); /* 4 */
+	l = open_store(w, false);
+	signed_by(l, keys, 1, "2");
+	signed_by(l, keys, 2, "21"); /* in the order in which the log named them */
+	signed_by(l, keys, 3, "1");
+	signed_by(l, keys, 4, "13");
+	h = head_of(l);
+	logstore_close(l);
+	/* Killed before the note: made again to the byte, with both. */
+	sql(w, "ledger.db", "UPDATE head SET note = x''");
+	l = open_store(w, false);
+	signed_by(l, keys, 4, "13");
+	again = head_of(l);
+	assert_int_equal(again.note_n, h.note_n);
+	assert_memory_equal(again.note, h.note, h.note_n);
+	/* Of two that may sign, the one whose file is lost is left out; none at all is told. */
+	assert_int_equal(logstore_publish_by(l, 5, 1700000000, keys, 2, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	signed_by(l, keys, 5, "3");
+	logstore_close(l);
+}
+
 static void damaged_entry_is_not_signed(void **state)
 {
 	struct world *w = *state;
@@ -397,6 +483,7 @@ int main(void)
 	        fact(note_is_a_checkpoint_that_its_key_verifies),
 	        fact(killed_before_the_note_the_same_note_is_made),
 	        fact(restored_or_exchanged_journal_is_not_signed),
+	        fact(heads_are_signed_by_whom_their_own_tree_names),
 	        fact(damaged_entry_is_not_signed),
 	        fact(dropped_history_is_proven_still),
 	        fact(audit_counts_what_was_dropped_as_expired),

@@ -3,7 +3,7 @@
  * Facts about the bytes of older versions: what entries and states of format 1 said then, they say now.
  *
  * test/data/entries-1: u32 length and bytes of each entry, little-endian; one of every kind at least. test/data/state-1: the
- * state after them, as engine_save() wrote it. Made by `OSIER_SAMPLES=FOLDER build/test/unit/test_samples`, once for each
+ * state after them, as engine_save() wrote it; entries-1-ledger: those that came with the ledger. Made by `OSIER_SAMPLES=FOLDER build/test/unit/test_samples`, once for each
  * format and never again: a new format gets new files beside the old ones.
  */
 #include <stdio.h>
@@ -11,7 +11,8 @@
 
 #include "../world.h"
 
-#define KINDS 15u
+#define KINDS        15u
+#define LEDGER_KINDS 2u
 
 static struct world w;
 
@@ -163,6 +164,40 @@ static void make_samples(const char *dir)
 	world_release(&w);
 }
 
+/* Entries of the ledger, which change no state: keys that begin and end, and what was run, signed. */
+static void make_ledger_sample(const char *dir)
+{
+	static const char vkey[] =
+	        "example.com/elastic/log1+c3ebf752+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+	uint8_t bytes[64];
+	uint64_t results[2] = {7, 9}, leases[2] = {5, 6}, jobs[2] = {4, 4};
+	Wire__Principal by = WIRE__PRINCIPAL__INIT;
+	Wire__KeySet key = WIRE__KEY_SET__INIT;
+	Wire__Receipts r = WIRE__RECEIPTS__INIT;
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	world_init(&w);
+	key.vkey = (char *)(uintptr_t)vkey;
+	key.reason = (char *)"made by the node";
+	world_do(&w, &(struct command){.kind = CMD_KEY_SET, .u.key_set = &key});
+	by.name = (char *)"uid:1000";
+	by.uid = by.gid = 1000;
+	by.salt = (ProtobufCBinaryData){16, bytes};
+	key.state = WIRE__KEY_SET__STATE__REVOKED;
+	key.reason = (char *)"it was copied";
+	world_do(&w, &(struct command){.kind = CMD_KEY_SET, .by = &by, .u.key_set = &key});
+	r.node = (char *)"example.com/elastic/log1/node";
+	r.key = r.root = (ProtobufCBinaryData){32, bytes};
+	r.signature = (ProtobufCBinaryData){64, bytes};
+	r.n_results = r.n_leases = r.n_jobs = 2;
+	r.results = results;
+	r.leases = leases;
+	r.jobs = jobs;
+	world_do(&w, &(struct command){.kind = CMD_RECEIPTS, .u.receipts = &r});
+	put_file(dir, "entries-1-ledger", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
 /* What the sample's end is known to be. */
 static void check_facts(struct world *v)
 {
@@ -206,6 +241,55 @@ static void entries_of_format_1_say_what_they_said(void **state)
 	}
 	assert_int_equal(kinds, KINDS); /* a new kind of entry comes with a sample of its own */
 	check_facts(&w);
+	world_release(&w);
+	free(bytes);
+}
+
+static const Wire__Entry *entry_at(const uint8_t *bytes, size_t n, size_t *at)
+{
+	const Wire__Entry *en;
+	struct arena a;
+	uint32_t len;
+
+	memcpy(&len, bytes + *at, 4);
+	assert_true(len <= n - *at - 4);
+	arena_init(&a, w.decoded_mem, 4 * WORLD_ARENA);
+	assert_int_equal(entry_decode(&a, bytes + *at + 4, len, &en, NULL), 0);
+	*at += len + 4;
+	return en;
+}
+
+static void entries_of_the_ledger_say_what_they_said(void **state)
+{
+	uint32_t seen[32] = {0}, kinds = 0;
+	const Wire__Entry *en;
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-ledger", &bytes), at = 0;
+
+	(void)state;
+	world_init(&w);
+	en = entry_at(bytes, n, &at);
+	kinds += seen[en->body_case & 31]++ == 0;
+	assert_int_equal(en->body_case, WIRE__ENTRY__BODY_KEY_SET);
+	assert_int_equal(en->key_set->state, WIRE__KEY_SET__STATE__ADDED);
+	assert_null(en->key_set->by);
+	en = entry_at(bytes, n, &at);
+	kinds += seen[en->body_case & 31]++ == 0;
+	assert_int_equal(en->key_set->state, WIRE__KEY_SET__STATE__REVOKED);
+	assert_string_equal(en->key_set->reason, "it was copied");
+	assert_int_equal(en->key_set->by->uid, 1000);
+	assert_int_equal(en->key_set->by->salt.len, 16);
+	en = entry_at(bytes, n, &at);
+	kinds += seen[en->body_case & 31]++ == 0;
+	assert_int_equal(en->body_case, WIRE__ENTRY__BODY_RECEIPTS);
+	assert_string_equal(en->receipts->node, "example.com/elastic/log1/node");
+	assert_int_equal(en->receipts->n_results, 2);
+	assert_int_equal(en->receipts->results[1], 9);
+	assert_int_equal(en->receipts->signature.len, 64);
+	assert_int_equal(at, n);
+	assert_int_equal(kinds, LEDGER_KINDS);
+	assert_int_equal(
+	        wire__entry__descriptor.n_fields - 1, KINDS + LEDGER_KINDS); /* time_ns, and the kinds */
 	world_release(&w);
 	free(bytes);
 }
@@ -261,12 +345,14 @@ int main(void)
 	const char *make = getenv("OSIER_SAMPLES");
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(entries_of_format_1_say_what_they_said),
+	        cmocka_unit_test(entries_of_the_ledger_say_what_they_said),
 	        cmocka_unit_test(state_of_version_1_is_what_its_entries_make),
 	        cmocka_unit_test(bytes_of_a_newer_version_are_refused_as_such),
 	};
 
 	if (make) {
 		make_samples(make);
+		make_ledger_sample(make);
 		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
