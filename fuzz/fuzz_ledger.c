@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as what proofs travel in: notes, checkpoints, keys, key files, policies, proofs, witness requests, tile paths and
- * receipts. No crash, and what is accepted is written again to the same bytes where it has one spelling. Signatures and hashes
+ * Any bytes as what proofs travel in: notes, checkpoints, keys, key files, policies, proofs, witness requests, tile paths,
+ * bundles, trees of tiles and receipts. No crash, and what is accepted is written again to the same bytes where it has one spelling. Signatures and hashes
  * are taken for right here, so that what lies behind them is reached. The first byte says what the rest is.
  */
 #include <stddef.h>
@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "core/receipt.h"
+#include "core/tiletree.h"
 #include "io/growing.h"
 #include "io/keys.h"
 
@@ -136,10 +137,70 @@ static void a_receipt(const char *p, size_t n)
 	growing_release(&g);
 }
 
+/* Entries follow one another, within the bundle. */
+static void a_bundle(const char *p, size_t n)
+{
+	const uint8_t *bundle = (const uint8_t *)p, *entry;
+	size_t at = 0, len, sum = 0;
+
+	while (bundle_next(bundle, n, &at, &entry, &len)) {
+		CHECK(entry == bundle + sum + 2 && len <= n - sum - 2);
+		sum += 2 + len;
+		CHECK(sum == at);
+	}
+	CHECK(at == sum && at <= n);
+}
+
+/* Any bytes as the tiles of a tree of any size: one hash for everything makes all of them right. */
+struct any_tiles {
+	const uint8_t *p;
+	size_t n;
+};
+
+static int any_tile(void *ctx, const struct tile *t, const uint8_t *want, uint8_t (*out)[32], struct err *e)
+{
+	const struct any_tiles *a = ctx;
+
+	CHECK(t->width >= 1 && t->width <= TILE_WIDTH && (want != NULL) == (t->width == TILE_WIDTH));
+	if (a->n && a->p[(t->level * 7 + t->index) % a->n] == 255)
+		return err_set(e, ERR_NOTFOUND, "no such tile");
+	memset(out, a->n ? a->p[t->index % a->n] : 0, t->width * (size_t)32);
+	return 0;
+}
+
+static void a_tree(const char *p, size_t n)
+{
+	static struct tiletree t;
+	const struct merkle_hash h = {one_hash, NULL};
+	struct any_tiles a = {(const uint8_t *)p, n};
+	struct tiletree_source s = {any_tile, &a};
+	struct proof_source proofs;
+	uint64_t size = 0, index = 0;
+	const uint8_t(*hash)[32];
+	struct proof proof;
+	uint8_t root[32] = {0};
+
+	if (n < 16)
+		return;
+	memcpy(&size, p, 8);
+	memcpy(&index, p + 8, 8);
+	size >>= (uint8_t)p[15] % 60 + 1; /* logs have fewer than 2^63 entries */
+	if (size == 1)                    /* its root is the leaf itself */
+		return;
+	if (tiletree_open(&t, &h, &s, size, root, NULL) < 0 || size == 0)
+		return;
+	index %= size;
+	(void)tiletree_tile(&t, 0, index / TILE_WIDTH, &hash, NULL);
+	proofs = tiletree_proofs(&t);
+	if (proof_inclusion(&h, &proofs, index, size, &proof, NULL) == 0)
+		CHECK(proof.n <= 64);
+	(void)proof_consistency(&h, &proofs, index, size, &proof, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static void (*const all[])(const char *p, size_t n) = {
-	        a_note, a_key, a_proof, a_tile, a_policy, a_receipt};
+	        a_note, a_key, a_proof, a_tile, a_policy, a_receipt, a_bundle, a_tree};
 	char *copy;
 
 	if (n == 0)

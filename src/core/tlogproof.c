@@ -288,3 +288,19 @@ int tile_parse(const char *path, size_t n, struct tile *out, struct err *e)
 	}
 	return 0;
 }
+
+bool bundle_next(const uint8_t *bundle, size_t n, size_t *at, const uint8_t **out, size_t *out_n)
+{
+	size_t len;
+
+	CHECK(*at <= n);
+	if (n - *at < 2)
+		return false;
+	len = (size_t)bundle[*at] << 8 | bundle[*at + 1];
+	if (len > n - *at - 2)
+		return false;
+	*out = bundle + *at + 2;
+	*out_n = len;
+	*at += 2 + len;
+	return true;
+}

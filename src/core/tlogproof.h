@@ -64,4 +64,8 @@ int tile_parse(const char *path, size_t n, struct tile *out, struct err *e);
 /* How many hashes the tile has in a tree of `size` leaves: 0 to 256. */
 unsigned tile_width(uint64_t size, unsigned level, uint64_t index);
 
+/* The next entry of a bundle of n bytes, from *at on, which it moves: its length in 16 bits, big-endian, and its bytes. false: none is
+ * whole there. */
+bool bundle_next(const uint8_t *bundle, size_t n, size_t *at, const uint8_t **out, size_t *out_n);
+
 #endif

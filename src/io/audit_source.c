@@ -218,21 +218,20 @@ static int scan_bundle(struct folder_reader *r, uint64_t first, unsigned width, 
 	size_t at = 0;
 
 	for (unsigned i = 0; i < width; i++) {
+		const uint8_t *entry = NULL;
 		size_t len = 0;
 
+		if (p && !bundle_next(p, n, &at, &entry, &len))
+			return err_set(e, ERR_CORRUPT, "the bundle of entry %" PRIu64 " ends before it does",
+			        first + i);
 		if (p) {
-			len = n - at < 2 ? SIZE_MAX : (size_t)p[at] << 8 | p[at + 1];
-			if (len > n - at || len + 2 > n - at)
-				return err_set(e, ERR_CORRUPT,
-				        "the bundle of entry %" PRIu64 " ends before it does", first + i);
-			merkle_leaf(&h, p + at + 2, len, got);
+			merkle_leaf(&h, entry, len, got);
 			if (memcmp(got, r->hash[i], 32) != 0)
 				return err_set(e, ERR_CORRUPT, "entry %" PRIu64 " is not what its leaf says",
 				        first + i);
 		}
-		if (each(ctx, first + i, r->hash[i], p ? p + at + 2 : NULL, len, e) < 0)
+		if (each(ctx, first + i, r->hash[i], entry, len, e) < 0)
 			return -1;
-		at += len + 2;
 	}
 	return p && at < n && width == TILE_WIDTH
 	               ? err_set(e, ERR_CORRUPT,

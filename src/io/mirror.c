@@ -315,16 +315,16 @@ static int check_bundle(
 	if (tiletree_tile(m->tree, 0, t->index, &leaf, e) < 0)
 		return -1;
 	for (unsigned i = 0; i < t->width; i++, seq++) {
-		size_t len = n - at < 2 ? SIZE_MAX : (size_t)p[at] << 8 | p[at + 1];
+		const uint8_t *entry;
+		size_t len;
 
-		if (len > n - at || len + 2 > n - at)
+		if (!bundle_next(p, n, &at, &entry, &len))
 			return err_set(
 			        e, ERR_CORRUPT, "the bundle of entry %" PRIu64 " ends before it does", seq);
-		merkle_leaf(&m->h, p + at + 2, len, got);
+		merkle_leaf(&m->h, entry, len, got);
 		if (memcmp(got, leaf[i], 32) != 0)
 			return err_set(e, ERR_CORRUPT,
 			        "entry %" PRIu64 " is not what its leaf in the log says", seq);
-		at += len + 2;
 	}
 	*out_n = at;
 	return 0;
