@@ -100,7 +100,9 @@ static int run(struct cli *c)
 	if (wait && ((strcmp(wait, "anchored") != 0 && strcmp(wait, "witnessed") != 0) ||
 	                    strcmp(format(c), "dsse") == 0))
 		return cli_usage(c, "a tlog-proof can be waited for until it is 'witnessed' or 'anchored'");
-	if (cli_connect_look(c, &e) < 0 || task_resolve(c, c->args.arg[0], &name, &e) < 0)
+	/* Without a node nobody asks witnesses. */
+	if ((wait && strcmp(wait, "witnessed") == 0 ? cli_connect(c, &e) : cli_connect_look(c, &e)) < 0 ||
+	        task_resolve(c, c->args.arg[0], &name, &e) < 0)
 		return cli_fail(c, &e);
 	if (!name.step) {
 		task_name_release(&name);
