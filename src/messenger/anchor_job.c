@@ -18,6 +18,7 @@
 #include "core/note.h"
 #include "io/anchor.h"
 #include "io/anchored.h"
+#include "io/clock.h"
 #include "io/disk.h"
 #include "io/ethkey.h"
 #include "io/keys.h"
@@ -40,7 +41,8 @@ struct work {
 	uint64_t size;
 	uint8_t saved[ANCHOR_SAVE_MAX];
 	size_t saved_n;
-	char *told; /* the last report, as text */
+	char *told;       /* the last report, as text */
+	uint64_t begun_s; /* since 1970, by this machine; 0: in a former life */
 };
 
 static int path_of(const struct work *w, const char *what, char out[4200], struct err *e)
@@ -334,6 +336,8 @@ static json_t *details(const struct work *w, const struct anchor_view *v)
 	json_object_set_new(o, "account", json_string(text));
 	set_u64(o, "tries", v->tries);
 	set_u64(o, "reorganised", v->reorganised);
+	if (w->begun_s)
+		set_u64(o, "begun", w->begun_s);
 	if (v->tries) {
 		set_u64(o, "nonce", v->nonce);
 		set_data(o, "transaction", v->hash, 32);
@@ -538,6 +542,7 @@ int anchor_job_head(const struct anchor_job *j, struct anchor_job_end *out, stru
 	} else if (find_contract(w, w->contract, e) == 0 &&
 	           (w->saved_n ? head_of_note(w, &target, e) : newest_head(w, &target, &fresh, e)) == 0) {
 		out->nothing_new = !fresh;
+		w->begun_s = w->saved_n ? 0 : clock_wall_ns() / 1000000000u;
 		out->size = w->size;
 		rc = fresh ? run(w, &target, out, e) : 0;
 	}

@@ -76,6 +76,7 @@ int heads_last(
 	uint64_t ns = 0;
 	char target[600];
 	json_t *j = NULL, *a;
+	json_int_t begun;
 	int known;
 
 	(void)snprintf(target, sizeof(target), "/v1/ledger/anchors?limit=1&kind=%s&place=%s",
@@ -91,6 +92,10 @@ int heads_last(
 		out->any = true;
 		out->size = (uint64_t)json_integer_value(json_object_get(a, "size"));
 		out->time_s = ns / 1000000000u;
+		/* The next one is due so long after this one began, however long the chain took to be sure of it. */
+		begun = json_integer_value(json_object_get(json_object_get(a, "details"), "begun"));
+		if (begun > 0 && (uint64_t)begun < out->time_s)
+			out->time_s = (uint64_t)begun;
 		out->state = (enum anchored_state)known;
 	}
 	json_decref(j);

@@ -114,6 +114,7 @@ def anchored():
     a = newest()
     fact("a later head costs at most what is known (32,469 gas)", p.returncode == 0 and "for good" in p.stdout and
          a["details"]["gas"] <= 32469 * 1.1 and chain.nonce(ACCOUNT) == before + 1, p, a)
+    fact("an anchor knows when it began, from where the next is counted", abs(a["details"]["begun"] - time.time()) < 120, a)
     p = osier("ledger", "anchor", "list")
     fact("the list shows head, chain, block, state, gas and fee",
          re.search(r"%d +chain 31337 +final +%d .*%d gas, [0-9.]+ gwei" % (a["size"], a["details"]["block"], a["details"]["gas"]), p.stdout), p.stdout)
