@@ -39,6 +39,14 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static void must(int rc, const struct err *e)
 {
 	if (rc >= 0)
@@ -152,7 +160,7 @@ static void append(const char *dir, uint64_t n, size_t bytes)
 
 static void proofs(const char *dir, uint64_t count)
 {
-	uint64_t *ns = calloc(count, sizeof(*ns));
+	uint64_t *ns = calloc(count, sizeof(*ns)), *cpu = calloc(count, sizeof(*cpu));
 	struct logstore *l;
 	struct log_head head;
 	struct merkle_hash h;
@@ -160,14 +168,14 @@ static void proofs(const char *dir, uint64_t count)
 	struct prng r;
 	struct err e;
 
-	CHECK(ns);
+	CHECK(ns && cpu);
 	must(logstore_open(dir, NULL, true, &l, &e), &e);
 	must(logstore_head(l, &head, &e), &e);
 	h = logstore_hash(l);
 	s = logstore_source(l);
 	prng_init(&r, 1);
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t index = prng_below(&r, head.size), begin = now_ns();
+		uint64_t index = prng_below(&r, head.size), begin = now_ns(), busy = cpu_ns();
 		uint8_t leaf[1][32];
 		struct proof p;
 
@@ -175,16 +183,19 @@ static void proofs(const char *dir, uint64_t count)
 		must(logstore_hashes(l, 0, index, 1, leaf, &e), &e);
 		must(proof_inclusion(&h, &s, index, head.size, &p, &e), &e);
 		ns[i] = now_ns() - begin;
+		cpu[i] = cpu_ns() - busy;
 		must(proof_inclusion_verify(
 		             &h, leaf[0], index, head.size, (const uint8_t(*)[32])p.hash, p.n, head.root, &e),
 		        &e);
 	}
 	qsort(ns, count, sizeof(*ns), by_time);
-	(void)printf("{\"size\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, \"max_ns\": %llu}\n",
+	qsort(cpu, count, sizeof(*cpu), by_time);
+	(void)printf("{\"size\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, \"cpu_p99_ns\": %llu}\n",
 	        (unsigned long long)head.size, (unsigned long long)ns[count / 2],
-	        (unsigned long long)ns[count * 99 / 100], (unsigned long long)ns[count - 1]);
+	        (unsigned long long)ns[count * 99 / 100], (unsigned long long)cpu[count * 99 / 100]);
 	logstore_close(l);
 	free(ns);
+	free(cpu);
 }
 
 /* ---- audit ---- */

@@ -384,7 +384,7 @@ def ledger_proof():
         raise Failed("the log has %d entries" % r["size"])
     o, p99 = r["p50_ns"] / 1e6, r["p99_ns"] / 1e6
     return [result("ledger-proof", "proof of an entry drawn by chance in a log of 10,000,000; p99 beside", o, "ms",
-                   "p99 <= 1", p99 <= 1, None, None, {"p99": p99}, 20000)]
+                   "p99 <= 1", p99 <= 1, None, None, {"p99": p99, "p99 of its CPU time": r["cpu_p99_ns"] / 1e6}, 20000)]
 
 
 @row("ledger-verify", "ledger-verify-many")
