@@ -597,31 +597,41 @@ static int audit_row(
 	return f->each(f->ctx, seq, leaf, bytes, n, e) < 0 ? -1 : 0;
 }
 
+/* Up to SCAN_ROWS entries from *at on, or the rest of a tile that was dropped. */
+static int audit_step(
+        struct journal_reader *r, uint64_t *at, uint64_t to, struct audit_fold *f, struct err *e)
+{
+	uint64_t end = (*at / TILE_LEAVES + 1) * TILE_LEAVES;
+	bool dropped;
+
+	if (read_tile(r, *at / TILE_LEAVES, &dropped, e) < 0)
+		return -1;
+	if (!dropped)
+		return scan_chunk(r, at, to, UINT64_MAX, audit_row, f, e);
+	for (; *at < end && *at < to; ++*at) {
+		uint8_t leaf[MERKLE_HASH_BYTES];
+
+		memcpy(leaf, r->entry.p + *at % TILE_LEAVES * MERKLE_HASH_BYTES, sizeof(leaf));
+		if (f->each(f->ctx, *at, leaf, NULL, 0, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int journal_audit(struct journal_reader *r, uint64_t from, uint64_t to,
         int (*each)(void *ctx, uint64_t seq, const uint8_t leaf[MERKLE_HASH_BYTES], const uint8_t *bytes,
                 size_t n, struct err *e),
         void *ctx, struct err *e)
 {
 	struct audit_fold f = {each, ctx};
+	int rc = 0;
 
-	while (from < to) {
-		uint64_t end = (from / TILE_LEAVES + 1) * TILE_LEAVES;
-		bool dropped;
-
-		if (read_tile(r, from / TILE_LEAVES, &dropped, e) < 0)
+	/* A step sees one state of the journal: history that is dropped meanwhile is not missing. */
+	while (from < to && rc == 0) {
+		if (begin_look(r, e) < 0)
 			return -1;
-		if (!dropped) {
-			if (scan_chunk(r, &from, to, UINT64_MAX, audit_row, &f, e) < 0)
-				return -1;
-			continue;
-		}
-		for (; from < end && from < to; from++) {
-			uint8_t leaf[MERKLE_HASH_BYTES];
-
-			memcpy(leaf, r->entry.p + from % TILE_LEAVES * MERKLE_HASH_BYTES, sizeof(leaf));
-			if (each(ctx, from, leaf, NULL, 0, e) < 0)
-				return -1;
-		}
+		rc = audit_step(r, &from, to, &f, e);
+		end_look(r);
 	}
-	return 0;
+	return rc;
 }
