@@ -17,6 +17,7 @@ told "another is submitted" 0 'slow-2 is submitted' "$OSIER" submit slow.yaml
 told "adjusted" 0 '' "$OSIER" adjust slow-2 --priority 70
 told "and cancelled" 0 '' "$OSIER" cancel slow-2
 told "it has ended" 1 '' "$OSIER" wait slow-2
+told "all of it is signed" 0 "are signed" "$OSIER" ledger publish # and the keys are told: nothing comes any more
 "$OSIER" history --all >all
 for row in "-  +node here is up" "$me +submitted job-1: 1 step, 2 tasks" "$me +job-1/main task 0: lease 1 to node here" "$me +job-1/main task 1 failed" \
 	"$me +submitted slow-2" "$me +adjusted slow-2: priority \(priority 70\)" "$me +cancelled slow-2" "$me +slow-2/main task 0 stopped|slow-2/main: lease [0-9]+ ended early: cancelled"; do
