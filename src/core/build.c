@@ -94,6 +94,9 @@ static int sane_step(struct names *t, const Wire__JobSpec *spec, uint32_t k, str
 	if (replicas > 1 && (st->verify->agree == 0 || st->verify->agree > replicas))
 		return err_set(err, ERR_INVALID, "step '%s': %u of %u replicas cannot agree", st->name,
 		        st->verify->agree, replicas);
+	if (replicas > 1 && st->verify->adaptive && st->verify->agree < 2)
+		return err_set(
+		        err, ERR_INVALID, "step '%s': an adaptive check needs two that agree", st->name);
 	if (st->n_variants == 0 || st->n_variants > VARIANTS_MAX)
 		return err_set(err, ERR_INVALID, "step '%s' has %zu variants; 1 to %u are possible", st->name,
 		        st->n_variants, VARIANTS_MAX);
@@ -193,6 +196,7 @@ static void build_step(const Wire__Step *st, struct step *s)
 	s->replicas = replicas_of(st);
 	s->agree = s->replicas > 1 ? st->verify->agree : 1;
 	s->comparator = s->replicas > 1 && st->verify->comparator;
+	s->adaptive = s->replicas > 1 && st->verify->adaptive;
 	s->reduce_of = NONE;
 	s->n_variants = (uint32_t)st->n_variants;
 	s->queue_timeout_ns = st->queue_timeout_ns;

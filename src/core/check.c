@@ -40,6 +40,16 @@ static void check_step(const struct engine *e, const struct job *j, const struct
 	for (uint64_t u = 0; s->replicas > 1 && u < step_units(s); u++)
 		comparing += step_votes(e, j, s)[u].asked != 0;
 	CHECK(comparing == s->comparing);
+	for (uint64_t i = 0; s->adaptive && i < s->tasks; i++) {
+		unsigned open = 0;
+
+		for (uint32_t r = 0; r < s->replicas; r++) {
+			unsigned p = unit_place(e, j, s, r * s->tasks + i);
+
+			open += p != C_BLOCKED && p != C_N;
+		}
+		CHECK(open <= 1); /* so that each knows where the others ran */
+	}
 }
 
 /* Every leased unit is in exactly one live lease. */
@@ -206,6 +216,9 @@ uint64_t engine_digest(const struct engine *e)
 	uint64_t h = mix(mix(mix(1, e->epoch), e->seed), e->last_job);
 
 	h = mix(mix(h, e->last_lease), e->delay_seq);
+	for (uint32_t n = 1; n <= e->limits.nodes_max; n++)
+		if (e->trust[n].agreed || e->trust[n].mark)
+			h = mix(mix(mix(h, n), e->trust[n].agreed), e->trust[n].mark);
 	for (uint32_t n = 1; n <= e->limits.nodes_max; n++)
 		h = digest_kept(e, e->nodes[n], h);
 	for (uint32_t n = 0; n < e->n_namespaces; n++)

@@ -70,6 +70,7 @@ struct engine *engine_new(void *mem, const struct engine_limits *l)
 	     *delay_units = cut(&c, idmap_bytes(l->delayed_max));
 	uint32_t n_timers = l->jobs_max + l->leases_max + l->delayed_max;
 	void *timers = cut(&c, heap_bytes(n_timers));
+	void *trust = cut(&c, ((size_t)l->nodes_max + 1) * sizeof(struct trust));
 	void *nodes = cut(&c, ((size_t)l->nodes_max + 1) * sizeof(uint32_t));
 	void *namespaces = cut(&c, (size_t)l->namespaces_max * sizeof(uint32_t));
 	void *groups = cut(&c, ((size_t)l->groups_max + 1) * sizeof(struct group_of));
@@ -87,11 +88,13 @@ struct engine *engine_new(void *mem, const struct engine_limits *l)
 	idmap_init(&e->lease_ids, lease_ids, l->leases_max);
 	idmap_init(&e->delay_units, delay_units, l->delayed_max);
 	heap_init(&e->timers, timers, n_timers);
+	e->trust = trust;
 	e->nodes = nodes;
 	e->namespaces = namespaces;
 	e->groups = groups;
 	e->sched = sched_new(sched, &sl);
 	CHECK(e->sched);
+	sched_filter(e->sched, trust_filter, e);
 	blocks_init(&e->blocks, c.p, c.left < BLOCKS_BYTES_MAX ? c.left : BLOCKS_BYTES_MAX);
 	return e;
 }

@@ -162,6 +162,9 @@ struct vote_view {
 uint32_t engine_votes(
         const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);
 
+/* How many results of the node in a row others agreed with, in adaptive steps; since the last that they did not. */
+uint64_t engine_trust(const struct engine *e, uint32_t node);
+
 /* Comparisons that were asked for and not answered (after a start, the shell runs them again): the next one after `after`
  * (NULL: the first), as an EFFECT_COMPARE. */
 bool engine_compare_next(const struct engine *e, const struct effect *after, struct effect *out);

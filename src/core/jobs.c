@@ -44,12 +44,14 @@ struct sched_job job_for_sched(const struct engine *e, const struct job *j)
 	        .submitted_ns = j->submitted_ns};
 }
 
-/* Most tasks in one lease. Comparisons are effects, of which one entry may cause only so many; and only a task alone in its
- * lease can be told to have been lost. */
+/* Most tasks in one lease. Comparisons are effects, of which one entry may cause only so many; only a task alone in its lease can be
+ * told to have been lost; and what a node answers before its first checks come back is all to be checked. */
 static uint64_t slice_max(const struct step *s)
 {
 	if (s->not_on_node_loss)
 		return 1;
+	if (s->adaptive)
+		return 16;
 	return s->comparator ? 64 : 0;
 }
 
@@ -73,6 +75,8 @@ int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 			return -1;
 		CHECK(s->group > 0 && s->group <= e->limits.groups_max);
 		sched_group_slack(e->sched, s->group, longest - s->before - s->behind);
+		if (s->adaptive)
+			sched_group_filtered(e->sched, s->group);
 		e->groups[s->group] = (struct group_of){job_index(e, j), k};
 		if (s->units_ready)
 			step_offer(e, j, s);

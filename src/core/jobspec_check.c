@@ -233,6 +233,8 @@ static int check_run(const struct look *l)
 	if (s->verify && (s->verify->replicas == 0 || s->verify->replicas > REPLICAS_MAX ||
 	                         s->verify->agree == 0 || s->verify->agree > s->verify->replicas))
 		return bad(l, "'verify' out of range");
+	if (s->verify && s->verify->adaptive && s->verify->agree < 2)
+		return bad(l, "an adaptive 'verify' that nobody need agree with");
 	if (s->verify && s->verify->comparator)
 		return check_command(l, s->verify->comparator, true);
 	return 0;

@@ -366,6 +366,19 @@ static void verify_agree(struct build *b, const struct doc *v, void *obj)
 	(void)spec_read_u32(b, v, 1, REPLICAS_MAX, &((Wire__Verify *)obj)->agree);
 }
 
+/* 'adaptive', the one mode there is besides the plain one. */
+static void verify_mode(struct build *b, const struct doc *v, void *obj)
+{
+	const char *s;
+
+	if (!spec_read_text(b, v, VALUE_BYTES_MAX, &s))
+		return;
+	if (strcmp(s, "adaptive") == 0)
+		((Wire__Verify *)obj)->adaptive = 1;
+	else
+		spec_problem(b, v, "an unknown mode", "'adaptive'");
+}
+
 static void verify_comparator(struct build *b, const struct doc *v, void *obj)
 {
 	struct step_src *keep = b->current;
@@ -376,8 +389,9 @@ static void verify_comparator(struct build *b, const struct doc *v, void *obj)
 }
 
 static const struct key verify_keys[] = {
-        {"replicas", "1 to 64", "required", verify_replicas},
-        {"agree", "1 to replicas", "more than half", verify_agree},
+        {"replicas", "1 to 64", "required; 3 if adaptive", verify_replicas},
+        {"agree", "1 to replicas", "more than half; 2 if adaptive", verify_agree},
+        {"mode", "'adaptive'", "every replica", verify_mode},
         {"comparator", "text or list", "byte for byte", verify_comparator},
 };
 const struct table spec_verify_table = {"verify", "", verify_keys, ARRAY_LEN(verify_keys)};
@@ -393,15 +407,21 @@ static void step_verify(struct build *b, const struct doc *v, void *obj)
 		return;
 	wire__verify__init(ver);
 	s->step->verify = ver;
-	if (v->kind == DOC_SCALAR) {
+	if (v->kind == DOC_SCALAR && strcmp(v->text, "adaptive") == 0) {
+		ver->adaptive = 1;
+	} else if (v->kind == DOC_SCALAR) {
 		verify_replicas(b, v, ver);
 	} else {
 		spec_read_map(b, v, &spec_verify_table, ver, NULL, NULL);
-		if (v->kind == DOC_MAP && !spec_doc_get(v, "replicas"))
+		if (v->kind == DOC_MAP && !spec_doc_get(v, "mode") && !spec_doc_get(v, "replicas"))
 			spec_problem(b, v, "'verify' without 'replicas'", "how often to run each task");
 	}
+	if (ver->adaptive && ver->replicas == 0 && !(v->kind == DOC_MAP && spec_doc_get(v, "replicas")))
+		ver->replicas = 3;
 	if (ver->agree == 0)
-		ver->agree = ver->replicas / 2 + 1;
+		ver->agree = ver->adaptive ? 2 : ver->replicas / 2 + 1;
+	if (ver->adaptive && ver->agree < 2)
+		spec_problem(b, v, "a check that nobody need agree with", "'agree' of at least 2");
 	if (ver->agree > ver->replicas && ver->replicas)
 		spec_problem(b, v, "more to agree than replicas", "'agree' of at most %u", ver->replicas);
 }
@@ -574,7 +594,7 @@ static const struct key step_keys[] = {
         {"reduce", "name or map", "none", step_reduce},
         {"resources", "map", "cpu: 1", step_resources},
         {"any_of", "list of maps", "none", spec_step_read_any_of},
-        {"verify", "number or map", "none", step_verify},
+        {"verify", "number, 'adaptive' or map", "none", step_verify},
         {"retries", "number or map", "0", step_retries},
         {"timeouts", "map", "none", step_timeouts},
         {"limits", "map", "see below", step_limits},

@@ -77,6 +77,15 @@ static void get_engine(struct source *k, struct engine *e)
 	e->last_job = number(k);
 	e->last_lease = number(k);
 	e->delay_seq = number(k);
+	for (uint64_t last = 0, node; k->p != k->end && !k->bad; last = node) {
+		node = upto(k, e->limits.nodes_max);
+		if (node <= last) {
+			k->bad = true;
+			return;
+		}
+		e->trust[node].agreed = number(k);
+		e->trust[node].mark = number(k);
+	}
 }
 
 /* ---- jobs ---- */

@@ -570,6 +570,18 @@ void sched_group_slack(struct sched *s, uint32_t group, uint32_t steps)
 	s->groups[group].slack = steps < SLACK_MAX ? steps : SLACK_MAX;
 }
 
+void sched_group_filtered(struct sched *s, uint32_t group)
+{
+	CHECK(group != 0 && group <= s->groups_top && !s->groups[group].in && s->may != NULL);
+	s->groups[group].filtered = true;
+}
+
+void sched_filter(struct sched *s, sched_may *may, const void *ctx)
+{
+	s->may = may;
+	s->may_ctx = ctx;
+}
+
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns)
 {
 	struct group *g = &s->groups[group];

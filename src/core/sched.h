@@ -101,6 +101,14 @@ int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Va
  * can wait, and fills what that leaves free. Each step counts, among the groups of one job alone, as served SLACK_NS later, up to
  * SLACK_MAX of them; so nothing waits for ever. 0 unless said, before any of its tasks is ready. */
 void sched_group_slack(struct sched *s, uint32_t group, uint32_t steps);
+/* Its tasks may not go to every node: `may` of sched_filter() is asked. Before any of them is ready. */
+void sched_group_filtered(struct sched *s, uint32_t group);
+typedef bool sched_may(const void *ctx, uint32_t group, uint32_t node);
+/* May some ready task of the group go to this node? Set once, after sched_new(). Whoever says no must say yes to some node that is up
+ * and could take the group, or it waits for ever. */
+void sched_filter(struct sched *s, sched_may *may, const void *ctx);
+/* Is there another node than these `n` that is up and could take a task of the group, were it empty? */
+bool sched_able_but(const struct sched *s, uint32_t group, const uint32_t *nodes, uint32_t n);
 /* How many of its tasks are ready now (0 takes it out of the queue); cheap when only the number changes. since_ns: when the
  * oldest became ready. sched_lease_add() does not count down: call this after it. */
 void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64_t since_ns);

@@ -212,6 +212,15 @@ static uint32_t stopping_node(const struct sched *s, uint32_t shape)
 	return best;
 }
 
+/* The first node that could hold the shape and that the group may go to; 0 none. */
+static uint32_t first_allowed(const struct sched *s, uint32_t group, uint32_t shape)
+{
+	for (uint32_t node = 1; node <= s->node_top; node++)
+		if (shape_in(&s->shapes[shape], node_able(s, node)) && group_may(s, group, node))
+			return node;
+	return 0;
+}
+
 void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct reservation *r)
 {
 	const struct group *g = &s->groups[group];
@@ -228,6 +237,8 @@ void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct rese
 		r->node = stopping_node(s, shape);
 		if (r->node == 0)
 			r->node = shape_likely(s, shape);
+		if (r->node != 0 && !group_may(s, group, r->node))
+			r->node = first_allowed(s, group, shape);
 		if (r->node != 0 && !reserve_on(s, r, shape, r->node, now_ns))
 			r->node = 0;
 		return;
@@ -269,6 +280,16 @@ static void give_up_shape(struct hunt *h, uint32_t shape)
 		bits_drop(&h->want, shape);
 }
 
+/* As shape_find(), among the nodes that the group may go to. */
+static uint32_t find_node(const struct sched *s, uint32_t group, uint32_t shape, uint32_t from)
+{
+	uint32_t node = shape_find(s, shape, from);
+
+	while (node != 0 && !group_may(s, group, node))
+		node = shape_find(s, shape, node_leaf(s, node) + 1);
+	return node;
+}
+
 static bool is_placeable(struct hunt *h, uint32_t group)
 {
 	const struct sched *s = h->s;
@@ -283,11 +304,11 @@ static bool is_placeable(struct hunt *h, uint32_t group)
 		if (s->shapes[shape].n_fit == 0 || !bits_meet(&one, &h->want) || !group_permits(s, g, v))
 			continue;
 		h->left_ns = UINT64_MAX;
-		node = shape_find(s, shape, 0);
+		node = find_node(s, group, shape, 0);
 		if (h->res != NULL && node == h->res->node &&
 		        !backfill_ok(h->res, g, v, h->now_ns, &h->left_ns)) {
 			h->left_ns = UINT64_MAX;
-			node = shape_find(s, shape, node_leaf(s, node) + 1);
+			node = find_node(s, group, shape, node_leaf(s, node) + 1);
 			if (node == 0)
 				give_up_shape(h, shape);
 		}
@@ -467,7 +488,7 @@ static uint64_t coming(const struct sched *s, uint32_t shape)
 }
 
 /* The first lease to stop so that one more allotment of the shape fits somewhere; 0: none would help. */
-static uint64_t victim_for(const struct sched *s, uint32_t shape, uint32_t avoid)
+static uint64_t victim_for(const struct sched *s, uint32_t group, uint32_t shape, uint32_t avoid)
 {
 	const struct shape *sh = &s->shapes[shape];
 	struct victims best = {0}, c;
@@ -476,7 +497,8 @@ static uint64_t victim_for(const struct sched *s, uint32_t shape, uint32_t avoid
 	for (uint32_t node = 1; node <= s->node_top && seen < PREEMPT_NODES; node++) {
 		struct sim m;
 
-		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_in(sh, node_able(s, node)))
+		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_in(sh, node_able(s, node)) ||
+		        !group_may(s, group, node))
 			continue;
 		sim_stopped(&m, s, node);
 		c.node = node;
@@ -507,7 +529,7 @@ static bool is_worth_preempting(struct hunt *h, uint32_t group)
 			continue;
 		if (coming(s, shape) >= wanted)
 			return false;
-		h->victim = victim_for(s, shape, h->res != NULL ? h->res->node : 0);
+		h->victim = victim_for(s, group, shape, h->res != NULL ? h->res->node : 0);
 		if (h->victim != 0)
 			return true;
 	}

@@ -139,7 +139,7 @@ struct variant {
 struct group {
 	uint32_t job, step, n_variants, n_leases;
 	uint32_t next; /* of the job's groups, or free */
-	bool in;
+	bool in, filtered;
 	uint32_t slack;
 	uint64_t slice_max, n_ready, since_ns, last_ns, turn;
 	uint64_t k_wait; /* group_wait() and what slack adds */
@@ -223,7 +223,15 @@ struct sched {
 	struct map kind_map;
 
 	uint64_t groups_ready, tasks_ready;
+
+	sched_may *may; /* of groups that are filtered */
+	const void *may_ctx;
 };
+
+static inline bool group_may(const struct sched *s, uint32_t group, uint32_t node)
+{
+	return !s->groups[group].filtered || s->may(s->may_ctx, group, node);
+}
 
 /* ---- shapes and nodes: sched_fit.c ---- */
 

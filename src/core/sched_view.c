@@ -34,3 +34,25 @@ bool sched_namespace(const struct sched *s, uint32_t k, struct sched_namespace_v
 	}
 	return true;
 }
+
+bool sched_able_but(const struct sched *s, uint32_t group, const uint32_t *nodes, uint32_t n)
+{
+	const struct group *g = &s->groups[group];
+
+	for (uint32_t v = 0; v < g->n_variants; v++) {
+		const struct shape *sh = &s->shapes[g->v[v].shape];
+		uint32_t of_them = 0;
+
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t k = 0;
+
+			while (nodes[k] != nodes[i])
+				k++;
+			of_them += k == i && nodes[i] != 0 && nodes[i] <= s->node_top &&
+			           shape_in(sh, node_able(s, nodes[i]));
+		}
+		if (sh->n_able > of_them)
+			return true;
+	}
+	return false;
+}

@@ -3,7 +3,7 @@
  * snapshot - the state as bytes; load.c reads them; see engine.h. Pure.
  *
  *   "osier state" u32 version, then records: u8 kind, u64 length, payload; little-endian. Numbers inside are LEB128.
- *   ENGINE, NODE..., NAMESPACE..., JOB... by id, LEASE... by id, SCHED, END, in this order.
+ *   ENGINE (with the trust of those nodes that have a history), NODE..., NAMESPACE..., JOB... by id, LEASE... by id, SCHED, END, in this order.
  * Arrays of tasks are runs, so a million tasks that are alike take a few bytes. What follows from the rest is not kept.
  */
 #include "core/snapshot.h"
@@ -67,6 +67,12 @@ static void put_engine(struct sink *k, const struct engine *e)
 	number(k, e->last_job);
 	number(k, e->last_lease);
 	number(k, e->delay_seq);
+	for (uint32_t i = 1; i <= e->limits.nodes_max; i++)
+		if (e->trust[i].agreed || e->trust[i].mark) {
+			number(k, i);
+			number(k, e->trust[i].agreed);
+			number(k, e->trust[i].mark);
+		}
 }
 
 static void put_kept(struct sink *k, const struct engine *e, uint32_t block)

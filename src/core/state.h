@@ -71,7 +71,7 @@ struct step {
 	uint32_t units_ready;
 	uint32_t c[C_N];         /* tasks */
 	uint32_t before, behind; /* steps on the longest way to it, and from it, without itself */
-	uint32_t unused1;
+	uint32_t adaptive; /* its replicas run one after another, as far as trust asks for them (trust.c) */
 };
 
 /* How a replica of a verified task ended. */
@@ -118,6 +118,12 @@ struct delay {
 	uint32_t job, step;
 };
 
+/* What a node has earned by results that others agreed with. */
+struct trust {
+	uint64_t agreed; /* in a row */
+	uint64_t mark;   /* the highest lease among them */
+};
+
 struct engine {
 	struct engine_limits limits;
 	struct pool jobs, leases, delays;
@@ -127,6 +133,7 @@ struct engine {
 	        timers; /* items: jobs, then leases, then delays; ties: id or seq, times 4, plus 0, 1 or 2 */
 	struct blocks blocks;
 	struct sched *sched;
+	struct trust *trust;          /* by node */
 	uint32_t *nodes, *namespaces; /* blocks: u32 length, then the packed NodeSet or NamespaceSet */
 	struct group_of {
 		uint32_t job, step;
@@ -311,6 +318,17 @@ uint32_t delay_find(const struct engine *e, const struct job *j, uint32_t step, 
 void verify_vote(struct applying *a, struct job *j, struct step *s, uint64_t u);
 void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task);
 void verify_digest(const Wire__Results *r, uint64_t i, uint64_t *out_at, uint64_t *sha_at, uint8_t out[32]);
+
+/* Adaptive steps, trust.c. May unit u go to this node, or did another replica of its task run there and others could? */
+bool trust_may(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node);
+/* The ready unit that a node gets first: a check before anything new. UINT64_MAX: none that may go there. */
+uint64_t trust_unit(const struct engine *e, const struct job *j, const struct step *s, uint32_t node);
+bool trust_filter(const void *engine, uint32_t group, uint32_t node);
+/* Is the one answer of this node to the task to be checked by a second one? The same whenever it is asked, while trust stays. */
+bool trust_checks(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t node);
+/* The task is being decided; its replicas of class `best` agreed (0: none did): nodes rise, or are caught. */
+void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t task, unsigned best);
 
 /* Shape of a job's block. */
 struct layout {

@@ -118,13 +118,26 @@ static uint64_t slice(
 	return n;
 }
 
+/* Of an adaptive step, those of them that may go to this node. */
+static uint64_t allowed(const struct engine *e, const struct job *j, const struct step *s, uint64_t u,
+        uint64_t most, uint32_t node)
+{
+	uint64_t n = 1;
+
+	if (!s->adaptive)
+		return most;
+	while (n < most && trust_may(e, j, s, u + n, node))
+		n++;
+	return n;
+}
+
 static void place(struct deciding *d, const struct sched_placement *p)
 {
 	const struct engine *e = d->e;
 	const struct job *j = job_at(e, e->groups[p->group].job);
 	const struct step *s = step_at(e, j, e->groups[p->group].step);
 	struct bitmap ready = step_ready(e, j, s);
-	uint64_t u = bitmap_next(&ready, 0);
+	uint64_t u = s->adaptive ? trust_unit(e, j, s, p->node) : bitmap_next(&ready, 0);
 	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_LEASE_GRANTED);
 	Wire__LeaseGranted *m = entry_alloc(d, sizeof(*m));
 
@@ -137,7 +150,7 @@ static void place(struct deciding *d, const struct sched_placement *p)
 	m->step = e->groups[p->group].step;
 	m->replica = (uint32_t)(u / s->tasks);
 	m->first = u % s->tasks;
-	m->count = slice(e, j, s, u, p->count_max);
+	m->count = allowed(e, j, s, u, slice(e, j, s, u, p->count_max), p->node);
 	m->node = p->node;
 	m->variant = p->variant;
 	m->n_devices = p->n_devices;

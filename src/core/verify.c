@@ -131,6 +131,8 @@ static bool classify(struct applying *a, struct job *j, struct step *s, uint64_t
 /* What the replicas say so far. */
 struct tally {
 	uint32_t open;              /* still to come, or to be compared */
+	uint32_t idle;              /* of an adaptive step: not asked for so far */
+	unsigned leader;            /* the class of `best` */
 	uint32_t best, failures;    /* size of the largest class of successes; failures */
 	bool ending;                /* one was skipped or stopped: there is nothing to agree on */
 	Wire__Outcome failure, end; /* the first failure; how it ends */
@@ -159,26 +161,59 @@ static void tally(
 		Wire__Outcome o = (Wire__Outcome)(unit_byte(e, j, s, task, r) & 15);
 		unsigned class_ = vote_of(e, j, s, task, r)->class_;
 
-		if (place != C_N) {
+		if (s->adaptive && place == C_BLOCKED) {
+			t->idle++;
+		} else if (place != C_N) {
 			tally_open(t, place);
 		} else if (o == WIRE__OUTCOME__SUCCEEDED) {
 			if (!class_)
 				tally_open(t, C_LEASED);
-			else if (++size[class_] > t->best)
+			else if (++size[class_] > t->best) {
 				t->best = size[class_];
+				t->leader = class_;
+			}
 		} else if (o == WIRE__OUTCOME__SKIPPED || o == WIRE__OUTCOME__STOPPED) {
 			t->ending = true;
 			t->end = o;
-		} else if (t->failures++ == 0) {
-			t->failure = o;
+		} else {
+			if (t->failures++ == 0)
+				t->failure = o;
+			if (s->adaptive && o == WIRE__OUTCOME__QUEUE_TIMEOUT)
+				t->failures += s->agree; /* nobody need agree that it waited too long */
 		}
 	}
+}
+
+/* How many must agree: of an adaptive step one is enough, if its node is trusted and nobody else was asked. */
+static uint32_t needed(const struct engine *e, const struct job *j, const struct step *s, uint64_t task,
+        const struct tally *t)
+{
+	bool alone = s->adaptive && t->idle + 1 == s->replicas && t->open == 0;
+
+	return alone && !trust_checks(e, j, s, task, vote_of(e, j, s, task, 0)->node) ? 1 : s->agree;
+}
+
+/* Ask the next replica of an adaptive step, when no other is under way and what there is does not suffice. */
+static bool ask_next(struct applying *a, struct job *j, struct step *s, uint64_t task, const struct tally *t,
+        uint32_t need)
+{
+	uint32_t most = t->best > t->failures ? t->best : t->failures, r = 0;
+
+	if (t->open || !t->idle || t->idle == s->replicas || t->ending || most >= need ||
+	        most + t->idle < need)
+		return false;
+	while (unit_place(a->e, j, s, r * s->tasks + task) != C_BLOCKED)
+		r++;
+	CHECK(r < s->replicas);
+	units_move(a, j, s, r * s->tasks + task, 1, C_BLOCKED, C_READY, 0); /* and verify_refresh() again */
+	return true;
 }
 
 void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task)
 {
 	uint8_t *byte = task_states(a->e, j, s) + task;
 	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
+	uint32_t need, most;
 	bool asked = false;
 	struct tally t;
 
@@ -190,13 +225,19 @@ void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t 
 		if (succeeded(unit_byte(a->e, j, s, task, r)) && !vote_of(a->e, j, s, task, r)->class_)
 			asked = !classify(a, j, s, task, r);
 	tally(a->e, j, s, task, &t);
-	if (t.best >= s->agree) {
+	need = needed(a->e, j, s, task, &t);
+	most = t.best > t.failures ? t.best : t.failures;
+	if (ask_next(a, j, s, task, &t, need))
+		return;
+	if (s->adaptive && need > 1 && (t.best >= need || (!t.ending && most + t.open + t.idle < need)))
+		trust_judge(a, j, s, task, t.best >= need ? t.leader : 0);
+	if (t.best >= need) {
 		commit(a, j, s, task, WIRE__OUTCOME__SUCCEEDED);
-	} else if (t.failures >= s->agree) {
+	} else if (t.failures >= need) {
 		commit(a, j, s, task, t.failure);
-	} else if (t.open == 0 && t.ending) {
+	} else if (t.open + t.idle == 0 && t.ending) {
 		commit(a, j, s, task, t.end);
-	} else if (!t.ending && (t.best > t.failures ? t.best : t.failures) + t.open < s->agree) {
+	} else if (!t.ending && most + t.open + t.idle < need) {
 		commit(a, j, s, task, WIRE__OUTCOME__DISAGREED);
 	} else {
 		s->c[place[*byte >> 4]]--;
@@ -252,12 +293,13 @@ uint32_t engine_votes(
 	static const enum task_state state[] = {TASK_BLOCKED, TASK_READY, TASK_DELAYED, TASK_LEASED};
 	const struct job *j = job_find(e, id.v);
 	const struct step *s = j && step < j->n_steps ? step_at(e, j, step) : NULL;
-	uint32_t size[VOTES_MAX + 1] = {0};
+	uint32_t size[VOTES_MAX + 1] = {0}, least;
 
 	if (!s || s->replicas == 1 || task >= s->tasks)
 		return 0;
 	for (uint32_t r = 0; r < s->replicas; r++)
 		size[vote_of(e, j, s, task, r)->class_]++;
+	least = s->adaptive && size[0] + 1 == s->replicas ? 1 : s->agree; /* one that was not checked */
 	for (uint32_t r = 0; r < s->replicas && r < max; r++) {
 		const struct vote *v = vote_of(e, j, s, task, r);
 		unsigned place = unit_place(e, j, s, r * s->tasks + task);
@@ -267,7 +309,7 @@ uint32_t engine_votes(
 		        .lease = {v->lease},
 		        .node = v->node,
 		        .class_ = v->class_ ? v->class_ - 1u : UINT32_MAX,
-		        .committed = v->class_ && size[v->class_] >= s->agree &&
+		        .committed = v->class_ && size[v->class_] >= least &&
 		                     succeeded(task_states(e, j, s)[task])};
 		memcpy(out[r].digest, v->digest, sizeof(v->digest));
 	}

@@ -261,6 +261,8 @@ static void put_limits(json_t *o, const Wire__Step *s)
 	x = json_object();
 	put(x, "replicas", json_integer(s->verify->replicas));
 	put(x, "agree", json_integer(s->verify->agree));
+	if (s->verify->adaptive)
+		put(x, "mode", json_string("adaptive"));
 	if (s->verify->comparator)
 		put(x, "comparator", command(s->verify->comparator));
 	put(o, "verify", x);

@@ -134,6 +134,7 @@ static void step(struct spec *s, uint32_t i, struct prng *p)
 		s->verify[i].replicas = 2 + (uint32_t)pick(p, 3);
 		s->verify[i].agree = 2;
 		s->verify[i].comparator = pick(p, 3) ? NULL : &s->command;
+		s->verify[i].adaptive = pick(p, 2) != 0;
 		st->verify = &s->verify[i];
 	}
 	if (i && pick(p, 3))

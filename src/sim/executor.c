@@ -426,8 +426,39 @@ void world_tell(struct world *w, uint64_t job, uint32_t step, uint64_t task)
 	}
 	if (best)
 		world_say(w, "votes  > task %lu: %s", (unsigned long)task,
-		        best->digest[0] == task_truth(task) ? "its result is true"
-		                                            : "its result is a lie");
+		        best->digest[0] == task_truth(task) ? "its result is true" : "its result is a lie");
 	else
-		world_say(w, "votes  > task %lu: no result: %s", (unsigned long)task, outcome_name(t.outcome));
+		world_say(
+		        w, "votes  > task %lu: no result: %s", (unsigned long)task, outcome_name(t.outcome));
+}
+
+void world_tell_step(struct world *w, uint64_t job, uint32_t step)
+{
+	uint64_t tasks, runs = 0, right = 0, wrong = 0, alone = 0;
+	struct step_view sv;
+
+	CHECK(engine_step(w->engine, (job_id){job}, step, &sv));
+	tasks = sv.tasks;
+	for (uint64_t i = 0; i < tasks; i++) {
+		struct vote_view v[REPLICAS_MAX];
+		uint32_t n = engine_votes(w->engine, (job_id){job}, step, i, v, REPLICAS_MAX), votes = 0;
+		const struct vote_view *best = NULL;
+
+		for (uint32_t r = 0; r < n; r++) {
+			votes += v[r].lease.v != 0;
+			best = v[r].committed && !best ? &v[r] : best;
+		}
+		runs += votes;
+		alone += best && votes == 1;
+		right += best && best->digest[0] == task_truth(i);
+		wrong += best && best->digest[0] != task_truth(i);
+	}
+	world_say(w,
+	        "votes  > job %lu: %lu tasks ran %lu times, %lu of them unchecked, %lu results true, %lu "
+	        "lies",
+	        (unsigned long)job, (unsigned long)tasks, (unsigned long)runs, (unsigned long)alone,
+	        (unsigned long)right, (unsigned long)wrong);
+	for (uint32_t node = 1; node <= w->nodes; node++)
+		world_say(w, "votes  > node %u: others agreed with its last %lu checked results", node,
+		        (unsigned long)engine_trust(w->engine, node));
 }

@@ -62,6 +62,120 @@ static void liars_who_do_not_collude_lose(FILE *trace)
 	story_finish(w);
 }
 
+/* ---- trust ---- */
+
+/* Two cpus a task, so that each of the nodes runs two at a time. */
+static uint64_t adaptive(struct world *w, uint64_t tasks)
+{
+	uint64_t job = story_submit(
+	        w, &(struct plain){.tasks = tasks, .cpu = 2000, .replicas = 3, .adaptive = true});
+
+	story_run(w);
+	world_mute(w, false);
+	world_tell_step(w, job, 0);
+	world_mute(w, true);
+	return job;
+}
+
+static void trusted_nodes_are_checked_less(FILE *trace)
+{
+	struct world *w = three_nodes(trace);
+
+	world_mute(w, true);
+	(void)adaptive(w, 60);
+	(void)adaptive(w, 400);
+	(void)adaptive(w, 400);
+	story_finish(w);
+}
+
+/* It has earned much, and turns: it is believed for a while, until a check meets a lie. Then what it answered unchecked runs again. */
+static void caught_node_takes_its_tail_with_it(FILE *trace)
+{
+	struct world *w = three_nodes(trace);
+
+	world_mute(w, true);
+	(void)adaptive(w, 400);
+	world_mute(w, false);
+	world_liar(w, 2, 0xee);
+	world_mute(w, true);
+	(void)adaptive(w, 400);
+	(void)adaptive(w, 400);
+	story_finish(w);
+}
+
+/* Where the liars are the majority, trust serves them: they agree with each other, and the honest node is the one that is caught. */
+static void colluding_majority_catches_the_honest_node(FILE *trace)
+{
+	struct world *w = three_nodes(trace);
+
+	world_mute(w, true);
+	(void)adaptive(w, 400);
+	world_mute(w, false);
+	world_liar(w, 2, 0xee);
+	world_liar(w, 3, 0xee);
+	world_mute(w, true);
+	(void)adaptive(w, 400);
+	story_finish(w);
+}
+
+static const char trusted_nodes_are_checked_less_expect[] =
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[600.000] votes  > job 1: 60 tasks ran 86 times, 34 of them unchecked, 60 results true, 0 "
+        "lies\n"
+        "[600.000] votes  > node 1: others agreed with its last 15 checked results\n"
+        "[600.000] votes  > node 2: others agreed with its last 19 checked results\n"
+        "[600.000] votes  > node 3: others agreed with its last 18 checked results\n"
+        "[1200.000] votes  > job 2: 400 tasks ran 418 times, 382 of them unchecked, 400 results "
+        "true, 0 lies\n"
+        "[1200.000] votes  > node 1: others agreed with its last 29 checked results\n"
+        "[1200.000] votes  > node 2: others agreed with its last 29 checked results\n"
+        "[1200.000] votes  > node 3: others agreed with its last 30 checked results\n"
+        "[1800.000] votes  > job 3: 400 tasks ran 414 times, 386 of them unchecked, 400 results "
+        "true, 0 lies\n"
+        "[1800.000] votes  > node 1: others agreed with its last 39 checked results\n"
+        "[1800.000] votes  > node 2: others agreed with its last 37 checked results\n"
+        "[1800.000] votes  > node 3: others agreed with its last 40 checked results\n";
+static const char caught_node_takes_its_tail_with_it_expect[] =
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[600.000] votes  > job 1: 400 tasks ran 452 times, 348 of them unchecked, 400 results true, "
+        "0 lies\n"
+        "[600.000] votes  > node 1: others agreed with its last 32 checked results\n"
+        "[600.000] votes  > node 2: others agreed with its last 42 checked results\n"
+        "[600.000] votes  > node 3: others agreed with its last 30 checked results\n"
+        "[600.000] world  > node 2 lies from now on\n"
+        "[1200.000] votes  > job 2: 400 tasks ran 1094 times, 52 of them unchecked, 400 results "
+        "true, 0 lies\n"
+        "[1200.000] votes  > node 1: others agreed with its last 378 checked results\n"
+        "[1200.000] votes  > node 2: others agreed with its last 0 checked results\n"
+        "[1200.000] votes  > node 3: others agreed with its last 378 checked results\n"
+        "[1800.000] votes  > job 3: 400 tasks ran 1098 times, 50 of them unchecked, 400 results "
+        "true, 0 lies\n"
+        "[1800.000] votes  > node 1: others agreed with its last 727 checked results\n"
+        "[1800.000] votes  > node 2: others agreed with its last 0 checked results\n"
+        "[1800.000] votes  > node 3: others agreed with its last 727 checked results\n";
+static const char colluding_majority_catches_the_honest_node_expect[] =
+        "[  0.000] engine > boot\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[  0.000] engine > node_set\n"
+        "[600.000] votes  > job 1: 400 tasks ran 452 times, 348 of them unchecked, 400 results true, "
+        "0 lies\n"
+        "[600.000] votes  > node 1: others agreed with its last 32 checked results\n"
+        "[600.000] votes  > node 2: others agreed with its last 42 checked results\n"
+        "[600.000] votes  > node 3: others agreed with its last 30 checked results\n"
+        "[600.000] world  > node 2 lies from now on\n"
+        "[600.000] world  > node 3 lies from now on\n"
+        "[1200.000] votes  > job 2: 400 tasks ran 1075 times, 61 of them unchecked, 2 results true, "
+        "398 lies\n"
+        "[1200.000] votes  > node 1: others agreed with its last 0 checked results\n"
+        "[1200.000] votes  > node 2: others agreed with its last 380 checked results\n"
+        "[1200.000] votes  > node 3: others agreed with its last 368 checked results\n";
 static const char one_liar_is_outvoted_and_named_expect[] =
         "[  0.000] engine > boot\n"
         "[  0.000] engine > node_set\n"
@@ -170,5 +284,8 @@ static const struct story all[] = {
         STORY(two_liars_outvote_the_honest_node),
         STORY(two_liars_cannot_make_three_agree),
         STORY(liars_who_do_not_collude_lose),
+        STORY(trusted_nodes_are_checked_less),
+        STORY(caught_node_takes_its_tail_with_it),
+        STORY(colluding_majority_catches_the_honest_node),
 };
 const struct story_book stories_verify = {all, ARRAY_LEN(all)};

@@ -34,6 +34,7 @@ uint64_t story_submit(struct world *w, const struct plain *p)
 	retry.max = p->retries;
 	verify.replicas = p->replicas;
 	verify.agree = p->agree ? p->agree : 2;
+	verify.adaptive = p->adaptive;
 	worker.function = (char *)(uintptr_t) "f";
 	step.name = step.kind = (char *)(uintptr_t) "s";
 	step.command = &command;

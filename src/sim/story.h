@@ -9,7 +9,7 @@
 struct plain {
 	uint64_t tasks, cpu, deadline_after_ns, run_timeout_ns;
 	uint32_t retries, replicas, agree;
-	bool realtime, worker;
+	bool realtime, worker, adaptive;
 };
 /* Its number, or 0. A job that is not valid aborts. */
 uint64_t story_submit(struct world *w, const struct plain *p);

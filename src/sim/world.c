@@ -630,6 +630,14 @@ void world_liar(struct world *w, uint32_t node, uint8_t lie)
 	world_say(w, "world  > node %u %s from now on", node, lie ? "lies" : "is honest");
 }
 
+void world_mute(struct world *w, bool mute)
+{
+	FILE *to = w->trace ? w->trace : w->muted;
+
+	w->trace = mute ? NULL : to;
+	w->muted = mute ? to : NULL;
+}
+
 bool world_step(struct world *w)
 {
 	struct event ev;

@@ -60,6 +60,10 @@ void world_kill_keeper(struct world *w);
 void world_poison(struct world *w, uint64_t task);
 /* From now on the node answers `lie` whatever its task is; 0: it is honest again. Nodes with the same lie collude. */
 void world_liar(struct world *w, uint32_t node, uint8_t lie);
+/* Say nothing but what world_tell() and world_tell_step() are asked, or all again. */
+void world_mute(struct world *w, bool mute);
+/* Narrate what became of the tasks of a verified step, in numbers, and what its nodes have earned. */
+void world_tell_step(struct world *w, uint64_t job, uint32_t step);
 /* Narrate what became of a task of a verified step: who answered what, which answer counts, and whether it is true. */
 void world_tell(struct world *w, uint64_t job, uint32_t step, uint64_t task);
 

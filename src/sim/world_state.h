@@ -83,7 +83,7 @@ struct world {
 	uint64_t seed, now, base, orders;
 	struct prng prng;
 	struct faults faults;
-	FILE *trace;
+	FILE *trace, *muted; /* muted: the trace, while nothing is to be said */
 	struct engine *engine;
 	void *memory;
 	size_t memory_n;

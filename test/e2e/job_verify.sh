@@ -76,4 +76,17 @@ parameters: {dir: /nowhere}
 X
 mkdir -m 777 "$T/input"
 told "the next step gets what was agreed on" 0 '^(.* )?true( |$)' "$OSIER" submit --watch -p "dir=$T/input" "$T/input.yaml"
+
+# On one machine a check runs where the task ran; after ten that agreed most tasks run once.
+job trust <<'X'
+name: trust
+command: [echo, "${index}"]
+array: 60
+verify: adaptive
+X
+told "an adaptive job comes to its end" 0 'succeeded' "$OSIER" submit --watch "$T/trust.yaml"
+once() { "$OSIER" tasks last --json | jq '[.tasks[] | select(.attempts == 1)] | length'; }
+is "at first every task is checked, later few are" "$(n=$(once); [ "$n" -gt 20 ] && [ "$n" -le 50 ] && echo yes || echo "$n of 60 ran once")" yes
+is "what ran once counts as well" "$(i=$("$OSIER" tasks last --json | jq '[.tasks[] | select(.attempts == 1)][0].index'); api "/v1/jobs/last/tasks/main/$i" | jq -c '[.votes[] | .committed] | sort')" '[false,false,true]'
+is "the specification says so" "$(api /v1/jobs/last/spec 2>/dev/null | jq -c '.steps[0].verify // .verify' 2>/dev/null || true)" '{"replicas":3,"agree":2,"mode":"adaptive"}'
 exit $bad

@@ -278,7 +278,8 @@ static void json_of_a_job_is_a_job_file_again(void **state)
 	        "'2030-01-01T00:00:00.000000001Z', hold: "
 	        "true, keep_going: false, worker: {command: [w], function: f, args: '${i}', batch: 5}, "
 	        "array: {i: -3..9 step 4, c: "
-	        "[a, b]}, resources: {cpu: 0.125, memory: 3MiB, pool: 2}, verify: {replicas: 3, comparator: "
+	        "[a, b]}, resources: {cpu: 0.125, memory: 3MiB, pool: 2}, verify: {mode: adaptive, replicas: "
+	        "3, comparator: "
 	        "[cmp]}, retries: {max: "
 	        "2, exit_codes: [7]}, limits: {pids: 3, output: 5kB}, grace: 10ms, checkpoint_signal: USR2, "
 	        "kind: k, env: {A: b}}",

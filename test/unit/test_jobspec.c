@@ -297,6 +297,20 @@ static void worker_takes_the_place_of_a_command(void **state)
 	assert_int_equal(s->worker->batch_max, 100);
 }
 
+static void adaptive_verify_asks_up_to_three(void **state)
+{
+	static const char *same[] = {"command: x\nverify: adaptive", "command: x\nverify: {mode: adaptive}",
+	        "command: x\nverify: {replicas: 3, agree: 2, mode: adaptive}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		const Wire__Verify *v = spec_of(same[i])->steps[0]->verify;
+
+		assert_true(v->adaptive && v->replicas == 3 && v->agree == 2);
+	}
+	assert_false(spec_of("command: x\nverify: 3")->steps[0]->verify->adaptive);
+}
+
 static void verify_wants_more_than_half(void **state)
 {
 	const Wire__Verify *v = spec_of("command: x\nverify: 4")->steps[0]->verify;
@@ -411,6 +425,7 @@ int main(void)
 	        cmocka_unit_test(input_from_a_reduction_is_its_result),
 	        cmocka_unit_test(worker_takes_the_place_of_a_command),
 	        cmocka_unit_test(verify_wants_more_than_half),
+	        cmocka_unit_test(adaptive_verify_asks_up_to_three),
 	        cmocka_unit_test(parameters_are_put_in_everywhere),
 	        cmocka_unit_test(everything_else_is_read_too),
 	        cmocka_unit_test(json_and_yaml_mean_the_same),

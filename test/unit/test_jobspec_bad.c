@@ -104,6 +104,13 @@ static void wrong_values_are_told(void **state)
 	                "job.yaml:2:6: found a list, expected a map of at most 1000 variables (NAME: text)"},
 	        {"command: x\nretries: {backoff: 5s, backoff_max: 1s}",
 	                "job.yaml:2:10: found a 'backoff_max' below 'backoff', expected a longer time span"},
+	        {"command: x\nverify: {mode: lazy}",
+	                "job.yaml:2:16: found an unknown mode, expected 'adaptive'"},
+	        {"command: x\nverify: {mode: adaptive, agree: 1}",
+	                "job.yaml:2:9: found a check that nobody need agree with, expected 'agree' of at "
+	                "least 2"},
+	        {"command: x\nverify: {mode: adaptive, replicas: 1}",
+	                "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 1"},
 	        {"command: x\nverify: {replicas: 2, agree: 3}",
 	                "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 2"},
 	        {"version: 2\ncommand: x",
