@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ask - the engine's API, asked as its owner; see messenger.h. */
 #include <jansson.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "messenger/messenger.h"
@@ -44,6 +48,25 @@ int engine_ask(struct http *h, enum http_method method, const char *target, cons
 	if (http_ask(h, &r, out, e) < 0)
 		return -1;
 	return out->status < 400 ? 0 : refused(out, target, e);
+}
+
+void engine_wait(const struct messenger *m, const char *target, unsigned seconds)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct pollfd p[2] = {{.events = POLLIN}, {.fd = m->stop_fd, .events = POLLIN}};
+	char text[400];
+	int n, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	n = snprintf(
+	        text, sizeof(text), "GET %s HTTP/1.1\r\nHost: osier\r\nConnection: close\r\n\r\n", target);
+	CHECK(n > 0 && n < (int)sizeof(text) && strlen(m->socket) < sizeof(to.sun_path));
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", m->socket);
+	p[0].fd = fd;
+	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 && write(fd, text, (size_t)n) == n)
+		(void)poll(p, 2, (int)seconds * 1000);
+	(void)close(fd);
 }
 
 void messenger_say(char last[MESSENGER_SAID_MAX], const char *fmt, ...)

@@ -48,6 +48,10 @@ struct http *engine_connect(const struct messenger *m, uint64_t timeout_ns, size
 int engine_ask(struct http *h, enum http_method method, const char *target, const char *type,
         const void *body, size_t n, struct http_answer *out, struct err *e);
 
+/* Wait until the engine has an answer to this request, and throw it away; `seconds` at most, not when it is over. For requests that it
+ * answers late: libcurl looks around every second while it waits, this sleeps. */
+void engine_wait(const struct messenger *m, const char *target, unsigned seconds);
+
 /* Log a line when it is not what `last` says (of what was logged last; "" forgets). */
 #define MESSENGER_SAID_MAX 320
 void messenger_say(char last[MESSENGER_SAID_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -26,8 +26,8 @@
 
 #define S_NS          1000000000ull
 #define TIMEOUT_NS    (10 * S_NS) /* of a witness */
-#define ENGINE_NS     (30 * S_NS) /* beyond what it is asked to wait */
-#define AGAIN_NS      S_NS        /* after a first failure; doubles */
+#define ENGINE_NS     (30 * S_NS)
+#define AGAIN_NS      S_NS /* after a first failure; doubles */
 #define AGAIN_MAX_NS  (60 * S_NS)
 #define WAIT_S        40u            /* for a new head, when there is nothing else to do */
 #define ANSWER_MAX    (256u * 1024u) /* of the engine */
@@ -357,7 +357,7 @@ static int start(const struct messenger *m, void **out, struct err *e)
 	a->m = m;
 	CHECK(pthread_mutex_init(&a->lock, NULL) == 0 && pthread_cond_init(&a->change, NULL) == 0);
 	a->policy = policy_file_read(m->state_dir, m->config->policy, e);
-	a->engine = a->policy ? engine_connect(m, WAIT_S * S_NS + ENGINE_NS, ANSWER_MAX, e) : NULL;
+	a->engine = a->policy ? engine_connect(m, ENGINE_NS, ANSWER_MAX, e) : NULL;
 	a->asker = calloc(WITNESSES_MAX, sizeof(*a->asker));
 	CHECK(a->asker);
 	if (!a->engine)
@@ -445,22 +445,23 @@ static unsigned seconds_to_wait(struct asking *a)
 }
 
 /* A newer head than the last, or the last again for those that failed. */
-static int begin_round(struct asking *a, struct err *e)
+static int begin_round(struct asking *a, bool *out_new, struct err *e)
 {
 	char target[80];
 	struct http_answer answer;
 	struct checkpoint c = {0};
 	struct note note;
 
-	(void)snprintf(target, sizeof(target), "/v1/ledger/checkpoint?after=%" PRIu64 "&wait=%u",
-	        a->head.size, seconds_to_wait(a));
+	(void)snprintf(
+	        target, sizeof(target), "/v1/ledger/checkpoint?after=%" PRIu64 "&wait=0", a->head.size);
 	if (engine_ask(a->engine, HTTP_GET, target, NULL, NULL, 0, &answer, e) < 0)
 		return -1;
 	if (answer.status == 200 && (note_parse((const char *)answer.body, answer.body_n, &note, e) < 0 ||
 	                                    checkpoint_parse(note.text, note.text_n, &c, e) < 0))
 		return -1;
 	(void)pthread_mutex_lock(&a->lock);
-	if (c.size > a->head.size) {
+	*out_new = c.size > a->head.size;
+	if (*out_new) {
 		memcpy(a->head.note, answer.body, answer.body_n);
 		a->head.n = answer.body_n;
 		a->head.size = c.size;
@@ -473,18 +474,37 @@ static int begin_round(struct asking *a, struct err *e)
 	return 0;
 }
 
+/* Until there is a new head, or somebody who failed may be asked again. */
+static void wait_for_head(struct asking *a, unsigned seconds)
+{
+	char target[80];
+
+	(void)snprintf(target, sizeof(target), "/v1/ledger/checkpoint?after=%" PRIu64 "&wait=%u",
+	        a->head.size, seconds);
+	engine_wait(a->m, target, seconds + 5);
+}
+
 static uint64_t turn(void *ctx, uint64_t now_ns)
 {
 	struct asking *a = ctx;
+	bool new_head = false;
+	unsigned seconds;
 	struct err e;
 
 	if (a->n == 0)
 		return MESSENGER_NEVER; /* a policy without addresses: somebody else brings the cosignatures */
 	if (!await_round(a))
 		return 0;
-	if (begin_round(a, &e) == 0) {
+	seconds = seconds_to_wait(a);
+	if (seconds)
+		wait_for_head(a, seconds);
+	if (http_stopped(a->m->stop_fd))
+		return now_ns;
+	if (begin_round(a, &new_head, &e) == 0) {
 		a->said[0] = '\0';
-		return 0;
+		/* Who waited for nothing does not hurry to wait again. */
+		return new_head || !seconds || clock_mono_ns() - now_ns > S_NS / 2 ? 0
+		                                                                   : clock_mono_ns() + S_NS;
 	}
 	if (http_stopped(a->m->stop_fd))
 		return now_ns;
