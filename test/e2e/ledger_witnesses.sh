@@ -144,7 +144,7 @@ mkdir -m 700 dying
 printf 'ledger: {witness: logs.policy}\n' >dying/config.yaml
 for moment in kept keeping; do
 	ok "a witness is up that will die ($moment)" env OSIER_STATE="$T/dying" OSIER_KILL_AT=$moment OSIER_KILLED="$T/$moment/killed" OSIER_KILLS=5 \
-		ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" LD_PRELOAD="$BUILD/test/e2e/libkill-engine-at.so" "$OSIER" up
+		ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" LD_PRELOAD="$BUILD/test/e2e/libkill-at.so" "$OSIER" up
 	mkdir "$moment" # from now on
 	told "it dies and never contradicts itself ($moment)" 0 '"unanswered": 5,' "$CHECK" kills "$T/dying/api.sock" dying
 	is "it did die ($moment)" "$(stat -c %s "$moment/killed")" 5
