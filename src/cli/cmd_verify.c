@@ -208,6 +208,36 @@ static void print_outputs(const struct checked *k)
 		show_field("put out", "nothing");
 }
 
+/* Of a verified task: who else came to the same. */
+static void print_agreed(const struct checked *k)
+{
+	const struct receipt_view *r = &k->r;
+
+	if (!r->step->verify || r->step->verify->replicas < 2)
+		return;
+	if (r->n_agreed == 0)
+		show_field("verified", r->step->verify->comparator || !r->step->verify->adaptive
+		                               ? "by no other attempt with the same bytes"
+		                               : "no: its node was trusted, and this result not checked");
+	for (size_t i = 0; i < r->n_agreed; i++)
+		show_fieldf(i ? "" : "verified",
+		        "replica %u, under lease %llu on node %u, came to the same: entry %llu",
+		        r->agreed[i].replica, (unsigned long long)r->agreed[i].lease, r->agreed[i].node,
+		        (unsigned long long)r->agreed[i].entry);
+}
+
+static json_t *json_agreed(const struct checked *k)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < k->r.n_agreed; i++)
+		json_array_append_new(list,
+		        json_pack("{s:I,s:I,s:I,s:I}", "replica", (json_int_t)k->r.agreed[i].replica, "lease",
+		                (json_int_t)k->r.agreed[i].lease, "node", (json_int_t)k->r.agreed[i].node,
+		                "entry", (json_int_t)k->r.agreed[i].entry));
+	return list;
+}
+
 static void print_trust(const struct checked *k)
 {
 	const struct policy_result *t = &k->r.trust;
@@ -257,6 +287,7 @@ static void print_checked(const struct checked *k)
 	        RESULT_COLUMN(k->r.results, code, k->r.column));
 	print_inputs(k);
 	print_outputs(k);
+	print_agreed(k);
 	print_trust(k);
 	text_release(&t);
 }
@@ -296,6 +327,7 @@ static void json_checked(const struct checked *k)
 	        "size", (json_int_t)k->r.checkpoint.size, "witnesses", (json_int_t)trust->witnesses,
 	        "quorum_met", trust->met || trust->quorum_none);
 	CHECK(j);
+	json_object_set_new(j, "agreed", json_agreed(k));
 	json_object_set_new(j, "anchors", verify_heads_json(&k->heads));
 	json_object_set_new(j, "file_is", k->file_is ? json_string(k->file_is) : json_null());
 	json_print(j);

@@ -36,6 +36,13 @@ struct statement {
 };
 void statement_leaf(const struct merkle_hash *h, const struct statement *s, uint8_t out[32]);
 
+/* Another attempt at a verified task, whose answer was the same byte for byte: its entries are in the log, too. */
+#define RECEIPT_AGREED_MAX 8u /* more are not carried along */
+struct receipt_agreed {
+	uint64_t lease, entry; /* entry: of its result */
+	uint32_t node, replica;
+};
+
 /* Append to a proof of entry `index` of the log (path and note are the caller's) what makes it a receipt. */
 struct receipt_view {
 	uint64_t entry;   /* number of the Receipts entry in the log */
@@ -55,6 +62,8 @@ struct receipt_view {
 	uint8_t spec_sha256[32];          /* of the job specification's bytes */
 	Wire__AnchoredHead *const *heads; /* see receipt_head() */
 	size_t n_heads;
+	struct receipt_agreed agreed[RECEIPT_AGREED_MAX];
+	size_t n_agreed;
 };
 
 /* Check all of the chain but the artifact. Everything in *out lives in the arena or in `bytes`. ERR_INVALID: not a receipt;

@@ -144,6 +144,17 @@ static void run_tail_again(struct applying *a, uint32_t node)
 	}
 }
 
+/* Was a replica of the task before u on the same node and of the same class? A node that agrees with itself has earned that once. */
+static bool counted_before(const struct engine *e, const struct job *j, const struct step *s, uint64_t u)
+{
+	const struct vote *v = vote_at(e, j, s, u);
+
+	for (uint64_t w = u % s->tasks; w < u; w += s->tasks)
+		if (vote_at(e, j, s, w)->node == v->node && vote_at(e, j, s, w)->class_ == v->class_)
+			return true;
+	return false;
+}
+
 void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t task, unsigned best)
 {
 	for (uint64_t u = task; u < step_units(s); u += s->tasks) {
@@ -156,7 +167,7 @@ void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t tas
 		        o == WIRE__OUTCOME__STOPPED || o == WIRE__OUTCOME__QUEUE_TIMEOUT)
 			continue;
 		if (best && v->class_ == best) {
-			t->agreed++;
+			t->agreed += !counted_before(a->e, j, s, u);
 			t->mark = v->lease > t->mark ? v->lease : t->mark;
 			continue;
 		}

@@ -16,15 +16,70 @@
 #include "io/logstore.h"
 #include "wire/entry.h"
 
-/* The entry with the newest result of the task. */
-static int find_result(struct request *q, const struct job_view *v, uint32_t step, uint64_t index,
-        uint64_t *out, struct err *e)
+/* The entries that a task's receipt is of: the attempt that counts, and other replicas that came to the same, byte for byte. */
+struct attempts {
+	uint64_t lease[1 + RECEIPT_AGREED_MAX], seq[1 + RECEIPT_AGREED_MAX];
+	size_t n;
+	struct growing g; /* of the entry at hand */
+};
+
+static int each_attempt(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
 {
+	struct attempts *a = ctx;
+	const Wire__Entry *en;
+	struct err e;
+
+	growing_clear(&a->g);
+	if (entry_decode(&a->g.arena, bytes, n, &en, &e) < 0 || en->body_case != WIRE__ENTRY__BODY_RESULTS)
+		return 0; /* whoever needs it will be told */
+	for (size_t i = 0; i < a->n; i++)
+		if (a->lease[i] == en->results->lease)
+			a->seq[i] = seq;
+	return 0;
+}
+
+/* What the replicas of a verified task came to: the first that counts, and who agrees. */
+static void agreed_leases(
+        struct request *q, const struct job_view *v, uint32_t step, uint64_t index, struct attempts *a)
+{
+	struct vote_view votes[64];
+	uint32_t n = engine_votes(node_engine(q->api->node), v->id, step, index, votes, ARRAY_LEN(votes));
+	const struct vote_view *first = NULL;
+
+	a->n = 0;
+	for (uint32_t i = 0; i < n && i < ARRAY_LEN(votes) && a->n < ARRAY_LEN(a->lease); i++) {
+		if (!votes[i].committed ||
+		        (first && memcmp(first->digest, votes[i].digest, sizeof(first->digest)) != 0))
+			continue;
+		first = first ? first : &votes[i];
+		a->lease[a->n++] = votes[i].lease.v;
+	}
+}
+
+/* Fills in a->seq: [0] is the entry of the task's result, the newest one unless replicas voted. */
+static int find_results(struct request *q, const struct job_view *v, uint32_t step, uint64_t index,
+        struct attempts *a, struct err *e)
+{
+	struct journal_reader *r = node_reader(q->api->node);
 	const uint8_t *bytes, *outputs;
 	size_t n, n_outputs;
+	int rc;
 
-	return journal_read_result(
-	        node_reader(q->api->node), v->id.v, step, index, out, &bytes, &n, &outputs, &n_outputs, e);
+	memset(a->seq, 0, sizeof(a->seq));
+	agreed_leases(q, v, step, index, a);
+	if (a->n == 0) {
+		a->n = 1;
+		return journal_read_result(
+		        r, v->id.v, step, index, &a->seq[0], &bytes, &n, &outputs, &n_outputs, e);
+	}
+	growing_init(&a->g, 64u << 10, 8 * ENTRY_BYTES_MAX);
+	rc = journal_read_attempts(r, v->id.v, step, index, each_attempt, a, e);
+	growing_release(&a->g);
+	for (size_t i = 0; rc == 0 && i < a->n; i++)
+		if (a->seq[i] == 0)
+			rc = err_set(e, ERR_NOTFOUND, "the history of attempt %llu was dropped by policy",
+			        (unsigned long long)a->lease[i]);
+	return rc;
 }
 
 /* Under the keys with which this node signs heads, whoever else may trust them or not. */
@@ -105,8 +160,9 @@ void h_receipt(struct request *q)
 	struct logstore *l;
 	struct log_head head;
 	struct job_view v;
-	uint64_t index, seq;
+	struct attempts a;
 	char *file = NULL;
+	uint64_t index;
 	uint32_t step;
 	struct err e;
 	size_t n;
@@ -125,8 +181,8 @@ void h_receipt(struct request *q)
 	}
 	if (open_log(q, &l, &head) < 0)
 		return;
-	if (find_result(q, &v, step, index, &seq, &e) < 0 ||
-	        logstore_receipt(l, seq, index, &file, &n, &e) < 0)
+	if (find_results(q, &v, step, index, &a, &e) < 0 ||
+	        logstore_receipt(l, a.seq[0], index, a.seq + 1, a.n - 1, &file, &n, &e) < 0)
 		answer_err(q, &e);
 	else
 		answer_receipt(q, l, file, n, format && strcmp(format, "dsse") == 0);

@@ -76,11 +76,12 @@ int logstore_tile(struct logstore *l, const struct tile *t, uint8_t **out, size_
  * Memory stays l's until the next call. *out NULL: there are none. */
 int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Receipts **out, struct err *e);
 
-/* The receipt of a task whose result is in entry `results`: a tlog-proof file (core/receipt.h) against the
+/* The receipt of a task whose result is in entry `results`, with those of its other attempts that agreed (entries agreed[0..n_agreed),
+ * at most RECEIPT_AGREED_MAX): a tlog-proof file (core/receipt.h) against the
  * last head, or the newest one that enough witnesses cosigned (io/cosigned.h), malloc'd.
  * ERR_NOTFOUND: there is none yet; the next publishing brings it. Or: its history was dropped by policy. */
-int logstore_receipt(
-        struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e);
+int logstore_receipt(struct logstore *l, uint64_t results, uint64_t task, const uint64_t *agreed,
+        size_t n_agreed, char **out, size_t *out_n, struct err *e);
 
 /* What the KeySets of the published tree said. */
 int logstore_keyset(struct logstore *l, struct keyset *out, struct err *e);

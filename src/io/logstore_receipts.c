@@ -334,21 +334,91 @@ static int place(
 	return 0;
 }
 
-/* The file: proof of entry `seq` in the best head that there is, with f beside it. */
-static int print(struct logstore *l, uint64_t seq, const Wire__ReceiptFile *f, char **out, size_t *out_n,
+/* The entries of another attempt; what was dropped by policy is left out. */
+static int add_agreed(struct logstore *l, Wire__ReceiptFile *f, uint64_t results, struct err *e)
+{
+	Wire__AgreedAttempt *g = arena_alloc(&l->g.arena, sizeof(*g));
+	ProtobufCBinaryData batch;
+	const Wire__Entry *en;
+	uint64_t seq;
+	size_t i = 0;
+
+	if (find_batch(l, results, &seq, e) < 0)
+		return -1;
+	if (!g)
+		return err_set(e, ERR_FULL, "the receipt is too large");
+	wire__agreed_attempt__init(g);
+	g->results_seq = results;
+	if (copy_entry(l, results, &g->results, e) < 0 || copy_entry(l, seq, &batch, e) < 0)
+		return e->code == ERR_NOTFOUND ? 0 : -1;
+	if (entry_decode(&l->g.arena, batch.data, batch.len, &en, e) < 0)
+		return -1;
+	if (en->body_case != WIRE__ENTRY__BODY_RECEIPTS)
+		return store_damaged(e);
+	while (i < en->receipts->n_results && en->receipts->results[i] != results)
+		i++;
+	if (i == en->receipts->n_results)
+		return store_damaged(e);
+	g->lease_seq = en->receipts->leases[i];
+	if (copy_entry(l, g->lease_seq, &g->lease, e) < 0)
+		return e->code == ERR_NOTFOUND ? 0 : -1;
+	f->agreed[f->n_agreed++] = g;
+	return 0;
+}
+
+/* The path of entry `seq` in the tree of `size`, in the arena. */
+static int prove(struct logstore *l, uint64_t seq, uint64_t size, ProtobufCBinaryData **out, size_t *out_n,
         struct err *e)
 {
 	struct merkle_hash h = sha256_merkle(l->sha);
 	struct proof_source source = logstore_source(l);
+	struct proof *p = arena_alloc(&l->g.arena, sizeof(*p));
+
+	*out = arena_calloc(&l->g.arena, PROOF_MAX, sizeof(**out));
+	if (!p || !*out)
+		return err_set(e, ERR_FULL, "the receipt is too large");
+	if (proof_inclusion(&h, &source, seq, size, p, e) < 0)
+		return -1;
+	for (unsigned i = 0; i < p->n; i++)
+		(*out)[i] = (ProtobufCBinaryData){32, p->hash[i]};
+	*out_n = p->n;
+	return 0;
+}
+
+static int prove_agreed(struct logstore *l, Wire__ReceiptFile *f, uint64_t size, struct err *e)
+{
+	for (size_t i = 0; i < f->n_agreed; i++) {
+		Wire__AgreedAttempt *g = f->agreed[i];
+
+		if (prove(l, g->results_seq, size, &g->results_path, &g->n_results_path, e) < 0 ||
+		        prove(l, g->lease_seq, size, &g->lease_path, &g->n_lease_path, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The file: proof of entry `seq` in the best head that there is, with f beside it. */
+static int print(
+        struct logstore *l, uint64_t seq, Wire__ReceiptFile *f, char **out, size_t *out_n, struct err *e)
+{
+	struct merkle_hash h = sha256_merkle(l->sha);
+	struct proof_source source = logstore_source(l);
 	struct tlogproof p = {.index = seq};
-	size_t n = receipt_file_size(f);
 	char *note, *extra;
+	uint64_t size, newest = seq;
 	uint8_t *bytes;
-	uint64_t size;
+	size_t n;
 	int rc;
 
-	if (cosigned_covering(l, seq, &size, &note, &p.note_n, e) < 0)
+	for (size_t i = 0; i < f->n_agreed; i++)
+		newest = f->agreed[i]->results_seq > newest ? f->agreed[i]->results_seq : newest;
+	if (cosigned_covering(l, newest, &size, &note, &p.note_n, e) < 0)
 		return -1;
+	if (prove_agreed(l, f, size, e) < 0) {
+		free(note);
+		return -1;
+	}
+	n = receipt_file_size(f);
 	bytes = malloc(n);
 	extra = malloc(BASE64_CHARS(n) + 1);
 	CHECK(bytes && extra);
@@ -387,9 +457,10 @@ static int still_counts(struct logstore *l, const Wire__Receipts *m, uint64_t se
 	return rc;
 }
 
-int logstore_receipt(
-        struct logstore *l, uint64_t results, uint64_t task, char **out, size_t *out_n, struct err *e)
+int logstore_receipt(struct logstore *l, uint64_t results, uint64_t task, const uint64_t *agreed,
+        size_t n_agreed, char **out, size_t *out_n, struct err *e)
 {
+	Wire__AgreedAttempt *others[RECEIPT_AGREED_MAX];
 	Wire__ReceiptFile f = WIRE__RECEIPT_FILE__INIT;
 	struct log_head now;
 	const Wire__Entry *en;
@@ -408,6 +479,10 @@ int logstore_receipt(
 	if (place(l, en->receipts, results, &f, e) < 0 || copy_entry(l, f.results_seq, &f.results, e) < 0 ||
 	        copy_entry(l, f.lease_seq, &f.lease, e) < 0 || copy_entry(l, f.job_seq, &f.job, e) < 0)
 		return -1;
+	f.agreed = others;
+	for (size_t i = 0; i < n_agreed && i < RECEIPT_AGREED_MAX; i++)
+		if (add_agreed(l, &f, agreed[i], e) < 0)
+			return -1;
 	if (anchors_covering(l, seq, &f, e) < 0)
 		return -1;
 	return print(l, seq, &f, out, out_n, e);

@@ -177,6 +177,7 @@ static void only_node_is_checked_by_itself(void **state)
 	run(&m, 10);
 	assert_int_equal(result(&m, 1, 0, &votes), truth(0));
 	assert_true(votes == 2 && m.runs[1] == 2);
+	assert_int_equal(engine_trust(m.w.e, 1), 1);
 	end(&m);
 }
 
