@@ -180,6 +180,8 @@ static void node_json(struct api *a, struct json_out *o, const struct sched_node
 	node_set_free(m);
 	jo_key(o, "leases");
 	jo_u64(o, v->n_leases);
+	jo_key(o, "agreed");
+	jo_u64(o, engine_trust(node_engine(a->node), v->node));
 	if (v->node == 1)
 		load_json(o, a->node);
 	jo_object_end(o);

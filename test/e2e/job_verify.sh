@@ -88,6 +88,7 @@ told "an adaptive job comes to its end" 0 'succeeded' "$OSIER" submit --watch "$
 once() { "$OSIER" tasks last --all --json | jq '[.tasks[] | select(.attempts == 1)] | length'; }
 is "at first every task is checked, later few are" "$(n=$(once); [ "$n" -gt 150 ] && [ "$n" -le 290 ] && echo yes || echo "$n of 300 ran once")" yes
 is "what ran once counts as well" "$(i=$("$OSIER" tasks last --json | jq '[.tasks[] | select(.attempts == 1)][0].index'); api "/v1/jobs/last/tasks/main/$i" | jq -c '[.votes[] | .committed] | sort')" '[false,false,true]'
+is "the node has earned something" "$("$OSIER" nodes --json | jq '[.nodes[] | .agreed >= 10] | all')" true
 is "the specification says so" "$(api /v1/jobs/last/spec 2>/dev/null | jq -c '.steps[0].verify // .verify' 2>/dev/null || true)" '{"replicas":3,"agree":2,"mode":"adaptive"}'
 
 # ---- receipts: of an attempt that counts, with those that agree ----
