@@ -217,8 +217,8 @@ uint64_t engine_digest(const struct engine *e)
 
 	h = mix(mix(h, e->last_lease), e->delay_seq);
 	for (uint32_t n = 1; n <= e->limits.nodes_max; n++)
-		if (e->trust[n].agreed || e->trust[n].mark)
-			h = mix(mix(mix(h, n), e->trust[n].agreed), e->trust[n].mark);
+		if (e->trust[n].agreed || e->trust[n].mark || e->trust[n].alone)
+			h = mix(mix(mix(mix(h, n), e->trust[n].agreed), e->trust[n].mark), e->trust[n].alone);
 	for (uint32_t n = 1; n <= e->limits.nodes_max; n++)
 		h = digest_kept(e, e->nodes[n], h);
 	for (uint32_t n = 0; n < e->n_namespaces; n++)

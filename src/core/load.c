@@ -85,6 +85,7 @@ static void get_engine(struct source *k, struct engine *e)
 		}
 		e->trust[node].agreed = number(k);
 		e->trust[node].mark = number(k);
+		e->trust[node].alone = number(k);
 	}
 }
 

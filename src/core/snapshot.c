@@ -68,10 +68,11 @@ static void put_engine(struct sink *k, const struct engine *e)
 	number(k, e->last_lease);
 	number(k, e->delay_seq);
 	for (uint32_t i = 1; i <= e->limits.nodes_max; i++)
-		if (e->trust[i].agreed || e->trust[i].mark) {
+		if (e->trust[i].agreed || e->trust[i].mark || e->trust[i].alone) {
 			number(k, i);
 			number(k, e->trust[i].agreed);
 			number(k, e->trust[i].mark);
+			number(k, e->trust[i].alone);
 		}
 }
 

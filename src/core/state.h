@@ -122,6 +122,8 @@ struct delay {
 struct trust {
 	uint64_t agreed; /* in a row */
 	uint64_t mark;   /* the highest lease among them */
+	uint64_t
+	        alone; /* results that counted unchecked since its tail last ran again: 0, there is none to look for */
 };
 
 struct engine {

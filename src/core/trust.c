@@ -125,14 +125,15 @@ static void reopen(struct applying *a, struct job *j, struct step *s, uint64_t t
 	units_move(a, j, s, task + s->tasks, 1, C_BLOCKED, C_READY, 0);
 }
 
+/* Looks at every task of the steps that it may be in; not again before the node was trusted again, so a liar cannot keep us at it. */
 static void run_tail_again(struct applying *a, uint32_t node)
 {
-	uint32_t left = TAIL_MAX;
+	uint32_t left = a->e->trust[node].alone ? TAIL_MAX : 0;
 
 	for (uint32_t i = a->e->all_jobs.head; i; i = job_at(a->e, i)->all.next) {
 		struct job *j = job_at(a->e, i);
 
-		for (uint32_t k = 0; !j->finished_ns && k < j->n_steps; k++) {
+		for (uint32_t k = 0; left > 0 && !j->finished_ns && k < j->n_steps; k++) {
 			struct step *s = step_at(a->e, j, k);
 
 			for (uint64_t t = 0; is_untouched(a->e, j, s) && t < s->tasks && left > 0; t++)
@@ -142,6 +143,8 @@ static void run_tail_again(struct applying *a, uint32_t node)
 				}
 		}
 	}
+	if (left > 0)
+		a->e->trust[node].alone = 0; /* else there may be more */
 }
 
 /* Was a replica of the task before u on the same node and of the same class? A node that agrees with itself has earned that once. */

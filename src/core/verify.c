@@ -231,6 +231,8 @@ void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t 
 		return;
 	if (s->adaptive && need > 1 && (t.best >= need || (!t.ending && most + t.open + t.idle < need)))
 		trust_judge(a, j, s, task, t.best >= need ? t.leader : 0);
+	if (s->adaptive && need == 1 && t.best)
+		a->e->trust[vote_of(a->e, j, s, task, 0)->node].alone++;
 	if (t.best >= need) {
 		commit(a, j, s, task, WIRE__OUTCOME__SUCCEEDED);
 	} else if (t.failures >= need) {

@@ -526,7 +526,8 @@ static void committed(struct world *w)
 		ready[n] = w->held[n];
 		n++;
 	}
-	memmove(w->held, w->held + n, (w->n_held - n) * sizeof(*w->held));
+	if (n)
+		memmove(w->held, w->held + n, (w->n_held - n) * sizeof(*w->held));
 	w->n_held -= n;
 	for (size_t i = 0; i < n; i++) {
 		switch (ready[i].kind) {
