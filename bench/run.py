@@ -374,6 +374,30 @@ def ledger_append():
                    "ours >= 1000000", a >= 1000000, None, None, {"slowest": min(audit)}, 2 * rounds)]
 
 
+@row("ledger-cost")
+def ledger_cost():
+    """Worker tasks for some seconds with all of it published, on a node with its ledger and on one that has no keys to sign with."""
+    n, jobs, rounds, took = 2000000, 12, 3, {True: [], False: []}
+    for _ in range(rounds):
+        for on in True, False:
+            node = fresh()
+            if not on:
+                open(os.path.join(node.dir, "keys"), "w", encoding="ascii").close()
+            with node:
+                t = time.perf_counter()
+                for _ in range(jobs):
+                    node.run(worker_job("noop", "noop", n), n)
+                took[on].append(time.perf_counter() - t)
+                if on:
+                    node.ask("POST", "/v1/ledger/publish")
+                    head = node.get("/v1/ledger")
+                    if head["size"] < 3 * jobs:
+                        raise Failed("only %d entries are published" % head["size"])
+    w, wo = median(took[True]), median(took[False])
+    return [result("ledger-cost", "%d million no-op worker tasks while the ledger is published" % (n * jobs // 1000000), w, "s",
+                   "ratio <= 1.10", w <= 1.1 * wo, "the same without a ledger", wo, None, rounds)]
+
+
 @row("ledger-proof")
 def ledger_proof():
     n = 10000000
