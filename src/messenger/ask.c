@@ -50,21 +50,42 @@ int engine_ask(struct http *h, enum http_method method, const char *target, cons
 	return out->status < 400 ? 0 : refused(out, target, e);
 }
 
-void engine_wait(const struct messenger *m, const char *target, unsigned seconds)
+/* Connected to the engine, or -1. */
+static int reach(const struct messenger *m)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(strlen(m->socket) < sizeof(to.sun_path));
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", m->socket);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+bool engine_answers(const struct messenger *m)
+{
+	int fd = reach(m);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
+void engine_wait(const struct messenger *m, const char *target, unsigned seconds)
+{
 	struct pollfd p[2] = {{.events = POLLIN}, {.fd = m->stop_fd, .events = POLLIN}};
 	char text[400];
-	int n, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int n, fd = reach(m);
 
 	if (fd < 0)
 		return;
 	n = snprintf(
 	        text, sizeof(text), "GET %s HTTP/1.1\r\nHost: osier\r\nConnection: close\r\n\r\n", target);
-	CHECK(n > 0 && n < (int)sizeof(text) && strlen(m->socket) < sizeof(to.sun_path));
-	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", m->socket);
+	CHECK(n > 0 && n < (int)sizeof(text));
 	p[0].fd = fd;
-	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 && write(fd, text, (size_t)n) == n)
+	if (write(fd, text, (size_t)n) == n)
 		(void)poll(p, 2, (int)seconds * 1000);
 	(void)close(fd);
 }

@@ -20,8 +20,9 @@
 
 #define CONFIG_BYTES (8u << 20) /* address space: a configuration of 1 MiB, decoded */
 #define REOPEN_NS    (30ull * 1000000000ull)
-#define LEAVE_S      3  /* for services to end in good order */
-#define EXIT_CANNOT  78 /* EX_CONFIG: starting again would not help */
+#define AWAIT_TRIES  500 /* of 20 ms, for the engine to answer */
+#define LEAVE_S      3   /* for services to end in good order */
+#define EXIT_CANNOT  78  /* EX_CONFIG: starting again would not help */
 
 struct arguments {
 	const char *state, *config;
@@ -169,6 +170,17 @@ static void finish(const struct messenger *m, struct running *r, size_t n)
 			_exit(0);
 }
 
+/* The engine that started us listens in a moment: no service should find nobody there. False: we are to end. */
+static bool await_engine(const struct messenger *m, const sigset_t *ends)
+{
+	static const struct timespec pause = {.tv_nsec = 20000000};
+
+	for (int i = 0; i < AWAIT_TRIES && !engine_answers(m); i++)
+		if (sigtimedwait(ends, NULL, &pause) > 0)
+			return false;
+	return true;
+}
+
 int messenger_main(int argc, char **argv)
 {
 	static struct config config;
@@ -195,6 +207,8 @@ int messenger_main(int argc, char **argv)
 	(void)sigaddset(&ends, SIGTERM);
 	(void)sigaddset(&ends, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	if (!await_engine(&m, &ends))
+		return 0;
 	n = start(&m, services, ARRAY_LEN(services));
 	if (n == 0)
 		return 0;

@@ -48,6 +48,9 @@ struct http *engine_connect(const struct messenger *m, uint64_t timeout_ns, size
 int engine_ask(struct http *h, enum http_method method, const char *target, const char *type,
         const void *body, size_t n, struct http_answer *out, struct err *e);
 
+/* Does the engine listen now? */
+bool engine_answers(const struct messenger *m);
+
 /* Wait until the engine has an answer to this request, and throw it away; `seconds` at most, not when it is over. For requests that it
  * answers late: libcurl looks around every second while it waits, this sleeps. */
 void engine_wait(const struct messenger *m, const char *target, unsigned seconds);
