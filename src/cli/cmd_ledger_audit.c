@@ -74,8 +74,8 @@ static void tell(const struct audit_report *r, uint64_t ns, unsigned long long r
 	else if (r->origin[0])
 		show_field("signed by",
 		        "not checked: no entry names the log's key; name a policy with --policy FILE");
-	show_fieldf("receipts", "%llu results in %llu signed batches", (unsigned long long)r->receipts,
-	        (unsigned long long)r->batches);
+	show_fieldf("receipts", "%llu result%s in %llu signed batch%s", (unsigned long long)r->receipts,
+	        plural(r->receipts), (unsigned long long)r->batches, r->batches == 1 ? "" : "es");
 }
 
 static int check(struct cli *c, const char *folder, const struct policy *policy, struct err *e)
