@@ -92,6 +92,7 @@ struct building {
 	const Wire__Step *step;
 	struct params params;
 	char devices[1024];
+	bool spill; /* what may be a blob is one: beside the rest there is no room for its bytes */
 	struct keeper_start *out;
 	struct err *err;
 };
@@ -260,10 +261,16 @@ static int add_source(struct building *g, const char *path, bool executable, con
 {
 	char name[66];
 	struct keeper_file f = {.path = {path, (uint32_t)strlen(path)}};
+	uint8_t sha256[32];
 
 	if (executable)
 		f.flags |= KEEPER_FILE_EXECUTABLE;
-	if (src->data || src->bytes == 0) {
+	if (g->spill && src->data && src->bytes > sizeof(name)) {
+		if (g->in->keep(g->in->ctx, src->data, src->bytes, false, sha256, g->err) < 0)
+			return err_wrap(g->err, "file '%.80s'", path);
+		start_blob_name(sha256, name);
+		f.data = (struct keeper_text){name, (uint32_t)strlen(name)};
+	} else if (src->data || src->bytes == 0) {
 		f.flags |= KEEPER_FILE_INLINE;
 		f.data.p = src->data ? (const char *)src->data : "";
 		f.data.n = (uint32_t)src->bytes;
@@ -375,7 +382,7 @@ static int stdin_bytes(struct building *g, const void *p, size_t n, bool same)
 {
 	uint8_t sha256[32];
 
-	if (n > sizeof(g->b->stdin_)) {
+	if (n > sizeof(g->b->stdin_) || (g->spill && n > sizeof(g->b->stdin_) / 64)) {
 		if (g->in->keep(g->in->ctx, p, n, same, sha256, g->err) < 0)
 			return err_wrap(g->err, "stdin");
 		stdin_blob(g, sha256);
@@ -459,24 +466,33 @@ static int prepare(struct building *g, struct start_builder *b, const struct sta
 	return 0;
 }
 
+static int build(struct building *g)
+{
+	memset(g->out, 0, sizeof(*g->out));
+	build_limits(g);
+	g->out->workdir = (struct keeper_text){g->step->workdir, (uint32_t)strlen(g->step->workdir)};
+	if (build_argv(g) < 0 || build_env(g) < 0 || build_files(g) < 0 || build_stdin(g) < 0)
+		return -1;
+	return keeper_start_fits(g->out, g->err);
+}
+
 int start_build(struct start_builder *b, const struct start_in *in, struct keeper_start *out, struct err *e)
 {
-	struct building g;
+	struct building g = {.out = out};
 
 	(void)prepare(&g, b, in, e);
-	memset(out, 0, sizeof(*out));
-	g.out = out;
-	build_limits(&g);
-	out->workdir = (struct keeper_text){g.step->workdir, (uint32_t)strlen(g.step->workdir)};
-	if (build_argv(&g) < 0 || build_env(&g) < 0 || build_files(&g) < 0 || build_stdin(&g) < 0)
+	if (build(&g) == 0)
+		return 0;
+	if (e->code != ERR_FULL)
 		return -1;
-	return 0;
+	g.spill = true;
+	return build(&g);
 }
 
 int start_args(
         struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e)
 {
-	struct building g;
+	struct building g = {0};
 	int64_t n;
 
 	(void)prepare(&g, b, in, e);

@@ -255,6 +255,19 @@ static size_t parts_bytes(const struct parts *p)
 	return n;
 }
 
+int keeper_start_fits(const struct keeper_start *s, struct err *e)
+{
+	const struct keeper_msg m = {.kind = KEEPER_START, .u.start = *s};
+	struct parts p = parts_of(&m);
+	size_t n = sizeof(struct keeper_head) + fixed_bytes(KEEPER_START) + parts_bytes(&p);
+
+	if (n <= KEEPER_PACKET_MAX)
+		return 0;
+	return err_set(e, ERR_FULL,
+	        "command, environment and paths of files take %zu bytes; a task can be given %u", n,
+	        KEEPER_PACKET_MAX);
+}
+
 static void put_counted(uint8_t *out, size_t *at, const void *p, uint32_t bytes, uint32_t n)
 {
 	memcpy(out + *at, &n, 4);

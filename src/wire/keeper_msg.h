@@ -283,6 +283,9 @@ struct keeper_msg {
  * Nothing of the packet is changed by a failure. max: KEEPER_PACKET_MAX at most. */
 int keeper_msg_build(uint8_t *out, size_t max, size_t *n, const struct keeper_msg *m, struct err *e);
 
+/* Whether a START with this body has room in a packet of its own; ERR_FULL says how much it takes. */
+int keeper_start_fits(const struct keeper_start *s, struct err *e);
+
 /* Read the message at *at (0 at first) of packet[0..n) and move *at on. 1: *m filled in, it borrows from the packet; 0: the packet
  * ends here; < 0 with ERR_CORRUPT or ERR_VERSION: drop the packet and the other end. On failure of a START's body, m->kind,
  * slot, lease and index are filled in all the same (and kind is 0 otherwise), so that the keeper can REFUSE it. */

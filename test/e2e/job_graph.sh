@@ -135,6 +135,15 @@ is "the tree has as many tasks as it needs" "$("$OSIER" job last --json | jq '.s
 is "or all at once, in order" "$(last flat)" '100 1 100'
 is "a tree keeps the order" "$(last order | tr '\n' ' ')" "$(seq 100 | tr '\n' ' ')"
 
+# As many as one task may take, each too long for all of them to travel in one packet.
+job wide <<'X'
+name: wide
+steps:
+  map: {shell: "head -c 1000 /dev/zero", array: 1024}
+  all: {shell: "cat $OSIER_INPUTS | wc -c", reduce: map}
+X
+told "one task takes 1,024 inputs of any length" 0 '1024000' "$OSIER" submit --watch wide.yaml
+
 # ---- files ----
 
 head -c 300000 /dev/urandom >large.bin

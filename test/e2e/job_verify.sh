@@ -122,4 +122,12 @@ X
 	verify changed >/dev/null 2>&1 && unnoticed="$unnoticed $at"
 done
 is "a changed character is noticed wherever it is" "$unnoticed" ''
+
+# Two outputs as large as they are kept with the result, and a comparator as long as one may be.
+job long <<X
+name: long
+command: head -c 48000 /dev/urandom | base64 -w 0
+verify: {replicas: 2, agree: 2, comparator: "test -s \"\$1\" #$(head -c 131000 /dev/zero | tr '\0' x)"}
+X
+told "a comparator has room beside large outputs" 0 'succeeded' "$OSIER" submit --watch "$T/long.yaml"
 exit $bad

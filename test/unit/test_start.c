@@ -24,6 +24,7 @@ struct world {
 	struct keeper_start out;
 	struct err e;
 	uint64_t reduce_inputs;
+	bool pages; /* what earlier tasks said has a thousand bytes */
 };
 
 static bool indexed(void *ctx, const char *resource)
@@ -43,15 +44,19 @@ static char vendor(void *ctx, const char *resource, uint32_t index, uint32_t *ou
 static int source(
         void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
-	static uint8_t small[32];
+	static uint8_t small[32], page[1000];
 
-	(void)ctx;
 	if (step != 0 || strcmp(output, "lost") == 0)
 		return err_set(e, ERR_NOTFOUND, "task %llu has left no output", (unsigned long long)task);
 	memset(out, 0, sizeof(*out));
 	if (task == 3) { /* a large one */
 		out->bytes = 1u << 20;
 		memset(out->sha256, 0xab, 32);
+		return 0;
+	}
+	if (((struct world *)ctx)->pages) {
+		out->bytes = sizeof(page);
+		out->data = page;
 		return 0;
 	}
 	out->bytes =
@@ -356,6 +361,41 @@ static void reduce_gets_numbered_files_and_their_list(void **state)
 	assert_non_null(strstr(w->e.hint, "associative"));
 }
 
+static void what_has_no_room_in_a_packet_is_a_blob(void **state)
+{
+	static uint8_t packet[KEEPER_PACKET_MAX];
+	static char text[65537], word[130001];
+	Wire__Reduce r = WIRE__REDUCE__INIT;
+	struct world *w = *state;
+	struct keeper_msg m = {.kind = KEEPER_START};
+	struct keeper_file f;
+	size_t at = 0, n = 0;
+
+	r.of = (char *)"first";
+	w->step.reduce = &r;
+	w->reduce_inputs = 1024;
+	w->pages = true;
+	w->step.stdin_text = memset(text, 'x', 65536);
+	assert_int_equal(build(w), 0);
+	m.u.start = w->out;
+	assert_int_equal(keeper_msg_build(packet, sizeof(packet), &n, &m, &w->e), 0);
+	assert_int_equal(w->out.inputs.n, 1024);
+	assert_int_equal(w->out.stdin_kind, KEEPER_STDIN_BLOB);
+	assert_memory_equal(w->out.stdin_.p, "00/00010078", 11);
+	assert_true(keeper_file_next(&w->out.inputs, &at, &f));
+	assert_int_equal(f.flags, 0);
+	assert_memory_equal(f.data.p, "e8/030000", 9);
+	w->reduce_inputs = 10; /* with room they are bytes as before */
+	assert_int_equal(build(w), 0);
+	at = 0;
+	assert_true(keeper_file_next(&w->out.inputs, &at, &f));
+	assert_int_equal(f.flags, KEEPER_FILE_INLINE);
+	assert_int_equal(w->out.stdin_kind, KEEPER_STDIN_TEXT);
+	w->argv[1] = w->argv[2] = memset(word, 'x', 130000);
+	assert_int_equal(build(w), -1);
+	assert_int_equal(w->e.code, ERR_FULL);
+}
+
 static void stdin_of_a_mebibyte_is_a_blob(void **state)
 {
 	static char text[(1 << 20) + 16];
@@ -432,6 +472,7 @@ int main(void)
 	        fact(inputs_are_blobs_or_bytes),
 	        fact(reduce_gets_numbered_files_and_their_list),
 	        fact(stdin_is_text_a_blob_or_nothing),
+	        fact(what_has_no_room_in_a_packet_is_a_blob),
 	        fact(stdin_of_a_mebibyte_is_a_blob),
 	        fact(start_is_what_the_keeper_reads),
 	};
