@@ -39,6 +39,8 @@ static int check_command(const struct look *l, const Wire__Command *c, bool plai
 		return bad(l, "a command needs either 'argv' or 'shell'");
 	if (c->n_argv && c->argv[0][0] == '\0')
 		return bad(l, "a command needs a program");
+	if (c->n_argv > ARGV_MAX)
+		return bad(l, "a command has too many arguments");
 	if (plain)
 		return 0;
 	for (size_t i = 0; i < c->n_argv; i++)
@@ -250,7 +252,7 @@ static int check_step(const struct look *l)
 		return s->command ? -1 : bad(l, "no command");
 	if (s->worker && (s->worker->function[0] == '\0' || strlen(s->worker->function) > 255))
 		return bad(l, "a worker without a function");
-	if (s->worker && check_template(l, s->worker->args, TEXT_BYTES_MAX) < 0)
+	if (s->worker && check_template(l, s->worker->args, ARGS_BYTES_MAX) < 0)
 		return -1;
 	if (s->n_env > ENV_MAX || (s->workdir[0] && s->workdir[0] != '/') || strlen(s->kind) > 200 ||
 	        !s->kind[0])
@@ -271,7 +273,76 @@ static int check_step(const struct look *l)
 		if (check_needs(l, s->variants[i]) < 0 ||
 		        (s->variants[i]->command && check_command(l, s->variants[i]->command, false) < 0))
 			return -1;
+	if (spec_start_bytes(l->spec, s) > START_BYTES_MAX)
+		return bad(l, "the command, environment and paths take too much");
 	return 0;
+}
+
+/* Of the text filled in, whatever for, with its NUL: what "${}" stands for may be nothing. */
+static size_t least_bytes(const char *text)
+{
+	size_t sum = 1, n;
+	enum template_piece kind;
+	const char *at;
+
+	while ((kind = template_next(&text, &at, &n)) == TEMPLATE_TEXT || kind == TEMPLATE_NAME)
+		sum += kind == TEMPLATE_TEXT ? n : 0;
+	return sum;
+}
+
+static size_t command_bytes(const Wire__Command *c)
+{
+	size_t sum = least_bytes(c->shell);
+
+	for (size_t i = 0; i < c->n_argv; i++)
+		sum += least_bytes(c->argv[i]);
+	return sum;
+}
+
+/* Inputs of one reduce task, at most. */
+static uint64_t inputs_of_reduce(const Wire__JobSpec *spec, const Wire__Step *s)
+{
+	for (size_t i = 0; i < spec->n_steps; i++) {
+		uint64_t n = spec->steps[i]->tasks;
+
+		if (strcmp(spec->steps[i]->name, s->reduce->of) == 0)
+			return s->reduce->associative && s->reduce->fan_in < n ? s->reduce->fan_in : n;
+	}
+	return 0;
+}
+
+static size_t start_bytes(const Wire__JobSpec *spec, const Wire__Step *s)
+{
+	enum { FILE_BYTES = 13, BLOB_NAME = 65, PATH_OF_REDUCE = sizeof("inputs/000000") };
+	size_t sum = strlen(s->workdir), command = s->command ? command_bytes(s->command) : 0;
+
+	for (size_t i = 0; i < s->n_variants; i++) {
+		size_t n = s->variants[i]->command ? command_bytes(s->variants[i]->command) : 0;
+
+		command = n > command ? n : command;
+	}
+	sum += command;
+	for (size_t i = 0; i < s->n_env; i++)
+		sum += strlen(s->env[i]->key) + 1 + least_bytes(s->env[i]->value);
+	for (size_t i = 0; i < s->n_inputs; i++)
+		if (!s->worker || !s->inputs[i]->from_step[0])
+			sum += FILE_BYTES + least_bytes(s->inputs[i]->path) + BLOB_NAME;
+	if (s->worker) /* its outputs, stdin and what it reduces do not come by a START */
+		return sum;
+	for (size_t i = 0; i < s->n_outputs; i++)
+		sum += FILE_BYTES + least_bytes(s->outputs[i]->path);
+	if (s->reduce)
+		sum += inputs_of_reduce(spec, s) * (FILE_BYTES + 2 * PATH_OF_REDUCE + BLOB_NAME);
+	return sum + BLOB_NAME;
+}
+
+size_t spec_start_bytes(const Wire__JobSpec *spec, const Wire__Step *s)
+{
+	size_t task = start_bytes(spec, s), comparator = 0;
+
+	if (s->verify && s->verify->comparator)
+		comparator = command_bytes(s->verify->comparator);
+	return task > comparator ? task : comparator;
 }
 
 static int check_job(const Wire__JobSpec *j, struct err *e)

@@ -360,6 +360,20 @@ static void check_templates(struct build *b, const struct step_src *s)
 
 /* ---- all together ---- */
 
+/* What a task is given travels in one packet. */
+static void check_start(struct build *b, const struct step_src *s)
+{
+	size_t n = spec_start_bytes(b->job, s->step);
+	char found[80];
+
+	if (n <= START_BYTES_MAX)
+		return;
+	(void)snprintf(found, sizeof(found), "a command, environment and paths of files of %zu bytes", n);
+	spec_problem(b, s->node, found,
+	        "at most %u KiB of them for one task; long texts can be files: 'inputs' or 'stdin'",
+	        START_BYTES_MAX >> 10);
+}
+
 static void size_steps(struct build *b, struct graph *g, const size_t *n_written)
 {
 	uint64_t total = 0;
@@ -408,4 +422,6 @@ void spec_graph_finish(struct build *b)
 	size_steps(b, &g, n_written);
 	for (size_t i = 0; i < n; i++)
 		b->job->steps[i] = b->steps[g.order[i]].step;
+	for (size_t i = 0; i < n && !b->n_problems; i++)
+		check_start(b, &b->steps[i]);
 }

@@ -9,10 +9,16 @@
 #define OSIER_CORE_JOBSPEC_READ_H
 
 #include "core/jobspec.h"
+#include "wire/keeper_msg.h"
+#include "wire/worker_msg.h"
 
 #define NAME_BYTES_MAX   63
 #define PATH_BYTES_MAX   1024
 #define TEXT_BYTES_MAX   131071 /* Linux takes no longer argument */
+#define ARGS_BYTES_MAX   WORKER_INLINE_MAX
+#define ARGV_MAX         8000 /* KEEPER_STRINGS_MAX without what a shell is given */
+#define PART_BYTES_MAX   255  /* Linux has no longer names of files */
+#define START_BYTES_MAX  (KEEPER_PACKET_MAX - (8u << 10)) /* what osier adds to a START has room beside it */
 #define STDIN_BYTES_MAX  (1u << 20)
 #define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
 #define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
@@ -22,7 +28,7 @@
 #define OUTPUTS_MAX      100
 #define LABELS_MAX       64
 #define NEEDS_MAX        32
-#define VARIANTS_MAX     16
+#define VARIANTS_MAX     4 /* as the scheduler takes */
 #define PARAMS_MAX       16
 #define REPLICAS_MAX     64
 #define RETRIES_MAX      1000000
@@ -189,6 +195,11 @@ extern const struct table spec_worker_table, spec_after_table, spec_reduce_table
         spec_retries_table, spec_timeouts_table, spec_limits_table;
 extern const struct table spec_input_table, spec_output_table, spec_stdin_table, spec_range_table,
         spec_lines_table, spec_resources_table, spec_any_of_table;
+
+/* ---- jobspec_check.c ---- */
+
+/* Bytes that the step takes of a START, at least: its command, environment, paths of files. The steps are in their places. */
+size_t spec_start_bytes(const Wire__JobSpec *spec, const Wire__Step *s);
 
 /* ---- jobspec_graph.c ---- */
 

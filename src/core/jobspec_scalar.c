@@ -275,6 +275,9 @@ bool spec_path_ok(const char *s)
 
 		if (k == 0 || (k == 1 && s[0] == '.') || (k == 2 && s[0] == '.' && s[1] == '.'))
 			return false;
+		if (k > PART_BYTES_MAX &&
+		        !memchr(s, '$', k)) /* what is put in may be shorter than its name */
+			return false;
 		s += k + (slash != NULL);
 	}
 	return true;

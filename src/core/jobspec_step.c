@@ -29,6 +29,10 @@ static void command_argv(struct build *b, const struct doc *v, Wire__Command *cm
 		spec_problem(b, v, "an empty list", "a program and its arguments");
 		return;
 	}
+	if (n > ARGV_MAX) {
+		spec_problem_value(b, v, "a program and less than %d arguments", ARGV_MAX);
+		return;
+	}
 	cmd->argv = spec_take(b, n, sizeof(char *));
 	if (!cmd->argv)
 		return;
@@ -116,7 +120,7 @@ static void worker_args(struct build *b, const struct doc *v, void *obj)
 {
 	const char *s;
 
-	if (spec_read_template(b, v, TEXT_BYTES_MAX, &s))
+	if (spec_read_template(b, v, ARGS_BYTES_MAX, &s))
 		((struct step_src *)obj)->step->worker->args = (char *)s;
 }
 

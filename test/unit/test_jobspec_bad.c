@@ -399,6 +399,32 @@ static void job_too_long_for_the_journal_is_refused(void **state)
 	        "lists can be files: array: {x: {lines: FILE}}");
 }
 
+static void step_that_could_not_start_is_refused(void **state)
+{
+	static char text[1 << 18];
+	size_t n = (size_t)snprintf(text, sizeof(text), "command: [x, ");
+
+	(void)state;
+	memset(text + n, 'x', 131071);
+	(void)snprintf(text + n + 131071, sizeof(text) - n - 131071, ", '${task}']\n");
+	assert_non_null(spec_of_n(text, strlen(text)));
+	n = strlen(text);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "env: {A: ");
+	memset(text + n, 'x', 60000);
+	(void)snprintf(text + n + 60000, sizeof(text) - n - 60000, "}\n");
+	assert_null(spec_of_n(text, strlen(text)));
+	assert_string_equal(complaint,
+	        "job.yaml:1:1: found a command, environment and paths of files of 191144 bytes, expected at "
+	        "most 184 KiB of them for one task; long texts can be files: 'inputs' or 'stdin'");
+	n = (size_t)snprintf(text, sizeof(text), "command: [x");
+	for (int i = 0; i < 8000; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",x");
+	(void)snprintf(text + n, sizeof(text) - n, "]\n");
+	assert_null(spec_of_n(text, strlen(text)));
+	assert_string_equal(
+	        complaint, "job.yaml:1:10: found a list, expected a program and less than 8000 arguments");
+}
+
 static void job_that_does_not_fit_its_memory_is_refused(void **state)
 {
 	_Alignas(16) static uint8_t small[6000];
@@ -435,6 +461,7 @@ int main(void)
 	        cmocka_unit_test(what_is_found_is_cut_and_made_printable),
 	        cmocka_unit_test(parameters_cannot_blow_a_job_up),
 	        cmocka_unit_test(job_too_long_for_the_journal_is_refused),
+	        cmocka_unit_test(step_that_could_not_start_is_refused),
 	        cmocka_unit_test(job_that_does_not_fit_its_memory_is_refused),
 	};
 

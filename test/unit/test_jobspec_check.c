@@ -81,6 +81,32 @@ static void spoiled_step_is_refused(void **state)
 	SPOILED(end->worker->args = (char *)"${i}", "step 'end': unknown name 'i'");
 }
 
+/* More than the packets between engine, keeper and worker take. */
+static void step_that_could_not_start_is_refused(void **state)
+{
+	static char longest[131072], part[257], *args[8001];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	memset(part, 'x', sizeof(part) - 1);
+	for (size_t i = 0; i < 8001; i++)
+		args[i] = (char *)"x";
+	SPOILED((map->command->argv = args, map->command->n_argv = 8000), "good");
+	SPOILED((map->command->argv = args, map->command->n_argv = 8001),
+	        "step 'map': a command has too many arguments");
+	SPOILED(map->command->argv[1] = longest, "good");
+	SPOILED(map->command->argv[0] = map->command->argv[1] = longest,
+	        "step 'map': the command, environment and paths take too much");
+	SPOILED((sum->verify->comparator = map->command, map->command->argv[1] = longest), "good");
+	SPOILED((map->command->argv[1] = longest, map->env[0]->value = longest + 80000), "good");
+	SPOILED((map->command->argv[1] = longest, map->env[0]->value = longest + 70000),
+	        "step 'map': the command, environment and paths take too much");
+	SPOILED(end->worker->args = longest + sizeof(longest) - 1 - 32768, "good");
+	SPOILED(end->worker->args = longest + sizeof(longest) - 1 - 32769, "step 'end': a text is too long");
+	SPOILED(use->inputs[0]->path = part + 1, "good");
+	SPOILED(use->inputs[0]->path = part, "step 'use': a path does not stay in the task's folder");
+}
+
 static void spoiled_count_is_refused(void **state)
 {
 	(void)state;
@@ -136,6 +162,7 @@ int main(void)
 	        cmocka_unit_test(job_as_read_is_good),
 	        cmocka_unit_test(spoiled_job_is_refused),
 	        cmocka_unit_test(spoiled_step_is_refused),
+	        cmocka_unit_test(step_that_could_not_start_is_refused),
 	        cmocka_unit_test(spoiled_count_is_refused),
 	        cmocka_unit_test(spoiled_order_is_refused),
 	        cmocka_unit_test(spoiled_file_is_refused),
