@@ -22,7 +22,7 @@
 #define STDIN_BYTES_MAX  (1u << 20)
 #define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
 #define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
-#define SPEC_BYTES_MAX   (8u << 20) /* of a specification as bytes: half of what an entry may have */
+#define SPEC_BYTES_MAX   (4u << 20) /* of a specification as bytes: what the core takes */
 #define ENV_MAX          1000
 #define INPUTS_MAX       1000
 #define OUTPUTS_MAX      100

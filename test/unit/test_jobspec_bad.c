@@ -379,23 +379,23 @@ static void job_too_long_for_the_journal_is_refused(void **state)
 	memset(text + n, 'x', 100000);
 	n += 100000;
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "}\nsteps:\n");
-	for (int i = 0; i < 83; i++)
+	for (int i = 0; i < 41; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
 	assert_non_null(spec_of_n(text, n));
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "  more: x\n");
 	assert_null(spec_of_n(text, n));
 	assert_string_equal(complaint,
-	        "job.yaml:1:6: found too long an environment for so many steps, expected at most 8 MiB in "
+	        "job.yaml:1:6: found too long an environment for so many steps, expected at most 4 MiB in "
 	        "all; a file among the 'inputs' can be longer");
 	n = (size_t)snprintf(text, sizeof(text), "env: {");
-	for (int i = 0; i < 900; i++)
+	for (int i = 0; i < 700; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "V%d: x,", i);
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "}\nsteps:\n");
 	for (int i = 0; i < 1024; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
 	assert_null(spec_of_n(text, n));
 	assert_string_equal(complaint,
-	        "job.yaml:1:1: found too long a job, expected at most 8 MiB once it is written out; long "
+	        "job.yaml:1:1: found too long a job, expected at most 4 MiB once it is written out; long "
 	        "lists can be files: array: {x: {lines: FILE}}");
 }
 
