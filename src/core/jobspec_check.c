@@ -260,7 +260,7 @@ static int check_step(const struct look *l)
 	for (size_t i = 0; i < s->n_env; i++) {
 		if (!spec_identifier_ok(s->env[i]->key))
 			return bad(l, "a variable's name is not allowed");
-		if (check_template(l, s->env[i]->value, TEXT_BYTES_MAX) < 0)
+		if (check_template(l, s->env[i]->value, TEXT_BYTES_MAX - strlen(s->env[i]->key) - 1) < 0)
 			return -1;
 	}
 	if (strlen(s->workdir) > 8 * PATH_BYTES_MAX || template_varies(s->workdir))

@@ -168,7 +168,7 @@ static void env_set(struct build *b, Wire__Step *step, const struct doc *c)
 		spec_problem_key(b, c, "a variable's name: a letter or '_', then letters, digits or '_'");
 		return;
 	}
-	if (!spec_read_template(b, c, TEXT_BYTES_MAX, &value))
+	if (!spec_read_template(b, c, TEXT_BYTES_MAX - strlen(c->key) - 1, &value))
 		return;
 	pair = spec_take(b, 1, sizeof(*pair));
 	if (!pair)

@@ -101,6 +101,8 @@ static void step_that_could_not_start_is_refused(void **state)
 	SPOILED((map->command->argv[1] = longest, map->env[0]->value = longest + 80000), "good");
 	SPOILED((map->command->argv[1] = longest, map->env[0]->value = longest + 70000),
 	        "step 'map': the command, environment and paths take too much");
+	SPOILED(map->env[0]->value = longest + 2, "good"); /* A=... is one string to Linux */
+	SPOILED(map->env[0]->value = longest + 1, "step 'map': a text is too long");
 	SPOILED(end->worker->args = longest + sizeof(longest) - 1 - 32768, "good");
 	SPOILED(end->worker->args = longest + sizeof(longest) - 1 - 32769, "step 'end': a text is too long");
 	SPOILED(use->inputs[0]->path = part + 1, "good");
