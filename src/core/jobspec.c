@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "core/jobspec_read.h"
+#include "wire/entry.h"
 
 /* Copy s into out, cut with "..." on a character's boundary, control characters made visible. */
 static void printable(char *out, size_t room, const char *s)
@@ -273,6 +274,11 @@ static void read_job(struct build *b)
 		        "at most %u MiB once it is written out; long lists can be files: "
 		        "array: {x: {lines: FILE}}",
 		        SPEC_BYTES_MAX >> 20);
+	else if (!b->full && b->n_problems == 0 && jobspec_values(job) > JOBSPEC_VALUES_MAX)
+		spec_problem(b, b->root, "too long a job",
+		        "at most %u keys and values once it is written out; each step has those of the top, "
+		        "such as 'env'",
+		        JOBSPEC_VALUES_MAX);
 }
 
 int jobspec_from_doc(struct arena *a, const struct doc *root, const struct jobspec_in *in,

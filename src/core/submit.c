@@ -32,6 +32,10 @@ static bool sensible(struct deciding *d, const Wire__JobSpec *spec, const char *
 	if (n > SPEC_BYTES_MAX)
 		refuse(d, "submit", "too_large", "put long lists into a file and use 'lines'",
 		        "the job is described in %zu bytes; at most %u are possible", n, SPEC_BYTES_MAX);
+	else if (jobspec_values(spec) > JOBSPEC_VALUES_MAX)
+		refuse(d, "submit", "too_large", "put long lists into a file and use 'lines'",
+		        "the job has %zu keys and values once it is written out; at most %u are possible",
+		        jobspec_values(spec), JOBSPEC_VALUES_MAX);
 	else if (strlen(key) > 256)
 		refuse(d, "submit", "invalid", "", "an idempotency key has at most 256 bytes, not %zu",
 		        strlen(key));

@@ -246,6 +246,11 @@ int entry_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__En
 	return 0;
 }
 
+size_t jobspec_values(const Wire__JobSpec *spec)
+{
+	return scan_values(&spec->base);
+}
+
 size_t jobspec_size(const Wire__JobSpec *spec)
 {
 	return wire__job_spec__get_packed_size(spec);

@@ -33,6 +33,9 @@ int entry_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__En
 /* The same for a job specification alone (as the core keeps it). */
 size_t jobspec_encode(const Wire__JobSpec *spec, uint8_t *out);
 size_t jobspec_size(const Wire__JobSpec *spec);
+/* Its values, of which an entry may have ENTRY_MEMBERS_MAX with the few around them: one with more could never be read again. */
+#define JOBSPEC_VALUES_MAX (ENTRY_MEMBERS_MAX - 64u)
+size_t jobspec_values(const Wire__JobSpec *spec);
 int jobspec_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__JobSpec **out, struct err *e);
 
 /* The kind of an entry, and the number in field 1 of its body (a job's or a lease's; 0 where it is none), without reading the

@@ -125,6 +125,51 @@ static int message(
 	return 0;
 }
 
+/* Of the field at `at`, without what is within. */
+static bool is_there(const ProtobufCFieldDescriptor *f, const uint8_t *base)
+{
+	const uint8_t *at = base + f->offset;
+	uint32_t which;
+
+	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+		memcpy(&which, base + f->quantifier_offset, sizeof(which));
+		return which == f->id;
+	}
+	if (f->type == PROTOBUF_C_TYPE_MESSAGE)
+		return *(const ProtobufCMessage *const *)(const void *)at != NULL;
+	if (f->type == PROTOBUF_C_TYPE_STRING)
+		return **(const char *const *)(const void *)at != '\0';
+	return true;
+}
+
+static size_t values(const ProtobufCMessage *m, unsigned depth)
+{
+	const uint8_t *base = (const uint8_t *)m;
+	size_t sum = 0, n;
+
+	CHECK(depth <= DEPTH_MAX);
+	for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+		const ProtobufCMessage *const *in = (const void *)(base + f->offset);
+
+		if (f->label != PROTOBUF_C_LABEL_REPEATED) {
+			n = is_there(f, base);
+		} else {
+			memcpy(&n, base + f->quantifier_offset, sizeof(n));
+			in = *(const ProtobufCMessage *const *const *)(const void *)in;
+		}
+		sum += is_number(f->type) && n ? 1 : n;
+		for (size_t k = 0; f->type == PROTOBUF_C_TYPE_MESSAGE && k < n; k++)
+			sum += values(in[k], depth + 1);
+	}
+	return sum;
+}
+
+size_t scan_values(const ProtobufCMessage *m)
+{
+	return values(m, 0);
+}
+
 int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
         struct err *e)
 {

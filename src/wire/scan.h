@@ -21,4 +21,7 @@
 int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
         struct err *e);
 
+/* How many values scan_message() will count in the bytes of `m`, or a few more: a number that is 0 counts, too. */
+size_t scan_values(const ProtobufCMessage *m);
+
 #endif

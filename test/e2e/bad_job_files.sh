@@ -146,6 +146,13 @@ large "each alternative" 'cpu 100000|licence' 'any_of: [{resources: {cpu: 100000
 file 'command: ls\nresources: {cpu: 100000}\n'
 told "run says so, too" 5 'can never run' "$OSIER" run job.yaml
 
+# ---- more than the journal reads again ----
+python3 - >job.yaml <<'X'
+print("env: {%s}\nsteps:" % ", ".join("%s%s: ''" % (chr(65 + i // 26), chr(97 + i % 26)) for i in range(600)))
+for i in range(1024): print("  s%d: ls" % i)
+X
+refused "variables for more steps than can be written down" 'job.yaml:1:1: found too long a job, expected at most [0-9]+ keys and values'
+
 wait "$silent"
 cat silent
 grep -q '^not ok' silent && bad=1

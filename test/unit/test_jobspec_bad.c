@@ -2,6 +2,9 @@
 /* test_jobspec_bad - facts about what a bad job file is told: each message whole, since the message is the feature. */
 #include "jobspec_help.h"
 
+#include "wire/entry.h"
+#include "wire/scan.h"
+
 struct pair {
 	const char *text, *told;
 };
@@ -399,6 +402,41 @@ static void job_too_long_for_the_journal_is_refused(void **state)
 	        "lists can be files: array: {x: {lines: FILE}}");
 }
 
+/* Each step carries the environment of the top: few bytes, and more values than the journal reads again. */
+static const Wire__JobSpec *shared_variables(unsigned n_vars)
+{
+	static char text[1 << 16];
+	size_t n = (size_t)snprintf(text, sizeof(text), "env: {");
+
+	for (unsigned i = 0; i < n_vars; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%c%c: '',", 'A' + i / 26, 'a' + i % 26);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "}\nsteps:\n");
+	for (int i = 0; i < 1024; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "  s%d: x\n", i);
+	return spec_of_n(text, n);
+}
+
+static void job_with_too_many_values_for_the_journal_is_refused(void **state)
+{
+	const Wire__JobSpec *spec = shared_variables(490);
+	uint8_t *bytes;
+	size_t n;
+
+	(void)state;
+	assert_non_null(spec);
+	n = jobspec_size(spec);
+	bytes = malloc(n);
+	assert_non_null(bytes);
+	assert_int_equal(jobspec_encode(spec, bytes), n);
+	assert_int_equal(
+	        scan_message(&wire__job_spec__descriptor, bytes, n, (uint32_t)jobspec_values(spec), NULL), 0);
+	assert_int_equal(scan_message(&wire__job_spec__descriptor, bytes, n, 1024 * 490 * 2, NULL), -1);
+	free(bytes);
+	assert_null(shared_variables(510));
+	assert_non_null(strstr(complaint,
+	        "job.yaml:1:1: found too long a job, expected at most 1048512 keys and values once it is "));
+}
+
 static void step_that_could_not_start_is_refused(void **state)
 {
 	static char text[1 << 18];
@@ -461,6 +499,7 @@ int main(void)
 	        cmocka_unit_test(what_is_found_is_cut_and_made_printable),
 	        cmocka_unit_test(parameters_cannot_blow_a_job_up),
 	        cmocka_unit_test(job_too_long_for_the_journal_is_refused),
+	        cmocka_unit_test(job_with_too_many_values_for_the_journal_is_refused),
 	        cmocka_unit_test(step_that_could_not_start_is_refused),
 	        cmocka_unit_test(job_that_does_not_fit_its_memory_is_refused),
 	};
