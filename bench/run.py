@@ -294,7 +294,7 @@ def idle_wakeups():
     seconds = 20
     with fresh() as node:
         node.run({"name": "warm", "command": ["true"]}, 1)
-        time.sleep(2)
+        time.sleep(5)  # its ledger publishes for three seconds what a first job leaves: keys, results, receipts
         pids = node.pids()
         time.sleep(0.5)
         n, t = switches(pids), time.monotonic()
