@@ -370,8 +370,8 @@ static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, 
 	}
 	if (rc == 0 && !k->r.trust.quorum_none && !k->r.trust.met) {
 		(void)err_set(e, ERR_CORRUPT,
-		        "the log signed it, but only %u witnesses did, and the policy asks for more",
-		        k->r.trust.witnesses);
+		        "the log signed it, but only %u witness%s did, and the policy asks for more",
+		        k->r.trust.witnesses, k->r.trust.witnesses == 1 ? "" : "es");
 		rc = err_hint(e, "get a newer receipt when more witnesses have seen the log");
 	}
 	if (rc == 0 && args_value(&c->args, "keys"))

@@ -58,8 +58,8 @@ static int check_head(
 		return err_wrap(e, "%s", who);
 	if (!m->trust->quorum_none && !m->trust->met)
 		return err_set(e, ERR_CORRUPT,
-		        "%s: only %u witnesses cosigned it, and the policy asks for more", who,
-		        m->trust->witnesses);
+		        "%s: only %u witness%s cosigned it, and the policy asks for more", who,
+		        m->trust->witnesses, m->trust->witnesses == 1 ? "" : "es");
 	if (c.size > INT64_MAX)
 		return err_set(
 		        e, ERR_CORRUPT, "%s: %" PRIu64 " entries are more than any log has", who, c.size);

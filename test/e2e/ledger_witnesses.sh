@@ -93,7 +93,7 @@ told "as the policy says" 0 'is witnessed' "$OSIER" verify two.tlog-proof --poli
 ok "a second one ends" at w2 down
 told "a third job runs" 0 'succeeded' "$OSIER" submit --watch job.yaml
 told "one is not enough, and who is missing is told" 124 'not witnessed in time.*cosigned it' "$OSIER" receipt --wait witnessed --timeout 3s last/main/0
-told "its receipt is committed all the same" 6 'only [01] witnesses' sh -c "'$OSIER' receipt last/main/0 >one; '$OSIER' verify one --policy trust.policy"
+told "its receipt is committed all the same" 6 'only [01] witness' sh -c "'$OSIER' receipt last/main/0 >one; '$OSIER' verify one --policy trust.policy"
 # An address may have changed, so they come back at the old ones.
 for w in w1 w2; do sed -i "s#127.0.0.1:0#$(awk -v w=$w '$2 == w {sub("http://", "", $4); print $4}' trust.policy)#" $w/config.yaml; done
 ok "they come back" sh -c "OSIER_STATE=$T/w1 '$OSIER' up && OSIER_STATE=$T/w2 '$OSIER' up"
@@ -129,7 +129,8 @@ ok "the witnesses tell it from the one they know" until_true 40 forked 'copy of 
 told "it is not witnessed" 124 'not witnessed in time.*(copy of this node|another history)' "$OSIER" receipt --wait witnessed --timeout 2s last/main/0
 "$OSIER" receipt last/main/0 -o false.tlog-proof 2>/dev/null
 { cat log.line; echo 'quorum none'; } >fork/logs.policy
-told "so its receipt convinces nobody" 6 'only 0 witnesses' "$OSIER" verify false.tlog-proof --policy trust.policy
+# One that has not seen the newest true head yet may sign the false one; two will not.
+told "so its receipt convinces nobody" 6 'only [01] witness' "$OSIER" verify false.tlog-proof --policy trust.policy
 told "though its log signed it" 0 'committed' "$OSIER" verify false.tlog-proof --policy fork/logs.policy
 for _ in 1 2 3; do "$OSIER" submit --watch other.yaml >/dev/null 2>&1; done
 ok "however much it grows" until_true 70 forked 'another history'
