@@ -7,6 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+/* Whoever shows it takes it for text: answers in JSON, terminals. What was cut in the middle of a character loses that one. */
+static void make_plain(char *text)
+{
+	uint8_t *p = (uint8_t *)text;
+	size_t n = strlen(text), k;
+
+	for (size_t at = 0; at < n; at += k) {
+		k = utf8_length(p + at, n - at);
+		if (k > 1 &&
+		        !(k == 2 && p[at] == 0xc2 && p[at + 1] < 0xa0)) /* C1: terminals obey them, too */
+			continue;
+		if (k == 1 && ((p[at] >= ' ' && p[at] != 0x7f) || p[at] == '\n' || p[at] == '\t'))
+			continue;
+		memset(p + at, '?', k = k ? k : 1);
+	}
+}
+
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
@@ -19,6 +38,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
+	make_plain(e->msg);
 	return -1;
 }
 
@@ -38,6 +58,7 @@ int err_sys(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(sys));
+	make_plain(e->msg);
 	return -1;
 }
 
@@ -50,6 +71,7 @@ int err_hint(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
 	va_end(ap);
+	make_plain(e->hint);
 	return -1;
 }
 
@@ -67,6 +89,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);
+	make_plain(e->msg);
 	return -1;
 }
 
@@ -93,8 +116,12 @@ const char *err_code_name(enum err_code code)
 		return "system";
 	case ERR_TIMEOUT:
 		return "timeout";
+	case ERR_REMOVED:
+		return "removed";
 	case ERR_CLOSED:
 		return "closed";
+	case ERR_FENCED:
+		return "fenced";
 	}
 	return "unknown";
 }

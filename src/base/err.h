@@ -4,7 +4,8 @@
  *
  * Not for refusals (those are entries or answers) and not for bugs (CHECK).
  * Pure. Functions that can fail return int: 0, or < 0 with *e filled in. `e` may be NULL.
- * Messages: lower case, no full stop, what failed first, names in 'quotes'; hint says what to try.
+ * Messages: lower case, no full stop, what failed first, names in 'quotes'; hint says what to try. They are UTF-8 without control
+ * characters whatever they were made of: words of peers, names of files, texts that were cut; what is not stands as '?'.
  */
 #ifndef OSIER_BASE_ERR_H
 #define OSIER_BASE_ERR_H
@@ -20,7 +21,9 @@ enum err_code {
 	ERR_VERSION,  /* made by a newer osier */
 	ERR_SYSTEM,   /* the operating system said no: see sys */
 	ERR_TIMEOUT,
-	ERR_CLOSED, /* the other end went away */
+	ERR_REMOVED, /* the hub knows this node no more */
+	ERR_CLOSED,  /* the other end went away */
+	ERR_FENCED,  /* somebody else holds what we held: stop at once */
 };
 
 struct err {

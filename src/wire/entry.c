@@ -8,6 +8,9 @@
 #include "base/check.h"
 #include "wire/scan.h"
 
+#define NAME_BYTES_MAX     63u /* of a node that joined */
+#define STANDBY_ORIGIN_MAX 250u
+
 static void *allocate(void *ctx, size_t n)
 {
 	return arena_alloc(ctx, n);
@@ -119,7 +122,81 @@ int results_check(const Wire__Results *r, struct err *e)
 	for (size_t i = 0; i < r->n_outcome; i++)
 		if (r->outcome[i] < WIRE__OUTCOME__SUCCEEDED || r->outcome[i] > WIRE__OUTCOME__STOPPED)
 			return bad_results(e, "an outcome that no attempt can have");
+	if (r->commitments.len && (r->commitments.len != 32 * n || r->nonces.len || r->n_outputs))
+		return bad_results(e, "commitments that do not fit their count, or more beside them");
+	if (r->nonces.len && r->nonces.len != RESULT_NONCE_BYTES * n)
+		return bad_results(e, "nonces that do not fit their count");
+	for (size_t i = 0; i < r->n_outcome && (r->commitments.len || r->nonces.len); i++)
+		if (r->outcome[i] != WIRE__OUTCOME__SUCCEEDED)
+			return bad_results(e, "a commitment to something else than a success");
 	return outputs_check(r, e);
+}
+
+struct results_at results_at(const Wire__Results *r, uint64_t i, uint64_t small_max)
+{
+	struct results_at at = {0};
+
+	for (uint64_t k = 0; r->n_outputs && k < i; k++)
+		for (uint32_t o = RESULT_COLUMN(r, outputs, k); o > 0; o--) {
+			uint64_t bytes = RESULT_COLUMN(r, output_bytes, at.outputs);
+
+			at.outputs++;
+			at.digests += bytes != 0;
+			at.small_bytes += bytes <= small_max ? bytes : 0;
+		}
+	return at;
+}
+
+void results_part(const Wire__Results *r, uint64_t i, uint64_t n, Wire__Results *out)
+{
+	struct results_at from = results_at(r, i, 0), to = results_at(r, i + n, 0);
+	uint64_t outputs = to.outputs - from.outputs;
+	bool first = true;
+
+	*out = *r;
+	out->first = r->first + i;
+	out->count = n;
+#define PART(col)                                                                                            \
+	if (r->n_##col > 1) {                                                                                \
+		out->n_##col = n;                                                                            \
+		out->col = r->col + i;                                                                       \
+	}
+	PART(outcome)
+	PART(code)
+	PART(start_us)
+	PART(wall_us)
+	PART(user_us)
+	PART(system_us)
+	PART(memory_bytes)
+	PART(read_bytes)
+	PART(write_bytes)
+	PART(outputs)
+#undef PART
+#define PART(col)                                                                                            \
+	if (r->n_##col > 1 || outputs == 0) {                                                                \
+		out->n_##col = outputs;                                                                      \
+		out->col = r->col + from.outputs;                                                            \
+	}
+	PART(output_bytes)
+	PART(output_truncated)
+#undef PART
+	if (r->n_output_truncated == 0)
+		out->n_output_truncated = 0;
+	if (r->n_output_bytes == 0)
+		out->n_output_bytes = 0;
+	if (r->commitments.len)
+		out->commitments = (ProtobufCBinaryData){32 * n, r->commitments.data + 32 * i};
+	if (r->nonces.len)
+		out->nonces = (ProtobufCBinaryData){
+		        RESULT_NONCE_BYTES * n, r->nonces.data + RESULT_NONCE_BYTES * i};
+	out->output_sha256.data = r->output_sha256.data + 32 * from.digests;
+	out->output_sha256.len = 32 * (to.digests - from.digests);
+	for (uint64_t k = 0; k < i; k++)
+		first = first && RESULT_COLUMN(r, outcome, k) == WIRE__OUTCOME__SUCCEEDED;
+	for (uint64_t k = i; first && k < i + n; k++)
+		if (RESULT_COLUMN(r, outcome, k) != WIRE__OUTCOME__SUCCEEDED)
+			return;
+	out->note = (char *)"";
 }
 
 /* What an entry must have so that apply() can look at it. */
@@ -134,6 +211,43 @@ static int receipts_check(const Wire__Receipts *r, struct err *e)
 	return 0;
 }
 
+static int token_check(const Wire__TokenSet *m, struct err *e)
+{
+	if (m->hash.len != 32 || strlen(m->used_by) > NAME_BYTES_MAX || (m->revoked && *m->used_by))
+		return err_set(e, ERR_CORRUPT, "a token has a hash or a name of the wrong length");
+	return 0;
+}
+
+static int cert_check(const Wire__CertSet *m, struct err *e)
+{
+	size_t n = strlen(m->node);
+
+	if (n == 0 || n > NAME_BYTES_MAX ||
+	        (!m->revoked && (m->serial.len != 16 || m->sha256.len != 32 || m->key.len != 32 ||
+	                                m->journal.len != 32)))
+		return err_set(e, ERR_CORRUPT, "a certificate has a name or digests of the wrong length");
+	if (strlen(m->standby) > STANDBY_ORIGIN_MAX || m->standby_broker > 65535)
+		return err_set(e, ERR_CORRUPT, "a standby has an address that is too long");
+	return 0;
+}
+
+static int quota_check(const Wire__QuotaSet *m, struct err *e)
+{
+	bool bad = m->document.len == 0 || (m->node == 0) != (m->signature.len == 64) ||
+	           m->n_shares > QUOTA_SHARES_MAX;
+
+	for (size_t i = 0; i < m->n_shares && !bad; i++)
+		bad = !quota_share_ok(m->shares[i]);
+	return bad ? err_set(e, ERR_CORRUPT, "a share of quotas has parts that do not fit") : 0;
+}
+
+bool quota_share_ok(const Wire__QuotaShare *s)
+{
+	size_t n = strlen(s->namespace_);
+
+	return n > 0 && n < 64 && s->n_may <= 16 && s->n_local <= 16 && s->n_counted <= 16 && s->n_used <= 16;
+}
+
 static int shape(const Wire__Entry *en, struct err *e)
 {
 	switch (en->body_case) {
@@ -142,6 +256,19 @@ static int shape(const Wire__Entry *en, struct err *e)
 	case WIRE__ENTRY__BODY_JOB_SUBMITTED:
 		if (!en->job_submitted->spec)
 			return err_set(e, ERR_CORRUPT, "a submitted job has no specification");
+		if (en->job_submitted->delegated &&
+		        (!en->job_submitted->delegated->lease || en->job_submitted->spec->n_steps != 1))
+			return err_set(e, ERR_CORRUPT, "a delegated job is not a lease of one step");
+		break;
+	case WIRE__ENTRY__BODY_NODE_SET:
+		if ((en->node_set->key.len && en->node_set->key.len != 32) ||
+		        (en->node_set->journal.len && en->node_set->journal.len != 32))
+			return err_set(e, ERR_CORRUPT, "a node has a key or a journal of the wrong length");
+		break;
+	case WIRE__ENTRY__BODY_LINK_SET:
+		if ((en->link_set->key.len && en->link_set->key.len != 32) ||
+		        strlen(en->link_set->name) > LINK_NAME_MAX)
+			return err_set(e, ERR_CORRUPT, "a hub has a name or key of the wrong length");
 		break;
 	case WIRE__ENTRY__BODY_LEASE_GRANTED:
 		if (en->lease_granted->count == 0)
@@ -151,9 +278,22 @@ static int shape(const Wire__Entry *en, struct err *e)
 		return results_check(en->results, e);
 	case WIRE__ENTRY__BODY_RECEIPTS:
 		return receipts_check(en->receipts, e);
+	case WIRE__ENTRY__BODY_TOKEN_SET:
+		return token_check(en->token_set, e);
+	case WIRE__ENTRY__BODY_CERT_SET:
+		return cert_check(en->cert_set, e);
+	case WIRE__ENTRY__BODY_LATE_RESULT:
+		if (en->late_result->count == 0 ||
+		        !column_ok(en->late_result->n_outcome, en->late_result->count))
+			return err_set(e, ERR_CORRUPT, "a late result has columns that do not fit its count");
+		break;
+	case WIRE__ENTRY__BODY_QUOTA_SET:
+		return quota_check(en->quota_set, e);
+	case WIRE__ENTRY__BODY_LEASE_PARKED:
 	case WIRE__ENTRY__BODY_KEY_SET:
 	case WIRE__ENTRY__BODY_BOOT:
-	case WIRE__ENTRY__BODY_NODE_SET:
+	case WIRE__ENTRY__BODY_NODE_LINK:
+	case WIRE__ENTRY__BODY_NODE_FACTS:
 	case WIRE__ENTRY__BODY_NAMESPACE_SET:
 	case WIRE__ENTRY__BODY_REFUSED:
 	case WIRE__ENTRY__BODY_LEASE_STOPPING:
@@ -203,6 +343,51 @@ Wire__Entry__BodyCase entry_peek(const uint8_t *bytes, size_t n, uint64_t *out_i
 		return (Wire__Entry__BodyCase)(tag >> 3);
 	}
 	return WIRE__ENTRY__BODY__NOT_SET;
+}
+
+bool entry_is_commitment(const uint8_t *bytes, size_t n)
+{
+	const uint8_t *p = bytes, *end = bytes + n;
+	bool inside = false;
+	uint64_t tag, v;
+
+	while (p < end && varint(&p, end, &tag) && varint(&p, end, &v)) {
+		if ((tag & 7) == 0)
+			continue;
+		if ((tag & 7) != 2 || v > (uint64_t)(end - p))
+			return false;
+		if (!inside) {
+			if (tag >> 3 != WIRE__ENTRY__BODY_RESULTS)
+				return false;
+			inside = true;
+			end = p + v;
+			continue;
+		}
+		if (tag >> 3 == 19) /* Results.commitments */
+			return v > 0;
+		p += v;
+	}
+	return false;
+}
+
+size_t results_size(const Wire__Results *r)
+{
+	return wire__results__get_packed_size(r);
+}
+
+size_t results_encode(const Wire__Results *r, uint8_t *out)
+{
+	return wire__results__pack(r, out);
+}
+
+int results_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Results **out, struct err *e)
+{
+	Wire__Results *r;
+
+	if (unpack(&wire__results__descriptor, a, bytes, n, &r, e) < 0 || results_check(r, e) < 0)
+		return -1;
+	*out = r;
+	return 0;
 }
 
 size_t statement_size(const Wire__Statement *s)
@@ -292,7 +477,8 @@ const char *outcome_name(Wire__Outcome o)
 const char *stop_reason_name(Wire__StopReason r)
 {
 	static const char *const names[] = {"done", "cancelled", "preempted", "job_timeout", "node_lost",
-	        "worker_crashed", "keeper_lost", "expired", "could_not_start", "draining"};
+	        "worker_crashed", "keeper_lost", "expired", "could_not_start", "draining", "superseded",
+	        "gang_ended"};
 
 	return (unsigned)r < ARRAY_LEN(names) ? names[r] : "unknown";
 }

@@ -8,6 +8,7 @@
 #ifndef OSIER_WIRE_ENTRY_H
 #define OSIER_WIRE_ENTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 
 #define ENTRY_FORMAT      1u          /* bumped when the meaning of bytes changes; stored with the journal */
 #define ENTRY_BYTES_MAX   (16u << 20) /* of one encoded entry */
+#define LINK_NAME_MAX     63u         /* of a hub's name */
 #define ENTRY_MEMBERS_MAX (1u << 20)  /* values of all fields of one entry, packed numbers not counted */
 
 /* Bytes that entry_encode() will write. */
@@ -56,6 +58,15 @@ int receipt_file_decode(
  * outcomes such as an executor may report. entry_decode() checks it too. */
 int results_check(const Wire__Results *r, struct err *e);
 
+/* Where the outputs of the i-th task of well-shaped Results begin: how many outputs, digests, and bytes of outputs of at most
+ * `small_max` bytes come before. i may be `count`. */
+struct results_at {
+	uint64_t outputs, digests, small_bytes;
+};
+struct results_at results_at(const Wire__Results *r, uint64_t i, uint64_t small_max);
+/* *out: `n` of the tasks of well-shaped Results, from the i-th on. Its columns lie in r; the note goes with the first that did not succeed. */
+void results_part(const Wire__Results *r, uint64_t i, uint64_t n, Wire__Results *out);
+
 /* A protobuf-c allocator over an arena; free does nothing. `out` must live as long as it is used. */
 void arena_allocator(struct arena *a, ProtobufCAllocator *out);
 
@@ -65,6 +76,18 @@ const char *outcome_name(Wire__Outcome o);        /* "succeeded", "timed_out" ..
 const char *stop_reason_name(Wire__StopReason r); /* "cancelled", "preempted" ... */
 
 /* A column of Results: empty = 0, one value = the same for all, else one each. */
+/* Of a share of quotas: does it name a namespace, and not too much of it? */
+#define QUOTA_SHARES_MAX 256u
+bool quota_share_ok(const Wire__QuotaShare *s);
+/* Results by themselves, as they lie beside commitments (engine/exec_commit.c). */
+size_t results_size(const Wire__Results *r);
+size_t results_encode(const Wire__Results *r, uint8_t *out);
+int results_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Results **out, struct err *e);
+/* Are the bytes an entry with commitments, not results? Without decoding it. */
+bool entry_is_commitment(const uint8_t *bytes, size_t n);
+
+/* In front of a nonce that a commitment hides its digest with: bytes of one. */
+#define RESULT_NONCE_BYTES       16u
 #define RESULT_COLUMN(r, col, i) ((r)->n_##col == 0 ? 0 : (r)->n_##col == 1 ? (r)->col[0] : (r)->col[i])
 
 #endif

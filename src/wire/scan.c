@@ -9,10 +9,16 @@
 
 #define DEPTH_MAX 8u
 
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
+enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 struct scan {
 	const uint8_t *p, *end;
+};
+
+/* What is left of the bound, and whether unknown fields are passed over. */
+struct bound {
+	uint32_t members;
+	bool lenient;
 };
 
 static int corrupt(const ProtobufCMessageDescriptor *d, struct err *e)
@@ -57,14 +63,14 @@ static int number(
 }
 
 static int message(
-        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e);
+        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, struct bound *b, struct err *e);
 
 /* The body of a length-delimited field. */
 static int delimited(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct scan in,
-        unsigned depth, uint32_t *members, struct err *e)
+        unsigned depth, struct bound *b, struct err *e)
 {
 	if (f->type == PROTOBUF_C_TYPE_MESSAGE)
-		return depth < DEPTH_MAX ? message(f->descriptor, in, depth + 1, members, e) : corrupt(d, e);
+		return depth < DEPTH_MAX ? message(f->descriptor, in, depth + 1, b, e) : corrupt(d, e);
 	if (f->type == PROTOBUF_C_TYPE_STRING && memchr(in.p, 0, (size_t)(in.end - in.p)))
 		return corrupt(d, e);
 	if (is_number(f->type))
@@ -75,7 +81,7 @@ static int delimited(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDe
 }
 
 static int field(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, unsigned wire,
-        struct scan *s, unsigned depth, uint32_t *members, struct err *e)
+        struct scan *s, unsigned depth, struct bound *b, struct err *e)
 {
 	uint64_t len;
 	struct scan in;
@@ -88,11 +94,30 @@ static int field(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescri
 		return corrupt(d, e);
 	in = (struct scan){s->p, s->p + len};
 	s->p += len;
-	return delimited(d, f, in, depth, members, e);
+	return delimited(d, f, in, depth, b, e);
+}
+
+/* A field of a later version. */
+static bool pass(unsigned wire, struct scan *s)
+{
+	uint64_t v, n = wire == WIRE_FIXED64 ? 8 : 4;
+
+	if (wire == WIRE_VARINT)
+		return varint(s, &v);
+	if (wire == WIRE_BYTES) {
+		if (!varint(s, &n))
+			return false;
+	} else if (wire != WIRE_FIXED64 && wire != WIRE_FIXED32) {
+		return false;
+	}
+	if (n > (uint64_t)(s->end - s->p))
+		return false;
+	s->p += n;
+	return true;
 }
 
 static int message(
-        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, uint32_t *members, struct err *e)
+        const ProtobufCMessageDescriptor *d, struct scan s, unsigned depth, struct bound *b, struct err *e)
 {
 	uint64_t seen = 0, tag;
 	bool body = false;
@@ -104,7 +129,14 @@ static int message(
 
 		if (!varint(&s, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX >> 3)
 			return corrupt(d, e);
+		if (b->members-- == 0)
+			return err_set(e, ERR_FULL, "the %s has too many values", d->short_name);
 		f = protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
+		if (!f && b->lenient) {
+			if (!pass(tag & 7, &s))
+				return corrupt(d, e);
+			continue;
+		}
 		if (!f)
 			return err_set(e, ERR_VERSION, "field %u of %s is not known to this osier",
 			        (unsigned)(tag >> 3), d->short_name);
@@ -117,9 +149,7 @@ static int message(
 				return corrupt(d, e);
 			body = true;
 		}
-		if ((*members)-- == 0)
-			return err_set(e, ERR_FULL, "the %s has too many values", d->short_name);
-		if (field(d, f, tag & 7, &s, depth, members, e) < 0)
+		if (field(d, f, tag & 7, &s, depth, b, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -170,12 +200,22 @@ size_t scan_values(const ProtobufCMessage *m)
 	return values(m, 0);
 }
 
+static int scan(
+        const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, struct bound b, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	return message(d, (struct scan){bytes, bytes + n}, 0, &b, e);
+}
+
 int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
         struct err *e)
 {
-	uint32_t members = members_max;
+	return scan(d, bytes, n, (struct bound){members_max, false}, e);
+}
 
-	if (n == 0)
-		return 0;
-	return message(d, (struct scan){bytes, bytes + n}, 0, &members, e);
+int scan_message_lenient(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n,
+        uint32_t members_max, struct err *e)
+{
+	return scan(d, bytes, n, (struct bound){members_max, true}, e);
 }

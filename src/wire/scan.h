@@ -21,6 +21,11 @@
 int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n, uint32_t members_max,
         struct err *e);
 
+/* The same, but passes over fields that are not in the schema (each counts as a value): for what a neighbour of a later minor
+ * version says, never for what is journaled. Unknown enum values are refused all the same. */
+int scan_message_lenient(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t n,
+        uint32_t members_max, struct err *e);
+
 /* How many values scan_message() will count in the bytes of `m`, or a few more: a number that is 0 counts, too. */
 size_t scan_values(const ProtobufCMessage *m);
 
