@@ -18,12 +18,13 @@
 #define KEEP_FREE      ((uint64_t)64 << 20)
 #define GRACE_S        3600u
 #define CHUNK          (256u << 10)
+#define TMP_NAME_BYTES 48
 #define ROOM_EVERY     ((uint64_t)16 << 20) /* bytes written between two looks at the free space */
 
 struct blob_writer {
 	struct blobs *b;
 	struct sha256 *sha;
-	char name[48];
+	char name[TMP_NAME_BYTES];
 	int fd;
 	uint64_t bytes, expect, room_looked;
 	bool failed;
@@ -77,7 +78,8 @@ int blobs_open(const char *dir, const struct blobs_limits *limits, struct blobs 
 	b->limits.grace_s = b->limits.grace_s ? b->limits.grace_s : GRACE_S;
 	b->fd = -1;
 	(void)pthread_mutex_init(&b->mutex, NULL);
-	(void)pthread_mutex_init(&b->use, NULL);
+	for (unsigned i = 0; i < BLOB_LOCKS; i++)
+		(void)pthread_mutex_init(&b->use[i], NULL);
 	if (fault_from_env(e) < 0) {
 		blobs_close(b);
 		return -1;
@@ -103,18 +105,45 @@ void blobs_close(struct blobs *b)
 	if (b->fd >= 0)
 		(void)close(b->fd);
 	(void)pthread_mutex_destroy(&b->mutex);
-	(void)pthread_mutex_destroy(&b->use);
+	for (unsigned i = 0; i < BLOB_LOCKS; i++)
+		(void)pthread_mutex_destroy(&b->use[i]);
 	free(b->dir);
 	free(b);
 }
 
 /* ---- limits ---- */
 
-/* Whether `more` bytes may be added to the store. The sum of all is taken once, when first needed. */
-static int check_room(struct blobs *b, uint64_t size, uint64_t more, struct err *e)
+static uint64_t sum_of(uint64_t a, uint64_t b)
 {
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+void blobs_press(struct blobs *b, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	b->lacked = bytes > b->lacked ? bytes : b->lacked;
+	if (b->pressed)
+		b->pressed(b->pressed_ctx);
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+void blobs_on_pressed(struct blobs *b, void (*fn)(void *ctx), void *ctx)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	b->pressed = fn;
+	b->pressed_ctx = ctx;
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+/* Whether `more` bytes may be added to the store, which shall also take in `beside` bytes of others. The sum of all is taken once, when first
+ * needed. *lacks: how many of them a sweep would have to find; 0 where none helps. */
+static int check_room(
+        struct blobs *b, uint64_t size, uint64_t beside, uint64_t more, uint64_t *lacks, struct err *e)
+{
+	const uint64_t sum = sum_of(size, beside);
 	struct blobs_usage u;
 
+	*lacks = 0;
 	if (size > b->limits.blob_bytes_max) {
 		(void)err_set(e, ERR_FULL, "a blob of %llu bytes or more is over the limit of %llu",
 		        (unsigned long long)size, (unsigned long long)b->limits.blob_bytes_max);
@@ -123,15 +152,41 @@ static int check_room(struct blobs *b, uint64_t size, uint64_t more, struct err 
 	if (b->limits.bytes_max > 0) {
 		if (blobs_usage(b, &u, e) < 0)
 			return -1;
-		if (size > b->limits.bytes_max || u.bytes > b->limits.bytes_max - size) {
+		if (sum > b->limits.bytes_max || u.bytes > b->limits.bytes_max - sum) {
+			if (sum <= b->limits.bytes_max)
+				*lacks = u.bytes - (b->limits.bytes_max - sum);
 			(void)err_set(e, ERR_FULL,
 			        "the blob store is full: %llu of %llu bytes are used and %llu more wanted",
 			        (unsigned long long)u.bytes, (unsigned long long)b->limits.bytes_max,
-			        (unsigned long long)size);
+			        (unsigned long long)sum);
 			return err_hint(e, "remove old jobs, or raise the store's limit");
 		}
 	}
-	return disk_room(b->dir, more, b->limits.keep_free, e);
+	if (disk_room(b->dir, more, b->limits.keep_free, e) == 0)
+		return 0;
+	if (e->code == ERR_FULL)
+		*lacks = more;
+	return -1;
+}
+
+int blobs_room(struct blobs *b, uint64_t bytes, uint64_t beside, uint64_t coming, struct err *e)
+{
+	struct err unheard;
+	uint64_t lacks;
+
+	return check_room(b, bytes, beside, coming, &lacks, e ? e : &unheard);
+}
+
+/* The same for what is about to be written: the next sweep makes room for it. */
+static int need_room(struct blobs *b, uint64_t size, uint64_t more, struct err *e)
+{
+	struct err unheard;
+	uint64_t lacks;
+	const int rc = check_room(b, size, 0, more, &lacks, e ? e : &unheard);
+
+	if (lacks > 0)
+		blobs_press(b, lacks);
+	return rc;
 }
 
 void blobs_count(struct blobs *b, int64_t blobs, int64_t bytes)
@@ -159,21 +214,25 @@ static int write_failed(struct blob_writer *w, int sys, struct err *e)
 	return err_sys(e, "cannot write to the blob store '%s'", w->b->dir);
 }
 
+static void tmp_name(struct blobs *b, char *out, size_t n)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	(void)snprintf(out, n, "tmp/%llu-%ld", (unsigned long long)b->next_tmp++, (long)getpid());
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
 int blob_begin(struct blobs *b, uint64_t expect_bytes, struct blob_writer **out, struct err *e)
 {
 	uint64_t expect = expect_bytes == UINT64_MAX ? 0 : expect_bytes;
 	struct blob_writer *w;
 
-	if (check_room(b, expect, expect, e) < 0)
+	if (need_room(b, expect, expect, e) < 0)
 		return -1;
 	w = must_alloc(sizeof(*w));
 	w->b = b;
 	w->expect = expect_bytes;
 	w->room_looked = expect;
-	(void)pthread_mutex_lock(&b->mutex);
-	(void)snprintf(
-	        w->name, sizeof(w->name), "tmp/%llu-%ld", (unsigned long long)b->next_tmp++, (long)getpid());
-	(void)pthread_mutex_unlock(&b->mutex);
+	tmp_name(b, w->name, sizeof(w->name));
 	w->fd = openat(b->fd, w->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (w->fd < 0) {
 		(void)write_failed(w, errno, e);
@@ -197,7 +256,7 @@ int blob_write(struct blob_writer *w, const void *p, size_t n, struct err *e)
 	}
 	if (w->bytes + n > w->room_looked) {
 		w->room_looked = w->bytes + n + ROOM_EVERY;
-		if (check_room(w->b, w->bytes + n, n, e) < 0) {
+		if (need_room(w->b, w->bytes + n, n, e) < 0) {
 			w->failed = true;
 			return -1;
 		}
@@ -229,17 +288,24 @@ static int sync_fd(int fd)
 /* Whether the file keeps the name it had besides. */
 enum keep { KEEP_NOTHING, KEEP_NAME };
 
-/* Give the file its name as a blob; what has that name is an older copy, or damaged. */
+/* Give the file its name as a blob; what has that name is damaged. There is no moment in which nothing has it. */
 static int name_it(struct blobs *b, int from_fd, const char *from, const char *name, enum keep keep)
 {
-	if (keep == KEEP_NAME)
-		return unlinkat(b->fd, name, 0) < 0 && errno != ENOENT
-		               ? -1
-		               : linkat(from_fd, from, b->fd, name, 0);
-	return renameat(from_fd, from, b->fd, name);
+	char second[TMP_NAME_BYTES];
+	int rc;
+
+	if (keep == KEEP_NOTHING)
+		return renameat(from_fd, from, b->fd, name);
+	tmp_name(b, second, sizeof(second));
+	if (linkat(from_fd, from, b->fd, second, 0) < 0)
+		return -1;
+	rc = renameat(b->fd, second, b->fd, name);
+	if (rc < 0)
+		(void)unlinkat(b->fd, second, 0);
+	return rc;
 }
 
-/* Move (or link) the whole and synced file `from` (relative to from_fd) to its name, durably. */
+/* Move (or link) the whole and synced file `from` (relative to from_fd) to its name, durably. With the digest's lock. */
 static int place(struct blobs *b, int from_fd, const char *from, const uint8_t digest[SHA256_BYTES],
         uint64_t bytes, enum keep keep, struct err *e)
 {
@@ -266,18 +332,40 @@ static int place(struct blobs *b, int from_fd, const char *from, const uint8_t d
 	return rc;
 }
 
-/* What is there in the same size needs no second copy; its age begins anew. */
-static bool is_there(struct blobs *b, const uint8_t digest[SHA256_BYTES], uint64_t bytes)
+/* What is there in the same size needs no second copy; its age begins anew. With the digest's lock. */
+static bool found(struct blobs *b, const uint8_t digest[SHA256_BYTES], uint64_t bytes)
 {
 	uint64_t size;
-	bool there;
+	const bool there = blobs_has(b, digest, &size) && size == bytes;
 
-	(void)pthread_mutex_lock(&b->use);
-	there = blobs_has(b, digest, &size) && size == bytes;
 	if (there)
 		blobs_touch(b, digest);
-	(void)pthread_mutex_unlock(&b->use);
 	return there;
+}
+
+static bool is_there(struct blobs *b, const uint8_t digest[SHA256_BYTES], uint64_t bytes)
+{
+	bool there;
+
+	(void)pthread_mutex_lock(blob_use(b, digest));
+	there = found(b, digest, bytes);
+	(void)pthread_mutex_unlock(blob_use(b, digest));
+	return there;
+}
+
+/* What was written becomes a blob, unless somebody else has stored the same bytes meanwhile. */
+static int place_written(struct blob_writer *w, const uint8_t digest[SHA256_BYTES], struct err *e)
+{
+	struct blobs *b = w->b;
+	int rc = 0;
+
+	if (fchmod(w->fd, 0444) < 0 || sync_fd(w->fd) < 0)
+		return write_failed(w, errno, e);
+	(void)pthread_mutex_lock(blob_use(b, digest));
+	if (!found(b, digest, w->bytes))
+		rc = place(b, b->fd, w->name, digest, w->bytes, KEEP_NOTHING, e);
+	(void)pthread_mutex_unlock(blob_use(b, digest));
+	return rc;
 }
 
 int blob_end(struct blob_writer *w, const uint8_t must[SHA256_BYTES], uint8_t out_digest[SHA256_BYTES],
@@ -298,12 +386,8 @@ int blob_end(struct blob_writer *w, const uint8_t must[SHA256_BYTES], uint8_t ou
 		sha256_hex(must, want);
 		rc = err_set(e, ERR_INVALID, "the bytes have SHA-256 %s, not %s", is, want);
 	}
-	if (rc == 0 && !is_there(w->b, digest, w->bytes)) {
-		if (fchmod(w->fd, 0444) < 0 || sync_fd(w->fd) < 0)
-			rc = write_failed(w, errno, e);
-		if (rc == 0)
-			rc = place(w->b, w->b->fd, w->name, digest, w->bytes, KEEP_NOTHING, e);
-	}
+	if (rc == 0 && !is_there(w->b, digest, w->bytes))
+		rc = place_written(w, digest, e);
 	if (rc == 0) {
 		memcpy(out_digest, digest, sizeof(digest));
 		if (out_bytes)
@@ -421,13 +505,26 @@ static void give_back(
 		blobs_count(b, -1, -(int64_t)bytes);
 }
 
+/* Does the file still say what it did? Its time may be another: whoever sees the blob may touch it. */
+static bool still_says(int fd, const struct stat *st, const uint8_t digest[SHA256_BYTES])
+{
+	uint8_t again[SHA256_BYTES];
+	struct stat now;
+
+	if (fstat(fd, &now) < 0)
+		return false;
+	return same_file(&now, st) || (now.st_size == st->st_size && hash_fd(fd, "", again, NULL) == 0 &&
+	                                      memcmp(again, digest, sizeof(again)) == 0);
+}
+
 static int take_by_rename(struct blobs *b, int fd, const char *path, const struct stat *st, enum keep keep,
         uint8_t digest[SHA256_BYTES], struct err *e)
 {
 	struct stat now;
+	bool placed;
 	int rc;
 
-	if (check_room(b, (uint64_t)st->st_size, 0, e) < 0 || hash_fd(fd, path, digest, e) < 0)
+	if (need_room(b, (uint64_t)st->st_size, 0, e) < 0 || hash_fd(fd, path, digest, e) < 0)
 		return -1;
 	if (is_there(b, digest, (uint64_t)st->st_size))
 		return fstat(fd, &now) == 0 && same_file(&now, st) ? 0 : changed(path, e);
@@ -439,14 +536,16 @@ static int take_by_rename(struct blobs *b, int fd, const char *path, const struc
 	/* The name may have been given to another file meanwhile. */
 	if (lstat(path, &now) < 0 || !same_file(&now, st))
 		return changed(path, e);
-	/* Once it has its name, whoever stores the same bytes touches it: not before we have looked at its times. */
-	(void)pthread_mutex_lock(&b->use);
-	rc = place(b, AT_FDCWD, path, digest, (uint64_t)st->st_size, keep, e);
-	if (rc == 0 && (fstat(fd, &now) < 0 || !same_file(&now, st))) {
-		give_back(b, digest, path, (uint64_t)st->st_size, keep);
+	(void)pthread_mutex_lock(blob_use(b, digest));
+	placed = !found(
+	        b, digest, (uint64_t)st->st_size); /* the same bytes may have come from elsewhere meanwhile */
+	rc = placed ? place(b, AT_FDCWD, path, digest, (uint64_t)st->st_size, keep, e) : 0;
+	if (rc == 0 && !still_says(fd, st, digest)) {
+		if (placed)
+			give_back(b, digest, path, (uint64_t)st->st_size, keep);
 		rc = changed(path, e);
 	}
-	(void)pthread_mutex_unlock(&b->use);
+	(void)pthread_mutex_unlock(blob_use(b, digest));
 	return rc;
 }
 

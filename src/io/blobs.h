@@ -36,6 +36,13 @@ void blobs_close(struct blobs *b);
 
 /* ---- putting ---- */
 
+/* Will a blob of so many bytes fit, when the store shall also take in `beside` bytes that come elsewhere, and `coming` of all these are still
+ * to be written? ERR_FULL. */
+int blobs_room(struct blobs *b, uint64_t bytes, uint64_t beside, uint64_t coming, struct err *e);
+
+/* So many bytes that were needed found no room: the next sweep makes some. Writers here say so by themselves. */
+void blobs_press(struct blobs *b, uint64_t bytes);
+
 struct blob_writer;
 /* Begin a blob of `expect_bytes` (UINT64_MAX: not known). ERR_FULL at once when that cannot fit. */
 int blob_begin(struct blobs *b, uint64_t expect_bytes, struct blob_writer **out, struct err *e);
@@ -87,10 +94,15 @@ struct blobs_usage {
 };
 int blobs_usage(struct blobs *b, struct blobs_usage *out, struct err *e);
 
+/* Called when there was no room for something, from whichever thread found that, with a lock of the store held: it may only wake somebody
+ * up who sweeps. NULL: nobody. */
+void blobs_on_pressed(struct blobs *b, void (*fn)(void *ctx), void *ctx);
+
 struct blobs_swept {
 	uint64_t removed, removed_bytes, kept, kept_bytes, pinned_bytes;
 };
-/* Remove what was not used for age_max_s, then, oldest first, until bytes_max is kept; never what `pinned` says true to
+/* Remove what was not used for age_max_s, then, oldest first, until bytes_max is kept, and, when there was no room for something since the
+ * last sweep, that would have found room, and an eighth of the store beside it; never what `pinned` says true to
  * (called once for each candidate) and never what is younger than grace_s. now_s: seconds since 1970. */
 int blobs_sweep(struct blobs *b, uint64_t now_s,
         bool (*pinned)(void *ctx, const uint8_t digest[SHA256_BYTES]), void *ctx, struct blobs_swept *out,

@@ -8,17 +8,27 @@
 #include "io/blobs.h"
 
 #define BLOB_NAME_BYTES (SHA256_HEX + 2) /* "ab/cdef..." and NUL */
+#define BLOB_LOCKS      16u
 
 struct blobs {
 	char *dir; /* DIR/blobs */
 	int fd;
 	struct blobs_limits limits;
-	pthread_mutex_t use; /* "it is there, and used now" against "it is not used: remove it" */
+	/* By digest. "It is there, and used now" against "it is not used: remove it", and against who places the same bytes. */
+	pthread_mutex_t use[BLOB_LOCKS];
 	pthread_mutex_t mutex;
 	uint64_t next_tmp;        /* under mutex, as all that follows */
 	bool counted;             /* usage is known */
 	struct blobs_usage usage; /* kept up by put and remove once counted */
+	uint64_t lacked;          /* bytes that were too many lately: for the next sweep */
+	void (*pressed)(void *ctx);
+	void *pressed_ctx;
 };
+
+static inline pthread_mutex_t *blob_use(struct blobs *b, const uint8_t digest[SHA256_BYTES])
+{
+	return &b->use[digest[0] % BLOB_LOCKS];
+}
 
 void blob_name(const uint8_t digest[SHA256_BYTES], char out[BLOB_NAME_BYTES]);
 /* Add to the usage, once it is known. */

@@ -121,12 +121,12 @@ static int remove_unused(struct blobs *b, const uint8_t digest[SHA256_BYTES], ui
 
 	blob_name(digest, name);
 	*out_removed = false;
-	(void)pthread_mutex_lock(&b->use);
+	(void)pthread_mutex_lock(blob_use(b, digest));
 	if (fstatat(b->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_mtim.tv_sec == used_s) {
 		rc = blobs_remove(b, digest, e);
 		*out_removed = rc == 0;
 	}
-	(void)pthread_mutex_unlock(&b->use);
+	(void)pthread_mutex_unlock(blob_use(b, digest));
 	return rc;
 }
 
@@ -165,6 +165,18 @@ static int oldest_first(const void *a, const void *b)
 	return memcmp(x->digest, y->digest, SHA256_BYTES);
 }
 
+/* What there was no room for, and an eighth of the store beside it: not one sweep for each file. */
+static uint64_t to_free(struct blobs *b, uint64_t bytes)
+{
+	uint64_t lacked;
+
+	(void)pthread_mutex_lock(&b->mutex);
+	lacked = b->lacked;
+	b->lacked = 0;
+	(void)pthread_mutex_unlock(&b->mutex);
+	return lacked == 0 ? 0 : lacked > UINT64_MAX - bytes / 8 ? UINT64_MAX : lacked + bytes / 8;
+}
+
 int blobs_sweep(struct blobs *b, uint64_t now_s,
         bool (*pinned)(void *ctx, const uint8_t digest[SHA256_BYTES]), void *ctx, struct blobs_swept *out,
         struct err *e)
@@ -174,6 +186,7 @@ int blobs_sweep(struct blobs *b, uint64_t now_s,
 	struct candidates l = {0};
 	int rc = blobs_each(b, collect, &l, e);
 	uint64_t bytes = l.bytes;
+	const uint64_t free_up = to_free(b, bytes);
 
 	if (rc == 0 && l.n > 0)
 		qsort(l.c, l.n, sizeof(*l.c), oldest_first);
@@ -181,7 +194,8 @@ int blobs_sweep(struct blobs *b, uint64_t now_s,
 		const struct candidate *c = &l.c[i];
 		uint64_t age = now_s > c->used_s ? now_s - c->used_s : 0;
 		bool old = lim->age_max_s > 0 && age >= lim->age_max_s;
-		bool removed, over = lim->bytes_max > 0 && bytes > lim->bytes_max;
+		bool removed,
+		        over = (lim->bytes_max > 0 && bytes > lim->bytes_max) || s.removed_bytes < free_up;
 
 		if (age < lim->grace_s || (!old && !over))
 			break; /* all that follow are younger */

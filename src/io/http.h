@@ -30,6 +30,16 @@ struct http_options {
 	const char *
 	        socket; /* a Unix socket that is asked whatever the address says; NULL: none. Below 108 bytes */
 	int stop_fd;    /* -1, or: when it is readable give up (ERR_CLOSED), within a second */
+	/* Not 0: a request may take for ever as long as something moves; it is given up when nothing did for so long. timeout_ns is for
+	 * connecting then. */
+	uint64_t stall_ns;
+	/* Our own certificate and its key, PEM files, or NULL. Takes a libcurl with OpenSSL, which does not take a client's certificate for
+	 * a server's. */
+	const char *cert_file, *key_file;
+	/* The other end is a node: it must show the certificate that ca_file gave to the node of this name, which is no server's. NULL: a
+	 * server, by its address. Takes a libcurl with OpenSSL. */
+	const char *node;
+	bool unverified; /* TLS with whoever answers: for who checks what came by itself */
 };
 
 /* Options are copied. ERR_NOTFOUND: libcurl is not installed. */
@@ -41,7 +51,8 @@ bool http_url_ok(const char *url);
 /* What may be shown of an address; "?" when it is not ok. */
 void http_origin(const char *url, char out[HTTP_ORIGIN_MAX]);
 
-enum http_method { HTTP_GET, HTTP_POST };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_HEAD, HTTP_PUT };
+#define HTTP_HEADERS_MAX 4u
 struct http_request {
 	enum http_method method;
 	const char *url;
@@ -49,11 +60,22 @@ struct http_request {
 	const char *accept; /* NULL: anything */
 	const void *body;
 	size_t body_n;
+	const char *header[HTTP_HEADERS_MAX]; /* further lines, "Range: bytes=0-99"; NULL ends them */
+	/* Take pieces of the body of an answer of 2xx instead of keeping it; < 0: enough (ERR_CLOSED). */
+	int (*piece)(void *ctx, unsigned status, const uint8_t *p, size_t n);
+	/* HTTP_PUT: give at most `room` bytes of the `put_bytes` that are sent; < 0: they cannot be had. */
+	long (*give)(void *ctx, uint8_t *out, size_t room);
+	uint64_t put_bytes;
+	void *ctx; /* of both */
 };
 struct http_answer { /* valid until the next request */
 	unsigned status;
 	const uint8_t *body;
 	size_t body_n;
+	uint64_t date_s;        /* of its Date, since 1970; 0: none */
+	uint64_t length;        /* its Content-Length; UINT64_MAX: not said */
+	uint64_t upload_offset; /* its Upload-Offset; UINT64_MAX: not said */
+	uint64_t rtt_us; /* how long connecting took, which is there and back; 0: it was connected already */
 };
 /* Any status is an answer. ERR_INVALID (the address), ERR_TIMEOUT, ERR_CLOSED (nobody there, or it went away), ERR_DENIED (its
  * certificate), ERR_FULL (it sends more than answer_max, or endless headers), ERR_CORRUPT (not HTTP). */
