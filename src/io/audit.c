@@ -507,10 +507,8 @@ static int check_head(struct audit *a, struct err *e)
 		rc = note_parse(a->note, a->note_n, &note, e);
 		if (rc == 0)
 			rc = policy_check(p, &note, &v, &c, r, e);
-		if (rc == 0 && !r->quorum_none && !r->met)
-			rc = err_set(e, ERR_CORRUPT,
-			        "only %u witness%s cosigned the head, and the policy asks for more",
-			        r->witnesses, r->witnesses == 1 ? "" : "es");
+		if (rc == 0 && policy_enough(r, e) < 0)
+			rc = err_wrap(e, "the head");
 		if (rc == 0)
 			(void)snprintf(a->report->signer, sizeof(a->report->signer), "%s", r->log->key.name);
 	}

@@ -13,6 +13,7 @@
 #include "core/ledger.h"
 #include "io/disk.h"
 #include "io/fault.h"
+#include "io/record.h"
 #include "wire/entry.h"
 
 #define PREALLOC_LEAVES                                                                                      \
@@ -162,9 +163,10 @@ static int check_tree(struct journal *j, struct err *e)
 	free(snapshots);
 	free(s);
 	journal_reader_close(r);
-	return rc < 0 && e && e->code == ERR_CORRUPT && !strstr(e->msg, j->dir)
-	               ? err_wrap(e, "'%s/journal.db' is damaged", j->dir)
-	               : rc;
+	if (rc < 0 && e && e->code == ERR_CORRUPT && !strstr(e->msg, j->dir))
+		return j->on_record ? err_wrap(e, "the record is damaged")
+		                    : err_wrap(e, "'%s/journal.db' is damaged", j->dir);
+	return rc;
 }
 
 static int start_writer(struct journal *j, struct err *e)
@@ -177,25 +179,25 @@ static int start_writer(struct journal *j, struct err *e)
 		return -1;
 	if (wal_max < WAL_BYTES_LEAST)
 		wal_max = WAL_BYTES_LEAST;
-	if (writer_init(&j->writer, db, wal_max, e) < 0)
+	if (db_writer_init(&j->writer, db, wal_max, e) < 0)
 		return -1;
-	if (writer_checkpoint(&j->writer) == WRITE_FAILED) {
+	if (db_writer_checkpoint(&j->writer) == WRITE_FAILED) {
 		*e = j->writer.why;
 		return err_wrap(e, "opening the journal in '%s'", j->dir);
 	}
 	if (disk_room(j->dir, 0, PREALLOC_LEAVES, NULL) == 0)
-		writer_preallocate(j->dir, wal_max);
+		db_writer_preallocate(j->dir, wal_max);
 	j->writer.next_seq = j->durable;
 	j->retry_after_ns = (j->o.full_retry_ms ? j->o.full_retry_ms : 1000) * (uint64_t)1000000;
 	j->wal_soft = wal_max < WAL_PREALLOC_BYTES ? wal_max : WAL_PREALLOC_BYTES;
 	j->wal_idle = j->wal_soft / 4;
 	j->history_from = j->writer.drop_before;
 	j->drop_more = j->writer.forgetting || j->writer.drop_from < j->writer.drop_before;
-	j->wal_bytes = writer_wal_bytes(&j->writer);
+	j->wal_bytes = j->writer.wal_bytes;
 	return 0;
 }
 
-static int start_thread(struct journal *j, struct err *e)
+int start_commit_thread(struct journal *j, struct err *e)
 {
 	pthread_attr_t attr;
 	int rc;
@@ -237,10 +239,10 @@ static void init(struct journal *j, const char *dir, const struct journal_option
 
 static int open_all(struct journal *j, struct err *e)
 {
-	if (fault_from_env(e) < 0 || check_folder(j->dir, e) < 0)
+	if (fault_from_env(e) < 0 || check_folder(j->dir, e) < 0 || record_find(j, e) < 0)
 		return -1;
 	if (!j->read_only) {
-		if (take_lock(j, e) < 0 || create_if_new(j, e) < 0)
+		if (take_lock(j, e) < 0 || (j->on_record ? record_take(j, e) : create_if_new(j, e)) < 0)
 			return -1;
 		snapshot_sweep(j->dir);
 		j->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -251,7 +253,11 @@ static int open_all(struct journal *j, struct err *e)
 		return -1;
 	if (j->read_only)
 		return 0;
-	return start_writer(j, e) < 0 ? -1 : start_thread(j, e);
+	if (j->standby)
+		return record_follow(j, e);
+	if (j->on_record ? record_check(j, e) < 0 : start_writer(j, e) < 0)
+		return -1;
+	return start_commit_thread(j, e);
 }
 
 int journal_open(const char *dir, const struct journal_options *o, struct journal **out, struct err *e)
@@ -271,6 +277,7 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
+	record_unfollow(j);
 	if (j->thread_started) {
 		journal_flush(j);
 		(void)pthread_mutex_lock(&j->mutex);
@@ -283,7 +290,12 @@ void journal_close(struct journal *j)
 		(void)snapshot_publish(j->pending, NULL);
 	else if (j->pending)
 		(void)journal_snapshot_end(j->pending, false, NULL);
-	writer_release(&j->writer);
+	if (j->writer.ops)
+		j->writer.ops->release(&j->writer);
+	journal_reader_close(j->look);
+	if (j->record)
+		explicit_bzero(j->record, sizeof(*j->record));
+	free(j->record);
 	batch_release(&j->open);
 	batch_release(&j->queued);
 	batch_release(&j->committing);
@@ -306,7 +318,7 @@ uint64_t journal_add(struct journal *j, const uint8_t *bytes, size_t n, const st
 	struct merkle_hash h = sha256_merkle(j->sha);
 	uint64_t seq = j->tree.size;
 
-	CHECK(!j->read_only && n <= ENTRY_BYTES_MAX);
+	CHECK(!j->read_only && !j->standby && n <= ENTRY_BYTES_MAX);
 	CHECK(!index || (index->count > 0 && index->first <= INT64_MAX && index->job <= INT64_MAX));
 	ledger_leaf(&h, bytes, n, j->last_leaf);
 	batch_add(&j->open, bytes, n, index, j->last_leaf);
@@ -364,7 +376,7 @@ void journal_flush_inline(struct journal *j)
 		return;
 	(void)pthread_mutex_lock(&j->mutex);
 	/* A log that has to be moved first is the thread's business: that takes long. */
-	mine = !j->busy && !j->full && !j->failed && batch_empty(&j->queued) &&
+	mine = !j->on_record && !j->busy && !j->full && !j->failed && batch_empty(&j->queued) &&
 	       j->wal_bytes <= j->writer.wal_bytes_max;
 	if (mine) {
 		j->busy = true;
@@ -389,7 +401,7 @@ bool journal_quick(const struct journal *j)
 	struct journal *m = (struct journal *)j; /* its mutex is not part of its value */
 	bool quick;
 
-	if (j->open.used > QUICK_BYTES)
+	if (j->on_record || j->open.used > QUICK_BYTES)
 		return false;
 	(void)pthread_mutex_lock(&m->mutex);
 	quick = !j->busy && batch_empty(&j->queued) && j->commit_ns < QUICK_NS;
@@ -419,6 +431,19 @@ bool journal_full(const struct journal *j)
 	return full;
 }
 
+bool journal_full_why(const struct journal *j, struct err *out)
+{
+	struct journal *m = (struct journal *)j;
+	bool full;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	full = j->full;
+	if (full)
+		*out = j->failure;
+	(void)pthread_mutex_unlock(&m->mutex);
+	return full;
+}
+
 int journal_fd(const struct journal *j)
 {
 	return j->event_fd;
@@ -432,6 +457,8 @@ void journal_poll(struct journal *j)
 		return;
 	if (read(j->event_fd, &n, sizeof(n)) < 0)
 		CHECK(errno == EAGAIN || errno == EINTR);
+	if (j->standby)
+		record_poll(j);
 	report(j);
 }
 
@@ -497,14 +524,19 @@ int journal_drop_history(struct journal *j, uint64_t before, struct err *e)
 void journal_stats(struct journal *j, struct journal_stats *out)
 {
 	struct journal_reader *r = NULL;
-	uint64_t pages = 0, free_pages = 0;
+	uint64_t bytes = 0, free_bytes = 0;
 
 	memset(out, 0, sizeof(*out));
-	if (journal_reader_open(j->dir, &r, NULL) == 0 && reader_pages(r, &pages, &free_pages, NULL) == 0) {
-		out->db_bytes = pages * 4096;
-		out->free_bytes = free_pages * 4096;
+	if (j->look || journal_reader_open(j->dir, &r, NULL) == 0) {
+		if (reader_bytes(j->look ? j->look : r, &bytes, &free_bytes, NULL) == 0) {
+			out->db_bytes = bytes;
+			out->free_bytes = free_bytes;
+		}
 	}
-	journal_reader_close(r);
+	if (r && j->on_record)
+		j->look = r;
+	else
+		journal_reader_close(r);
 	(void)pthread_mutex_lock(&j->mutex);
 	out->entries = j->durable;
 	out->history_from = j->history_from;

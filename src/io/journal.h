@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal - the append-only record of one node: SQLite, group commit, RFC 6962 tree.
+ * journal - the append-only record of one node: SQLite or PostgreSQL, group commit, RFC 6962 tree.
  *
  * The loop thread adds entries to the open batch; journal_flush() hands the batch to the commit thread, which writes it in
  * one transaction (WAL, synchronous=FULL). While a commit is under way the next batch fills; what was flushed together
@@ -8,6 +8,12 @@
  * the last durable sequence number; answers and effects wait for it. A commit that fails for want of room is tried again
  * every second until there is room (journal_full() says so, and nothing is acknowledged meanwhile); any other failure is
  * final: on_failed(), and the engine stops.
+ *
+ * The rows lie in the folder, or in a database that outlives the machine: the record (io/record.h, `record`). Only one engine appends
+ * to it: a lock in the folder, a fence in the database. Who loses the fence fails with ERR_FENCED, whatever it does, and what
+ * it had not acknowledged is not done. While the database is away commits wait as they do for room on a disk.
+ * A standby has the journal open while another engine appends: it gives on_entry() what that one adds, and when that one is gone it
+ * takes over: on_primary(), and from then on it is a journal like any other.
  *
  * Files in the folder: journal.db (+ -wal, -shm), snapshot-<seq>, lock. Entries are numbered from 0 (a leaf index).
  * Threads: everything is called from the loop thread, except journal_read_* on a reader of its own, and what is said at
@@ -33,6 +39,12 @@ struct journal_options {
 	uint32_t
 	        wal_bytes_max; /* the WAL is checkpointed and reused beyond this; 0: 16 MiB, at least 256 KiB */
 	uint32_t full_retry_ms; /* how long to wait before a commit is tried again on a full disk; 0: 1000 */
+	const char *
+	        record; /* "postgres://...": where the rows lie; kept in the folder. NULL: as the folder says */
+	bool standby; /* of a record that another engine holds: follow it instead of ERR_EXISTS; kept likewise */
+	/* Standby only, from journal_poll(): the next entry, checked and part of the tree (borrowed); < 0: on_failed() with *e. */
+	int (*on_entry)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e);
+	void (*on_primary)(void *ctx); /* the record is ours: add, flush */
 	void (*on_durable)(void *ctx, uint64_t last_seq);
 	void (*on_failed)(void *ctx, const struct err *e);
 	void *ctx;
@@ -43,7 +55,8 @@ struct journal_head {
 	uint8_t root[32]; /* of the tree over all of them */
 };
 
-/* Open or create the journal in the folder `dir` (which exists). ERR_EXISTS: another engine holds it (the message names its
+/* Open or create the journal in the folder `dir` (which exists), or the record that the folder or `o` names: ERR_EXISTS also when
+ * another engine holds that and we are no standby, or when the folder has a journal of its own; ERR_CLOSED: it is away. ERR_EXISTS: another engine holds it (the message names its
  * pid); ERR_VERSION: made by a newer osier; ERR_CORRUPT: says where; ERR_NOTFOUND: read_only and there is none;
  * ERR_DENIED: the folder may not be written. Checks every
  * entry's hash from the last snapshot on, and that no entry is missing that a snapshot has seen. */
@@ -60,6 +73,8 @@ int journal_replay(struct journal *j, uint64_t from, uint64_t to,
         struct err *e);
 
 /* What a Results entry must be found by: task ranges of a job, and its small outputs (concatenated, may be empty). */
+#define JOURNAL_HELD 0x80000000u /* in `step`: commitments; what they stand for is in `outputs` */
+#define JOURNAL_LATE 0x40000000u /* in `step`: a LateResult, which journal_read_attempts() finds like this */
 struct journal_index {
 	uint64_t job;
 	uint32_t step;
@@ -82,7 +97,24 @@ void journal_flush_inline(struct journal *j);
 bool journal_quick(const struct journal *j);
 /* Bytes of entries and outputs that are not yet durable. */
 size_t journal_backlog_bytes(const struct journal *j);
-bool journal_full(const struct journal *j); /* the disk is full: refuse what would add entries */
+bool journal_full(
+        const struct journal *j); /* the disk is full, or the record is away: refuse what would add entries */
+/* Why, for people. False: it is not full. */
+bool journal_full_why(const struct journal *j, struct err *out);
+/* Closing it lets nobody else have the record at once: another engine of this folder comes. */
+void journal_keep_record(struct journal *j);
+
+/* Has another engine had the record since this folder's last one had it? Also when nobody can tell. */
+bool journal_was_elsewhere(const struct journal *j);
+bool journal_is_standby(const struct journal *j);
+/* Does the journal lie in a record? Then where, without user and password, and who holds it ("" unless standby). */
+struct journal_record {
+	char place[128];
+	char holder[161];
+	uint64_t behind;   /* entries that are there and not yet here */
+	uint64_t heard_ms; /* since the holder last renewed its hold, as of the last look */
+};
+bool journal_record(const struct journal *j, struct journal_record *out);
 
 /* Readable when journal_poll() has something to report; poll calls on_durable/on_failed. */
 int journal_fd(const struct journal *j);
@@ -119,6 +151,10 @@ int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **o
 int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
         size_t *out_output_bytes, struct err *e);
+/* The same of one lease alone; 0: of any. Of a gang each member has one. */
+int journal_read_result_of(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t lease, uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
+        size_t *out_output_bytes, struct err *e);
 /* Every Results entry of the task, oldest first. `each` returns < 0 to stop; it must not use r. */
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e);
@@ -136,6 +172,12 @@ int journal_audit(struct journal_reader *r, uint64_t from, uint64_t to,
         int (*each)(void *ctx, uint64_t seq, const uint8_t leaf[32], const uint8_t *bytes, size_t n,
                 struct err *e),
         void *ctx, struct err *e);
+
+/* The largest tree whose head was signed, of a journal that lies in a record, whose holders have one log and, each, a ledger.db of their own. In a
+ * folder: 0, and nothing is noted, because there ledger.db says it. To be noted before the signature leaves: ERR_FENCED: this
+ * folder's engine does not hold the record any more, or another has signed a larger one; then nothing may be signed. Durable when it returns. */
+int journal_signed(struct journal_reader *r, uint64_t *out_size, uint8_t out_root[32], struct err *e);
+int journal_note_signed(struct journal_reader *r, uint64_t size, const uint8_t root[32], struct err *e);
 
 /* ---- history by policy (loop thread; done in small steps by the commit thread, resumed after a restart) ---- */
 

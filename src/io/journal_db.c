@@ -46,31 +46,6 @@ static const char schema[] =
         "COMMIT;"
         "PRAGMA journal_mode=WAL;";
 
-static const char *const writer_sql[W_STMTS] = {
-        [W_BEGIN] = "BEGIN IMMEDIATE",
-        [W_COMMIT] = "COMMIT",
-        [W_ROLLBACK] = "ROLLBACK",
-        [W_HOLD] = "SELECT type FROM sqlite_schema",
-        [W_ENTRY] = "INSERT INTO entries (seq, leaf, body) VALUES (?1, ?2, ?3)",
-        [W_RESULT] =
-                "INSERT INTO results (job, step, level, first, seq, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        [W_OUTPUTS] = "INSERT INTO outputs (seq, bytes) VALUES (?1, ?2)",
-        [W_FORGET] = "INSERT OR IGNORE INTO forgets (job) VALUES (?1)",
-        [W_FORGET_NEXT] = "SELECT job FROM forgets ORDER BY job LIMIT 1",
-        [W_FORGET_OUTPUTS] =
-                "DELETE FROM outputs WHERE seq IN"
-                " (SELECT seq FROM results WHERE job = ?1 ORDER BY step, level, first, seq LIMIT ?2)",
-        [W_FORGET_RESULTS] = "DELETE FROM results WHERE (job, step, level, first, seq) IN (SELECT job, step, "
-                             "level, first, seq"
-                             " FROM results WHERE job = ?1 ORDER BY step, level, first, seq LIMIT ?2)",
-        [W_FORGET_DONE] = "DELETE FROM forgets WHERE job = ?1",
-        [W_META_SET] = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
-        [W_TILE_LEAVES] = "SELECT seq, leaf FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
-        [W_TILE_ADD] = "INSERT OR REPLACE INTO tiles (n, hashes) VALUES (?1, ?2)",
-        [W_TILE_OUTPUTS] = "DELETE FROM outputs WHERE seq >= ?1 AND seq < ?2",
-        [W_TILE_ENTRIES] = "DELETE FROM entries WHERE seq >= ?1 AND seq < ?2",
-};
-
 char *path_in(const char *dir, const char *name)
 {
 	size_t n = strlen(dir) + strlen(name) + 2;
@@ -296,78 +271,4 @@ int db_open(const char *dir, bool read_only, sqlite3 **out, struct err *e)
 	}
 	*out = db;
 	return 0;
-}
-
-static int on_wal(void *ctx, sqlite3 *db, const char *name, int frames)
-{
-	struct writer *w = ctx;
-
-	(void)db;
-	(void)name;
-	w->wal_frames = frames;
-	return SQLITE_OK;
-}
-
-int writer_init(struct writer *w, sqlite3 *db, uint32_t wal_bytes_max, struct err *e)
-{
-	uint64_t forgets;
-
-	memset(w, 0, sizeof(*w));
-	w->db = db;
-	w->wal_bytes_max = wal_bytes_max;
-	(void)sqlite3_wal_hook(db, on_wal, w);
-	for (size_t i = 0; i < W_STMTS; i++) {
-		if (!writer_sql[i])
-			continue;
-		if (sqlite3_prepare_v3(db, writer_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &w->stmt[i], NULL) !=
-		        SQLITE_OK)
-			return db_err(db, e, "the journal's tables are not what they should be");
-	}
-	if (db_number(db, "SELECT value FROM meta WHERE key = 'drop_before'", 0, &w->drop_before, e) < 0 ||
-	        db_number(db, "SELECT value FROM meta WHERE key = 'dropped_to'", 0, &w->drop_from, e) < 0 ||
-	        db_number(db, "SELECT count(*) FROM forgets", 0, &forgets, e) < 0)
-		return -1;
-	w->forgetting = forgets > 0;
-	return 0;
-}
-
-void writer_release(struct writer *w)
-{
-	for (size_t i = 0; i < W_STMTS; i++)
-		(void)sqlite3_finalize(w->stmt[i]);
-	(void)sqlite3_close(w->db);
-	memset(w, 0, sizeof(*w));
-}
-
-/* Written zeros, not a hole or fallocate: only then is a commit's fdatasync free of file system metadata. To SQLite the
- * zeros are the end of the log. Done before the first commit, while nobody writes the file. */
-void writer_preallocate(const char *dir, uint32_t wal_bytes_max)
-{
-	static const uint8_t zeros[64 << 10];
-	char *path = path_in(dir, "journal.db-wal");
-	off_t want = wal_bytes_max < WAL_PREALLOC_BYTES ? wal_bytes_max : WAL_PREALLOC_BYTES;
-	struct stat st;
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0 && fstat(fd, &st) == 0) {
-		off_t at = st.st_size;
-
-		while (at < want) {
-			size_t n = (size_t)(want - at) < sizeof(zeros) ? (size_t)(want - at) : sizeof(zeros);
-			ssize_t put = pwrite(fd, zeros, n, at);
-
-			if (put <= 0)
-				break;
-			at += put;
-		}
-		(void)fdatasync(fd);
-	}
-	if (fd >= 0)
-		(void)close(fd);
-	free(path);
-}
-
-size_t writer_wal_bytes(const struct writer *w)
-{
-	return (size_t)w->wal_frames * (4096 + 24);
 }

@@ -5,10 +5,15 @@
  * journal.c           open, close, lock, add, flush, poll     (loop thread)
  * journal_batch.c     entries on their way
  * journal_commit.c    the commit thread and its transactions
- * journal_db.c        the database: tables, versions, errors, checkpoints
- * journal_vfs.c       SQLite's files with the fault seam
- * journal_reader.c    look-ups on a connection of their own
+ * journal_db.c        SQLite: tables, versions, errors
+ * journal_db_writer.c its transactions and checkpoints
+ * journal_db_reader.c its look-ups
+ * journal_vfs.c       its files with the fault seam
+ * journal_reader.c    look-ups on a connection of their own, checked
  * journal_snapshot.c  snapshot files
+ * journal_pg*.c       PostgreSQL: tables, transactions, look-ups
+ * journal_record.c    a journal on a record: taking it, following it, taking it over
+ * journal_follow.c    the thread that fetches what another engine adds
  */
 #ifndef OSIER_IO_JOURNAL_INT_H
 #define OSIER_IO_JOURNAL_INT_H
@@ -60,7 +65,30 @@ void batch_move(struct batch *to, struct batch *from);
 void batch_clear(struct batch *b);
 void batch_release(struct batch *b);
 
-/* ---- the database ---- */
+/* ---- where the rows lie: SQLite (journal_db*.c) or PostgreSQL (journal_pg*.c) ---- */
+
+enum write_result {
+	WRITE_OK,
+	WRITE_FULL,  /* no room, or the record does not answer: nothing was written, try again */
+	WRITE_FAILED /* for good */
+};
+
+struct record;
+struct writer;
+struct pg_writer;
+
+/* Called by whoever has set busy. A failure's words are in w->why. */
+struct writer_ops {
+	/* The batch is in the tables, or none of it is. */
+	enum write_result (*commit)(struct writer *w, const struct batch *b);
+	/* One small step of dropping what policy drops. *out_more: there is more to do. */
+	enum write_result (*drop_step)(struct writer *w, bool *out_more);
+	/* Move the log into the database; NULL: there is none. */
+	enum write_result (*checkpoint)(struct writer *w);
+	/* Say that this engine still holds the record, every `keep_ns`; NULL: a lock does that. */
+	enum write_result (*keep)(struct writer *w);
+	void (*release)(struct writer *w);
+};
 
 enum writer_stmt {
 	W_BEGIN,
@@ -83,22 +111,27 @@ enum writer_stmt {
 	W_STMTS
 };
 
-enum write_result {
-	WRITE_OK,
-	WRITE_FULL,  /* no room: nothing was written, try again */
-	WRITE_FAILED /* for good */
-};
-
 struct writer {
+	const struct writer_ops *ops; /* NULL: not open */
+	uint64_t next_seq;            /* of the next entry to be committed */
+	bool forgetting;              /* rows in `forgets` */
+	uint64_t drop_from, drop_before;
+	size_t wal_bytes; /* in use, as of the last commit */
+	uint32_t wal_bytes_max;
+	uint64_t keep_ns; /* of ops->keep */
+	bool doubt;       /* whether the batch that comes again is there already */
+	struct err why;   /* of the last WRITE_FULL or WRITE_FAILED */
+
 	sqlite3 *db;
 	sqlite3_stmt *stmt[W_STMTS];
-	int wal_frames; /* in use, as of the last commit */
-	uint32_t wal_bytes_max;
-	uint64_t next_seq; /* of the next entry to be committed */
-	bool forgetting;   /* rows in `forgets` */
-	uint64_t drop_from, drop_before;
-	struct err why; /* of the last WRITE_FULL or WRITE_FAILED */
+	struct pg_writer *pg;
 };
+
+/* The least n with 2^n >= count. */
+static inline int level_of(uint64_t count)
+{
+	return count <= 1 ? 0 : 64 - __builtin_clzll(count - 1);
+}
 
 /* Make the journal's database in `dir` (which has none): all of it or nothing. */
 int db_create(const char *dir, struct err *e);
@@ -108,21 +141,80 @@ int db_open(const char *dir, bool read_only, sqlite3 **out, struct err *e);
 int db_err(sqlite3 *db, struct err *e, const char *what);
 /* One number out of a statement without parameters; *out = otherwise when there is no row or it is NULL. */
 int db_number(sqlite3 *db, const char *sql, uint64_t otherwise, uint64_t *out, struct err *e);
-int writer_init(struct writer *w, sqlite3 *db, uint32_t wal_bytes_max, struct err *e);
-void writer_release(struct writer *w); /* closes db */
+/* Takes db, which is closed by release. */
+int db_writer_init(struct writer *w, sqlite3 *db, uint32_t wal_bytes_max, struct err *e);
+enum write_result db_writer_checkpoint(struct writer *w);
 /* Make the log's file as large as it gets in common use, so that commits never have to grow it. Best effort. */
-void writer_preallocate(const char *dir, uint32_t wal_bytes_max);
-/* The batch is in the database, or none of it is. */
-enum write_result writer_commit(struct writer *w, const struct batch *b);
-/* One small step of dropping what policy drops. *out_more: there is more to do. */
-enum write_result writer_drop_step(struct writer *w, bool *out_more);
-enum write_result writer_checkpoint(struct writer *w);
-size_t writer_wal_bytes(const struct writer *w);
+void db_writer_preallocate(const char *dir, uint32_t wal_bytes_max);
 
 /* SQLite's default files with the fault seam in every write and sync; its name for sqlite3_open_v2(). */
 const char *journal_vfs(void);
 /* The errno of the last write or sync of this thread that failed. */
 int journal_vfs_errno(void);
+
+/* ---- reading ---- */
+
+struct buffer {
+	uint8_t *p;
+	size_t n, size;
+};
+void buffer_keep(struct buffer *b, const void *p, size_t n);
+
+struct seq_list {
+	uint64_t *seq;
+	size_t n, cap;
+};
+void seq_list_add(struct seq_list *l, uint64_t seq);
+
+/* An entry as it is stored: pointers are valid during the call. */
+typedef int row_fn(
+        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e);
+
+enum reader_number {
+	NUMBER_ENTRIES_END, /* 1 + the last entry whose bytes are kept, 0: none */
+	NUMBER_TILES_END,   /* 1 + the last row of tiles, 0: none */
+	NUMBER_HISTORY_FROM,
+	NUMBER_BYTES, /* of the database */
+	NUMBER_FREE   /* of those, to be used again */
+};
+
+/* What differs between the two; what is read is checked by journal_reader.c. */
+struct reader_ops {
+	void (*close)(struct journal_reader *r);
+	/* What is read from begin to end sees one state of the journal. */
+	int (*begin)(struct journal_reader *r, struct err *e);
+	void (*end)(struct journal_reader *r);
+	/* Call row for the entries of [from, to) that are there, in order, until it returns other than 0, which is returned. It must
+	 * not use r. At most SCAN_ROWS are asked for. */
+	int (*scan)(
+	        struct journal_reader *r, uint64_t from, uint64_t to, row_fn *row, void *ctx, struct err *e);
+	/* The same with leaf hashes alone (bytes NULL). */
+	int (*leaves)(
+	        struct journal_reader *r, uint64_t from, uint64_t to, row_fn *row, void *ctx, struct err *e);
+	/* The hashes of dropped entries [256 n, 256 n + 256) into r->entry; *out_found false: those were not dropped. */
+	int (*tile)(struct journal_reader *r, uint64_t n, bool *out_found, struct err *e);
+	/* Add the numbers of all Results entries of the task, in any order. */
+	int (*results)(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+	        struct seq_list *l, struct err *e);
+	/* The small outputs of an entry into r->outputs; none: empty. */
+	int (*outputs)(struct journal_reader *r, uint64_t seq, struct err *e);
+	int (*number)(struct journal_reader *r, enum reader_number which, uint64_t *out, struct err *e);
+	/* journal_signed(), journal_note_signed(); NULL: a folder. */
+	int (*signed_head)(struct journal_reader *r, uint64_t *size, uint8_t root[32], struct err *e);
+	int (*note_signed)(struct journal_reader *r, uint64_t size, const uint8_t root[32], struct err *e);
+};
+
+struct journal_reader {
+	const struct reader_ops *ops;
+	struct sha256 *sha;
+	struct buffer entry, outputs;
+};
+
+int reader_corrupt(struct err *e, uint64_t seq, const char *how);
+/* Allocates *out; base is to be filled in by the caller. */
+int db_reader_open(const char *dir, struct journal_reader **out, struct err *e);
+
+#define SCAN_ROWS 1024
 
 /* ---- the tree from one entry on ---- */
 
@@ -137,7 +229,7 @@ int reader_size(struct journal_reader *r, uint64_t *out, struct err *e);
 /* The first entry whose bytes are kept. */
 int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e);
 /* Pages of the database, and how many of them are free. */
-int reader_pages(struct journal_reader *r, uint64_t *out_pages, uint64_t *out_free, struct err *e);
+int reader_bytes(struct journal_reader *r, uint64_t *out_bytes, uint64_t *out_free, struct err *e);
 /* The leaf hash of an entry, dropped or not. */
 int reader_leaf(struct journal_reader *r, uint64_t seq, uint8_t out[MERKLE_HASH_BYTES], struct err *e);
 
@@ -164,9 +256,17 @@ int snapshot_publish(struct journal_snapshot *s, struct err *e);
 
 /* ---- the journal ---- */
 
+struct follower;
+
 struct journal {
 	char *dir;
 	bool read_only;
+	bool on_record; /* the rows lie in PostgreSQL, as `record` says */
+	bool standby;   /* another engine has the record: `follower` fetches what it adds */
+	bool was_elsewhere, standby_left;
+	struct record *record;
+	struct follower *follower;
+	struct journal_reader *look; /* of journal_stats() on a record: connecting costs more than looking */
 	struct journal_options o;
 	int lock_fd, event_fd;
 	pid_t pid;
@@ -192,6 +292,7 @@ struct journal {
 	bool stop, full, failed, drop_more;
 	bool asleep;        /* the commit thread, until it is woken */
 	uint64_t retry_ns;  /* when full: the time to try again */
+	uint64_t kept_ns;   /* when it was last known that the record is ours */
 	uint64_t commit_ns; /* how long a commit takes, of late */
 	size_t committing_bytes;
 	uint64_t durable, commits;
@@ -206,6 +307,22 @@ struct journal {
 	pthread_t thread;
 	bool thread_started;
 };
+
+/* ---- a journal on a record (journal_record.c) ---- */
+
+/* Does the folder, or who opens the journal, say that it lies elsewhere? j->on_record, j->record. */
+int record_find(struct journal *j, struct err *e);
+/* Connect, make the tables if there are none, and take the record: j->writer; or, when another engine has it and that is what is
+ * wanted, j->standby. */
+int record_take(struct journal *j, struct err *e);
+/* Is what was read the journal that was taken? */
+int record_check(struct journal *j, struct err *e);
+/* Standby: fetch entries from now on. Stop: waits for the thread. */
+int record_follow(struct journal *j, struct err *e);
+void record_unfollow(struct journal *j);
+/* Standby, in journal_poll(). */
+void record_poll(struct journal *j);
+int start_commit_thread(struct journal *j, struct err *e);
 
 /* The commit thread. */
 void *commit_main(void *journal);

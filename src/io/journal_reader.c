@@ -1,75 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal_reader - look-ups and scans on a connection of their own. See journal_int.h.
+ * journal_reader - look-ups and scans on a connection of their own, checked, wherever the rows lie. See journal_int.h.
  *
- * No statement stays open between calls, and scans are cut into chunks: a reader that sits in one would keep the log from
- * being reused.
+ * Scans are cut into chunks: a reader that sits in one would keep SQLite's log from being reused.
  */
-#include "io/journal_int.h"
+#include "io/journal_pg.h"
 
 #include "base/check.h"
 #include "core/ledger.h"
 #include "wire/entry.h"
 
-#define SCAN_ROWS 1024
-
-enum reader_stmt {
-	R_BEGIN,
-	R_END,
-	R_ENTRY,
-	R_RANGE,
-	R_LEAVES,
-	R_TILE,
-	R_LEVEL,
-	R_RESULTS,
-	R_OUTPUTS,
-	R_STMTS
-};
-
-static const char *const reader_sql[R_STMTS] = {
-        [R_BEGIN] = "BEGIN",
-        [R_END] = "COMMIT",
-        [R_ENTRY] = "SELECT seq, leaf, body FROM entries WHERE seq = ?1",
-        [R_RANGE] = "SELECT seq, leaf, body FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
-        [R_LEAVES] = "SELECT seq, leaf FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
-        [R_TILE] = "SELECT hashes FROM tiles WHERE n = ?1",
-        [R_LEVEL] = "SELECT level FROM results WHERE job = ?1 AND step = ?2 AND level >= ?3 ORDER BY level "
-                    "LIMIT 1",
-        [R_RESULTS] = "SELECT seq, first, count FROM results WHERE job = ?1 AND step = ?2 AND level = ?3"
-                      " AND first >= ?4 AND first <= ?5",
-        [R_OUTPUTS] = "SELECT bytes FROM outputs WHERE seq = ?1",
-};
-
-struct buffer {
-	uint8_t *p;
-	size_t n, size;
-};
-
-struct journal_reader {
-	sqlite3 *db;
-	sqlite3_stmt *stmt[R_STMTS];
-	struct sha256 *sha;
-	struct buffer entry, outputs;
-};
-
 int journal_reader_open(const char *dir, struct journal_reader **out, struct err *e)
 {
-	struct journal_reader *r = must_grow(NULL, sizeof(*r));
-	int rc;
+	struct record record;
+	bool found;
+	int rc = record_load(dir, &record, &found, e);
 
-	memset(r, 0, sizeof(*r));
-	rc = db_open(dir, true, &r->db, e);
-	for (size_t i = 0; i < R_STMTS && rc == 0; i++) {
-		if (reader_sql[i] && sqlite3_prepare_v3(r->db, reader_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-		                             &r->stmt[i], NULL) != SQLITE_OK)
-			rc = db_err(r->db, e, "the journal's tables are not what they should be");
-	}
-	r->sha = sha256_new();
-	if (rc < 0) {
-		journal_reader_close(r);
+	if (rc == 0)
+		rc = found ? pg_reader_open(&record, out, e) : db_reader_open(dir, out, e);
+	explicit_bzero(&record, sizeof(record));
+	if (rc < 0)
 		return -1;
-	}
-	*out = r;
+	(*out)->sha = sha256_new();
 	return 0;
 }
 
@@ -77,27 +29,13 @@ void journal_reader_close(struct journal_reader *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < R_STMTS; i++)
-		(void)sqlite3_finalize(r->stmt[i]);
-	(void)sqlite3_close(r->db);
 	sha256_free(r->sha);
 	free(r->entry.p);
 	free(r->outputs.p);
-	free(r);
+	r->ops->close(r);
 }
 
-static int failed(struct journal_reader *r, struct err *e)
-{
-	return db_err(r->db, e, "cannot read the journal");
-}
-
-static int corrupt(struct err *e, uint64_t seq, const char *how)
-{
-	(void)err_set(e, ERR_CORRUPT, "entry %llu of the journal %s", (unsigned long long)seq, how);
-	return err_hint(e, "restore the folder from a backup, or move it away to begin anew");
-}
-
-static void keep(struct buffer *b, const void *p, size_t n)
+void buffer_keep(struct buffer *b, const void *p, size_t n)
 {
 	if (n > b->size || !b->p) {
 		b->p = must_grow(b->p, n + 1);
@@ -108,23 +46,19 @@ static void keep(struct buffer *b, const void *p, size_t n)
 	b->n = n;
 }
 
-/* The row at hand as entry `seq`; pointers are valid until the statement moves. */
-static int row_entry(sqlite3_stmt *s, uint64_t seq, const uint8_t **out_leaf, const uint8_t **out,
-        size_t *out_n, struct err *e)
+void seq_list_add(struct seq_list *l, uint64_t seq)
 {
-	static const uint8_t nothing[1];
+	if (l->n == l->cap) {
+		l->cap = l->cap ? 2 * l->cap : 16;
+		l->seq = must_grow(l->seq, l->cap * sizeof(*l->seq));
+	}
+	l->seq[l->n++] = seq;
+}
 
-	*out_leaf = sqlite3_column_blob(s, 1);
-	if (!*out_leaf || sqlite3_column_bytes(s, 1) != MERKLE_HASH_BYTES ||
-	        sqlite3_column_type(s, 2) != SQLITE_BLOB)
-		return corrupt(e, seq, "has no leaf hash or no bytes");
-	*out = sqlite3_column_blob(s, 2);
-	*out_n = (size_t)sqlite3_column_bytes(s, 2);
-	if (*out_n > ENTRY_BYTES_MAX || (*out_n > 0 && !*out))
-		return corrupt(e, seq, "is too long");
-	if (*out_n == 0)
-		*out = nothing;
-	return 0;
+int reader_corrupt(struct err *e, uint64_t seq, const char *how)
+{
+	(void)err_set(e, ERR_CORRUPT, "entry %llu of the journal %s", (unsigned long long)seq, how);
+	return err_hint(e, "restore the folder from a backup, or move it away to begin anew");
 }
 
 static int check_hash(struct journal_reader *r, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes,
@@ -134,25 +68,17 @@ static int check_hash(struct journal_reader *r, uint64_t seq, const uint8_t *lea
 	uint8_t hash[MERKLE_HASH_BYTES];
 
 	ledger_leaf(&h, bytes, n, hash);
-	return memcmp(hash, leaf, sizeof(hash)) == 0 ? 0 : corrupt(e, seq, "is not what its hash says");
+	return memcmp(hash, leaf, sizeof(hash)) == 0 ? 0
+	                                             : reader_corrupt(e, seq, "is not what its hash says");
 }
 
 /* The hashes of a dropped tile into r->entry. *out_found false: those entries were not dropped. */
 static int read_tile(struct journal_reader *r, uint64_t tile, bool *out_found, struct err *e)
 {
-	sqlite3_stmt *s = r->stmt[R_TILE];
-	int rc;
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)tile);
-	rc = sqlite3_step(s);
-	*out_found = rc == SQLITE_ROW;
-	if (rc == SQLITE_ROW)
-		keep(&r->entry, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-	(void)sqlite3_reset(s);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return failed(r, e);
+	if (r->ops->tile(r, tile, out_found, e) < 0)
+		return -1;
 	if (*out_found && r->entry.n != TILE_LEAVES * MERKLE_HASH_BYTES)
-		return corrupt(e, tile * TILE_LEAVES, "and those after it have lost their hashes");
+		return reader_corrupt(e, tile * TILE_LEAVES, "and those after it have lost their hashes");
 	return 0;
 }
 
@@ -169,89 +95,39 @@ static int not_there(struct journal_reader *r, uint64_t seq, uint8_t leaf[MERKLE
 	        (unsigned long long)seq);
 }
 
+struct one_entry {
+	struct journal_reader *r;
+	uint8_t *leaf;
+};
+
+static int take_entry(
+        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e)
+{
+	struct one_entry *o = ctx;
+
+	if (check_hash(o->r, seq, leaf, bytes, n, e) < 0)
+		return -1;
+	buffer_keep(&o->r->entry, bytes, n);
+	if (o->leaf)
+		memcpy(o->leaf, leaf, MERKLE_HASH_BYTES);
+	return 1;
+}
+
 int journal_read_entry(struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n,
         uint8_t leaf[32], struct err *e)
 {
-	sqlite3_stmt *s = r->stmt[R_ENTRY];
-	const uint8_t *row_leaf, *bytes;
-	size_t n;
-	int rc, found;
+	struct one_entry o = {r, leaf};
+	uint8_t ignored[MERKLE_HASH_BYTES];
+	int rc;
 
 	if (seq > INT64_MAX)
 		return err_set(e, ERR_NOTFOUND, "there is no entry %llu", (unsigned long long)seq);
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)seq);
-	found = sqlite3_step(s);
-	rc = found == SQLITE_ROW ? row_entry(s, seq, &row_leaf, &bytes, &n, e) : 0;
-	if (found == SQLITE_ROW && rc == 0)
-		rc = check_hash(r, seq, row_leaf, bytes, n, e);
-	if (found == SQLITE_ROW && rc == 0) {
-		keep(&r->entry, bytes, n);
-		if (leaf)
-			memcpy(leaf, row_leaf, MERKLE_HASH_BYTES);
-	} else if (found != SQLITE_ROW && found != SQLITE_DONE) {
-		rc = failed(r, e);
-	}
-	(void)sqlite3_reset(s);
-	if (found == SQLITE_DONE) {
-		uint8_t ignored[MERKLE_HASH_BYTES];
-
+	rc = r->ops->scan(r, seq, seq + 1, take_entry, &o, e);
+	if (rc == 0)
 		return not_there(r, seq, leaf ? leaf : ignored, e);
-	}
 	*out = r->entry.p;
 	*out_n = r->entry.n;
-	return rc;
-}
-
-/* The next level from `from` on that has results of the step; -1: none. */
-static int next_level(
-        struct journal_reader *r, uint64_t job, uint32_t step, int from, int *out, struct err *e)
-{
-	sqlite3_stmt *s = r->stmt[R_LEVEL];
-	int rc;
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)job);
-	(void)sqlite3_bind_int64(s, 2, step);
-	(void)sqlite3_bind_int(s, 3, from);
-	rc = sqlite3_step(s);
-	*out = rc == SQLITE_ROW ? sqlite3_column_int(s, 0) : -1;
-	(void)sqlite3_reset(s);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return failed(r, e);
-	if (*out > 63 || (*out >= 0 && *out < from))
-		return err_set(e, ERR_CORRUPT, "the journal's index of results is damaged");
-	return 0;
-}
-
-struct seq_list {
-	uint64_t *seq;
-	size_t n, cap;
-};
-
-static int find_in_level(struct journal_reader *r, uint64_t job, uint32_t step, int level, uint64_t task,
-        struct seq_list *l, struct err *e)
-{
-	sqlite3_stmt *s = r->stmt[R_RESULTS];
-	uint64_t span = level >= 63 ? UINT64_MAX : (uint64_t)1 << level; /* no range of the level is longer */
-	int rc;
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)job);
-	(void)sqlite3_bind_int64(s, 2, step);
-	(void)sqlite3_bind_int(s, 3, level);
-	(void)sqlite3_bind_int64(s, 4, (sqlite3_int64)(task >= span ? task - span + 1 : 0));
-	(void)sqlite3_bind_int64(s, 5, (sqlite3_int64)task);
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-		uint64_t first = (uint64_t)sqlite3_column_int64(s, 1);
-
-		if (task - first >= (uint64_t)sqlite3_column_int64(s, 2))
-			continue;
-		if (l->n == l->cap) {
-			l->cap = l->cap ? 2 * l->cap : 16;
-			l->seq = must_grow(l->seq, l->cap * sizeof(*l->seq));
-		}
-		l->seq[l->n++] = (uint64_t)sqlite3_column_int64(s, 0);
-	}
-	(void)sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : failed(r, e);
+	return rc < 0 ? -1 : 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -265,70 +141,48 @@ static int by_number(const void *a, const void *b)
 static int find_results(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         struct seq_list *l, struct err *e)
 {
-	int level = -1;
-
 	if (job > INT64_MAX || task > INT64_MAX)
 		return 0;
-	do {
-		if (next_level(r, job, step, level + 1, &level, e) < 0)
-			return -1;
-		if (level >= 0 && find_in_level(r, job, step, level, task, l, e) < 0)
-			return -1;
-	} while (level >= 0);
+	if (r->ops->results(r, job, step, task, l, e) < 0)
+		return -1;
 	if (l->n > 0)
 		qsort(l->seq, l->n, sizeof(*l->seq), by_number);
 	return 0;
 }
 
-/* A look-up of several statements sees one state of the journal, not one with half of a job forgotten. */
-static int begin_look(struct journal_reader *r, struct err *e)
+/* The newest of them, or the newest of that lease's. */
+static int newest(struct journal_reader *r, const struct seq_list *l, uint64_t task, uint64_t lease,
+        size_t *out, const uint8_t **bytes, size_t *n, struct err *e)
 {
-	int rc = sqlite3_step(r->stmt[R_BEGIN]);
+	uint64_t of;
 
-	(void)sqlite3_reset(r->stmt[R_BEGIN]);
-	return rc == SQLITE_DONE ? 0 : failed(r, e);
+	for (*out = l->n; (*out)-- > 0;) {
+		if (journal_read_entry(r, l->seq[*out], bytes, n, NULL, e) < 0)
+			return -1;
+		if (lease == 0 || (entry_peek(*bytes, *n, &of) == WIRE__ENTRY__BODY_RESULTS && of == lease))
+			return 0;
+	}
+	return err_set(e, ERR_NOTFOUND, "there is no result of task %llu", (unsigned long long)task);
 }
 
-static void end_look(struct journal_reader *r)
-{
-	(void)sqlite3_step(r->stmt[R_END]); /* nothing was written: it can only let go */
-	(void)sqlite3_reset(r->stmt[R_END]);
-}
-
-static int read_outputs(struct journal_reader *r, uint64_t seq, struct err *e)
-{
-	sqlite3_stmt *s = r->stmt[R_OUTPUTS];
-	int rc;
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)seq);
-	rc = sqlite3_step(s);
-	if (rc == SQLITE_ROW)
-		keep(&r->outputs, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-	else
-		keep(&r->outputs, NULL, 0);
-	(void)sqlite3_reset(s);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(r, e);
-}
-
-int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
-        uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
+int journal_read_result_of(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t lease, uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
         size_t *out_output_bytes, struct err *e)
 {
 	struct seq_list l = {0};
-	int rc = begin_look(r, e);
+	int rc = r->ops->begin(r, e);
+	size_t at = 0;
 
 	if (rc < 0)
 		return -1;
 	rc = find_results(r, job, step, task, &l, e);
-	if (rc == 0 && l.n == 0)
-		rc = err_set(e, ERR_NOTFOUND, "there is no result of task %llu", (unsigned long long)task);
 	if (rc == 0)
-		rc = journal_read_entry(r, l.seq[l.n - 1], out, out_n, NULL, e);
+		rc = newest(r, &l, task, lease, &at, out, out_n, e);
 	if (rc == 0)
-		rc = read_outputs(r, l.seq[l.n - 1], e);
-	end_look(r);
+		rc = r->ops->outputs(r, l.seq[at], e);
+	r->ops->end(r);
 	if (rc == 0) {
-		*out_seq = l.seq[l.n - 1];
+		*out_seq = l.seq[at];
 		*out_outputs = r->outputs.p;
 		*out_output_bytes = r->outputs.n;
 	}
@@ -336,11 +190,19 @@ int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, u
 	return rc;
 }
 
+int journal_read_result(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
+        uint64_t *out_seq, const uint8_t **out, size_t *out_n, const uint8_t **out_outputs,
+        size_t *out_output_bytes, struct err *e)
+{
+	return journal_read_result_of(
+	        r, job, step, task, 0, out_seq, out, out_n, out_outputs, out_output_bytes, e);
+}
+
 int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step, uint64_t task,
         int (*each)(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n), void *ctx, struct err *e)
 {
 	struct seq_list l = {0};
-	int rc = begin_look(r, e);
+	int rc = r->ops->begin(r, e);
 
 	if (rc < 0)
 		return -1;
@@ -353,7 +215,7 @@ int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step,
 		if (rc == 0 && each(ctx, l.seq[i], bytes, n) < 0)
 			break;
 	}
-	end_look(r);
+	r->ops->end(r);
 	free(l.seq);
 	return rc;
 }
@@ -361,7 +223,7 @@ int journal_read_attempts(struct journal_reader *r, uint64_t job, uint32_t step,
 int journal_read_outputs(
         struct journal_reader *r, uint64_t seq, const uint8_t **out, size_t *out_n, struct err *e)
 {
-	if (seq > INT64_MAX || read_outputs(r, seq, e) < 0)
+	if (seq > INT64_MAX || r->ops->outputs(r, seq, e) < 0)
 		return seq > INT64_MAX
 		               ? err_set(e, ERR_NOTFOUND, "there is no entry %llu", (unsigned long long)seq)
 		               : -1;
@@ -376,8 +238,8 @@ int reader_size(struct journal_reader *r, uint64_t *out, struct err *e)
 {
 	uint64_t entries, tiles;
 
-	if (db_number(r->db, "SELECT max(seq) + 1 FROM entries", 0, &entries, e) < 0 ||
-	        db_number(r->db, "SELECT max(n) + 1 FROM tiles", 0, &tiles, e) < 0)
+	if (r->ops->number(r, NUMBER_ENTRIES_END, &entries, e) < 0 ||
+	        r->ops->number(r, NUMBER_TILES_END, &tiles, e) < 0)
 		return -1;
 	*out = entries > tiles * TILE_LEAVES ? entries : tiles * TILE_LEAVES;
 	return *out <= INT64_MAX ? 0 : err_set(e, ERR_CORRUPT, "the journal's entries are misnumbered");
@@ -388,16 +250,30 @@ int journal_read_size(struct journal_reader *r, uint64_t *out, struct err *e)
 	return reader_size(r, out, e);
 }
 
-int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e)
+int journal_signed(struct journal_reader *r, uint64_t *out_size, uint8_t out_root[32], struct err *e)
 {
-	return db_number(r->db, "SELECT value FROM meta WHERE key = 'drop_before'", 0, out, e);
+	if (r->ops->signed_head)
+		return r->ops->signed_head(r, out_size, out_root, e);
+	*out_size = 0;
+	memset(out_root, 0, MERKLE_HASH_BYTES);
+	return 0;
 }
 
-int reader_pages(struct journal_reader *r, uint64_t *out_pages, uint64_t *out_free, struct err *e)
+int journal_note_signed(struct journal_reader *r, uint64_t size, const uint8_t root[32], struct err *e)
 {
-	if (db_number(r->db, "PRAGMA page_count", 0, out_pages, e) < 0)
+	return r->ops->note_signed ? r->ops->note_signed(r, size, root, e) : 0;
+}
+
+int reader_history_from(struct journal_reader *r, uint64_t *out, struct err *e)
+{
+	return r->ops->number(r, NUMBER_HISTORY_FROM, out, e);
+}
+
+int reader_bytes(struct journal_reader *r, uint64_t *out_bytes, uint64_t *out_free, struct err *e)
+{
+	if (r->ops->number(r, NUMBER_BYTES, out_bytes, e) < 0)
 		return -1;
-	return db_number(r->db, "PRAGMA freelist_count", 0, out_free, e);
+	return r->ops->number(r, NUMBER_FREE, out_free, e);
 }
 
 int reader_leaf(struct journal_reader *r, uint64_t seq, uint8_t out[MERKLE_HASH_BYTES], struct err *e)
@@ -411,7 +287,7 @@ int reader_leaf(struct journal_reader *r, uint64_t seq, uint8_t out[MERKLE_HASH_
 		return 0;
 	if (why.code == ERR_NOTFOUND && read_tile(r, seq / TILE_LEAVES, &found, &why) == 0) {
 		if (!found)
-			return corrupt(e, seq, "is missing");
+			return reader_corrupt(e, seq, "is missing");
 		memcpy(out, r->entry.p + seq % TILE_LEAVES * MERKLE_HASH_BYTES, MERKLE_HASH_BYTES);
 		return 0;
 	}
@@ -420,38 +296,38 @@ int reader_leaf(struct journal_reader *r, uint64_t seq, uint8_t out[MERKLE_HASH_
 	return -1;
 }
 
-typedef int row_fn(
-        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e);
+struct chunk {
+	struct journal_reader *r;
+	uint64_t at, checked_from;
+	row_fn *row;
+	void *ctx;
+};
+
+static int chunk_row(
+        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e)
+{
+	struct chunk *c = ctx;
+
+	if (seq != c->at)
+		return 1; /* a hole, told by who asked */
+	if (seq < c->checked_from && check_hash(c->r, seq, leaf, bytes, n, e) < 0)
+		return -1;
+	c->at++;
+	return c->row(c->ctx, seq, leaf, bytes, n, e) < 0 ? -1 : 0;
+}
 
 /* Up to SCAN_ROWS entries from *at on, which it moves. Every one must be there. */
 static int scan_chunk(struct journal_reader *r, uint64_t *at, uint64_t to, uint64_t checked_from, row_fn *row,
         void *ctx, struct err *e)
 {
-	sqlite3_stmt *s = r->stmt[R_RANGE];
+	struct chunk c = {r, *at, checked_from, row, ctx};
 	uint64_t end = to - *at > SCAN_ROWS ? *at + SCAN_ROWS : to;
-	int rc = 0, step = SQLITE_DONE;
+	int rc = r->ops->scan(r, *at, end, chunk_row, &c, e);
 
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)*at);
-	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)end);
-	while (*at < end && rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
-		const uint8_t *leaf, *bytes;
-		size_t n;
-
-		if ((uint64_t)sqlite3_column_int64(s, 0) != *at)
-			break;
-		rc = row_entry(s, *at, &leaf, &bytes, &n, e);
-		if (rc == 0 && *at < checked_from)
-			rc = check_hash(r, *at, leaf, bytes, n, e);
-		if (rc == 0)
-			rc = row(ctx, *at, leaf, bytes, n, e);
-		++*at;
-	}
-	if (rc == 0 && step != SQLITE_ROW && step != SQLITE_DONE)
-		rc = failed(r, e);
-	(void)sqlite3_reset(s);
+	*at = c.at;
 	if (rc < 0)
 		return -1;
-	return *at == end ? 0 : corrupt(e, *at, "is missing");
+	return c.at == end ? 0 : reader_corrupt(e, c.at, "is missing");
 }
 
 struct tree_fold {
@@ -533,29 +409,35 @@ int reader_scan(struct journal_reader *r, uint64_t from, uint64_t to, uint64_t c
 
 /* ---- the tree, for proofs ---- */
 
+struct leaves {
+	uint64_t at;
+	uint8_t (*out)[MERKLE_HASH_BYTES];
+};
+
+static int leaf_row(
+        void *ctx, uint64_t seq, const uint8_t *leaf, const uint8_t *bytes, size_t n, struct err *e)
+{
+	struct leaves *l = ctx;
+
+	(void)bytes;
+	(void)n;
+	(void)e;
+	if (seq != l->at)
+		return 1;
+	memcpy(*l->out++, leaf, MERKLE_HASH_BYTES);
+	l->at++;
+	return 0;
+}
+
 /* Leaf hashes of entries that were not dropped. */
 static int row_leaves(struct journal_reader *r, uint64_t from, uint64_t to, uint8_t (*out)[MERKLE_HASH_BYTES],
         struct err *e)
 {
-	sqlite3_stmt *s = r->stmt[R_LEAVES];
-	uint64_t at = from;
-	int rc = SQLITE_DONE;
+	struct leaves l = {from, out};
 
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)from);
-	(void)sqlite3_bind_int64(s, 2, (sqlite3_int64)to);
-	while (at < to && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-		const void *leaf = sqlite3_column_blob(s, 1);
-
-		if ((uint64_t)sqlite3_column_int64(s, 0) != at || !leaf ||
-		        sqlite3_column_bytes(s, 1) != MERKLE_HASH_BYTES)
-			break;
-		memcpy(out[at++ - from], leaf, MERKLE_HASH_BYTES);
-	}
-	(void)sqlite3_reset(s);
-	if (at == to)
-		return 0;
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? corrupt(e, at, "is missing, or has no leaf hash")
-	                                             : failed(r, e);
+	if (r->ops->leaves(r, from, to, leaf_row, &l, e) < 0)
+		return -1;
+	return l.at == to ? 0 : reader_corrupt(e, l.at, "is missing, or has no leaf hash");
 }
 
 int journal_read_leaves(
@@ -628,10 +510,10 @@ int journal_audit(struct journal_reader *r, uint64_t from, uint64_t to,
 
 	/* A step sees one state of the journal: history that is dropped meanwhile is not missing. */
 	while (from < to && rc == 0) {
-		if (begin_look(r, e) < 0)
+		if (r->ops->begin(r, e) < 0)
 			return -1;
 		rc = audit_step(r, &from, to, &f, e);
-		end_look(r);
+		r->ops->end(r);
 	}
 	return rc;
 }

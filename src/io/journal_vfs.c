@@ -236,6 +236,9 @@ static void set_up(void)
 {
 	int rc;
 
+	/* Pages one by one as they are needed, not twenty at a time for each of a node's connections, which are idle or have larger caches.
+	 * Refused when SQLite was begun before us: then it has what it has. */
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 	real_vfs = sqlite3_vfs_find(NULL);
 	CHECK(real_vfs);
 	shim = *real_vfs;

@@ -194,8 +194,8 @@ int logdir_write(struct logdir *d, const char *path, const void *p, size_t n, st
 	return rc;
 }
 
-/* The partial tiles that a complete one takes the place of. */
-static void drop_partial(struct logdir *d, const char *path)
+/* The partial tiles that a complete one takes the place of; all but the one named `keep`. */
+static void drop_partial(struct logdir *d, const char *path, const char *keep)
 {
 	char folder[TILE_PATH_MAX + 4];
 	struct dirent *f;
@@ -211,10 +211,12 @@ static void drop_partial(struct logdir *d, const char *path)
 		return;
 	}
 	while ((f = readdir(list)))
-		if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0)
+		if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
+		        strcmp(f->d_name, keep) != 0)
 			(void)unlinkat(fd, f->d_name, 0);
 	(void)closedir(list);
-	(void)unlinkat(d->fd, folder, AT_REMOVEDIR);
+	if (!*keep)
+		(void)unlinkat(d->fd, folder, AT_REMOVEDIR);
 }
 
 /* Is the file there with these bytes? 1 yes, 0 it is not there, -1 with others. */
@@ -251,8 +253,44 @@ int logdir_write_tile(struct logdir *d, const struct tile *t, const void *p, siz
 	if (logdir_write(d, path, p, n, e) < 0)
 		return -1;
 	if (t->width == TILE_WIDTH)
-		drop_partial(d, path);
+		drop_partial(d, path, "");
 	return 0;
+}
+
+bool logdir_size(const struct logdir *d, const struct tile *t, uint64_t *out_bytes, uint64_t *out_mtime_s)
+{
+	char path[TILE_PATH_MAX];
+	struct stat st;
+
+	(void)tile_path(t, path);
+	if (fstatat(d->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	*out_bytes = (uint64_t)st.st_size;
+	*out_mtime_s = (uint64_t)st.st_mtime;
+	return true;
+}
+
+void logdir_drop_others(struct logdir *d, const struct tile *t)
+{
+	char path[TILE_PATH_MAX], keep[16] = "";
+	struct tile full = *t;
+
+	if (t->width < TILE_WIDTH)
+		(void)snprintf(keep, sizeof(keep), "%u", t->width);
+	full.width = TILE_WIDTH;
+	(void)tile_path(&full, path);
+	drop_partial(d, path, keep);
+}
+
+void logdir_drop(struct logdir *d, const struct tile *t)
+{
+	char path[TILE_PATH_MAX];
+	struct tile full = *t;
+
+	full.width = TILE_WIDTH;
+	(void)tile_path(&full, path);
+	drop_partial(d, path, "");
+	(void)unlinkat(d->fd, path, 0);
 }
 
 int logdir_sync(struct logdir *d, struct err *e)

@@ -37,6 +37,11 @@ bool logdir_has(const struct logdir *d, const struct tile *t);
 /* Write a tile or bundle. Nothing is done when it is there with the same bytes; ERR_EXISTS: with others. A complete one takes the place of its
  * partial ones. */
 int logdir_write_tile(struct logdir *d, const struct tile *t, const void *p, size_t n, struct err *e);
+/* The bytes of a tile or bundle that is there; false: it is not. */
+bool logdir_size(const struct logdir *d, const struct tile *t, uint64_t *out_bytes, uint64_t *out_mtime_s);
+/* Its partial ones, but not the one as wide as t is; and it itself, whatever there is of it. */
+void logdir_drop_others(struct logdir *d, const struct tile *t);
+void logdir_drop(struct logdir *d, const struct tile *t);
 /* Write any file, or replace it; its folder is made. */
 int logdir_write(struct logdir *d, const char *path, const void *p, size_t n, struct err *e);
 /* All that was written is on the disk when this returns. */

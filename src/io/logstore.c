@@ -185,6 +185,15 @@ static int read_head(struct logstore *l, bool *out_found, struct err *e)
 	return found == SQLITE_ROW || found == SQLITE_DONE ? rc : store_failed(l, e);
 }
 
+static int other_tree(const struct logstore *l, struct err *e)
+{
+	(void)err_set(e, ERR_CORRUPT,
+	        "the tree of %" PRIu64
+	        " entries is not the one whose head was signed: this is another history",
+	        l->floor);
+	return err_hint(e, "nothing is signed; is it the right database?");
+}
+
 /* Is the journal the one that was signed? */
 static int check_journal(struct logstore *l, struct err *e)
 {
@@ -196,8 +205,17 @@ static int check_journal(struct logstore *l, struct err *e)
 	merkle_root(&l->tree, &h, root);
 	if (memcmp(root, l->head.root, sizeof(root)) != 0)
 		return store_damaged(e);
-	if (journal_read_size(l->reader, &size, e) < 0)
+	if (journal_read_size(l->reader, &size, e) < 0 ||
+	        (!l->read_only && journal_signed(l->reader, &l->floor, l->floor_root, e) < 0))
 		return -1;
+	if (size < l->floor) {
+		(void)err_set(e, ERR_CORRUPT,
+		        "the record has %" PRIu64 " entries, and %" PRIu64 " were signed: it has lost some",
+		        size, l->floor);
+		return err_hint(e, "is it a replica that lacked some? going on would sign a second history");
+	}
+	if (l->head.size == l->floor && l->floor && memcmp(l->head.root, l->floor_root, 32) != 0)
+		return other_tree(l, e);
 	if (size >= l->head.size && l->head.size &&
 	        journal_read_leaves(l->reader, l->head.size - 1, 1, leaf, e) < 0)
 		return -1;
@@ -215,7 +233,7 @@ int logstore_open(const char *dir, const char *origin, bool read_only, struct lo
 	CHECK(l);
 	l->read_only = read_only;
 	l->sha = sha256_new();
-	growing_init(&l->g, 64u << 10, 8 * ENTRY_BYTES_MAX);
+	growing_init(&l->g, 16u << 10, 8 * ENTRY_BYTES_MAX);
 	if (snprintf(path, sizeof(path), "%s/ledger.db", dir) >= (int)sizeof(path)) {
 		(void)err_set(e, ERR_INVALID, "the state folder's name is too long");
 		goto out;
@@ -431,6 +449,11 @@ int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const str
 	return logstore_publish_by(l, to, time_s, k, 1, e);
 }
 
+uint64_t logstore_next(const struct logstore *l, uint64_t to)
+{
+	return l->head.size < l->floor && to > l->floor ? l->floor : to;
+}
+
 int logstore_publish_by(
         struct logstore *l, uint64_t to, uint64_t time_s, const struct key *keys, unsigned n, struct err *e)
 {
@@ -456,7 +479,14 @@ int logstore_publish_by(
 		        "the journal has %" PRIu64 " of %" PRIu64 " entries: it lost some", size, to);
 	if ((to > l->head.size || l->head.size == 0) && extend(l, to, time_s, e) < 0)
 		return -1;
-	return choose(l, keys, n, signers, &signers_n, e) < 0 ? -1 : sign(l, signers, signers_n, e);
+	if (l->head.size < l->floor)
+		return 0;
+	if (l->head.size == l->floor && memcmp(l->head.root, l->floor_root, 32) != 0 && l->floor)
+		return other_tree(l, e);
+	if (choose(l, keys, n, signers, &signers_n, e) < 0 ||
+	        journal_note_signed(l->reader, l->head.size, l->head.root, e) < 0)
+		return -1;
+	return sign(l, signers, signers_n, e);
 }
 
 /* ---- proofs ---- */

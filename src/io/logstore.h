@@ -16,6 +16,8 @@
  * Order at publishing: entries are read back from disk and hashed; roots and head (without a note) are durable; then the head
  * is signed, and the note is stored. A kill between any two leaves at most a head that was never shown, which the next
  * publishing signs again: Ed25519 gives the same bytes. So no two signed heads are inconsistent.
+ * Engines that hold one record one after the other (io/journal.h) sign one log, and each has a store of its own: between durable and signed
+ * the head is noted in the record, under its fence. Who takes over signs nothing smaller, and nothing before it has found that tree again.
  * Any one thread at a time; blocking.
  */
 #ifndef OSIER_IO_LOGSTORE_H
@@ -55,6 +57,9 @@ int logstore_publish(struct logstore *l, uint64_t to, uint64_t time_s, const str
  * none says anything, the first. ERR_DENIED: none of those that may sign is among them. */
 int logstore_publish_by(
         struct logstore *l, uint64_t to, uint64_t time_s, const struct key *keys, unsigned n, struct err *e);
+/* How far to publish next, when as far as `to` is wanted: first up to the head that another engine of this record has signed last, if it did, to see
+ * that ours is the same tree. Nothing smaller is signed. */
+uint64_t logstore_next(const struct logstore *l, uint64_t to);
 /* The last published head, read again from the disk by read-only ones. */
 int logstore_head(struct logstore *l, struct log_head *out, struct err *e);
 
@@ -70,6 +75,12 @@ int logstore_hashes(
  * not so large yet, or the entries' history was dropped by policy. */
 int logstore_tile(struct logstore *l, const struct tile *t, uint8_t **out, size_t *out_n, struct err *e);
 
+/* Entries from `from` on, under this head of ours (which is no newer than the last), as a piece for who copies the log (core/logpiece.h) of at most
+ * `max` bytes, LOGPIECE_BYTES_MIN or more; malloc'd. Bytes that were dropped by policy go as their hashes. ERR_INVALID: the head has no
+ * more entries. */
+int logstore_piece(struct logstore *l, uint64_t from, const char *note, size_t note_n, size_t max,
+        uint8_t **out, size_t *out_n, struct err *e);
+
 /* ---- receipts ---- */
 
 /* Results entries in the published tree that no Receipts entry covers, signed: at most RECEIPTS_MAX of them, the oldest first.
@@ -77,11 +88,12 @@ int logstore_tile(struct logstore *l, const struct tile *t, uint8_t **out, size_
 int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Receipts **out, struct err *e);
 
 /* The receipt of a task whose result is in entry `results`, with those of its other attempts that agreed (entries agreed[0..n_agreed),
- * at most RECEIPT_AGREED_MAX): a tlog-proof file (core/receipt.h) against the
+ * at most RECEIPT_AGREED_MAX), and the entries with which these committed to their answers before (commitments[0..n_agreed], the task's own
+ * first; NULL or one 0: none is shown): a tlog-proof file (core/receipt.h) against the
  * last head, or the newest one that enough witnesses cosigned (io/cosigned.h), malloc'd.
  * ERR_NOTFOUND: there is none yet; the next publishing brings it. Or: its history was dropped by policy. */
 int logstore_receipt(struct logstore *l, uint64_t results, uint64_t task, const uint64_t *agreed,
-        size_t n_agreed, char **out, size_t *out_n, struct err *e);
+        size_t n_agreed, const uint64_t *commitments, char **out, size_t *out_n, struct err *e);
 
 /* What the KeySets of the published tree said. */
 int logstore_keyset(struct logstore *l, struct keyset *out, struct err *e);

@@ -40,6 +40,9 @@ struct logstore {
 	struct log_head head;
 	struct merkle_frontier tree; /* of head.size */
 	uint8_t last_leaf[32];
+	/* The largest tree of which somebody else may have signed the head, under the same keys (journal_signed()); 0: nobody. */
+	uint64_t floor;
+	uint8_t floor_root[32];
 };
 
 int store_failed(struct logstore *l, struct err *e);

@@ -85,6 +85,8 @@ int receipts_fold(struct logstore *l, uint64_t seq, const uint8_t leaf[32], cons
 	uint64_t id;
 	int kind = (int)entry_peek(bytes, n, &id);
 
+	if (kind == WIRE__ENTRY__BODY_RESULTS && entry_is_commitment(bytes, n))
+		return 0; /* what it stands for comes later, or never */
 	if (kind == WIRE__ENTRY__BODY_RESULTS)
 		return fold_results(l, id, seq, leaf, e);
 	if (kind == WIRE__ENTRY__BODY_JOB_SUBMITTED)
@@ -142,26 +144,6 @@ int logstore_keyset(struct logstore *l, struct keyset *out, struct err *e)
 
 /* ---- signing what was run ---- */
 
-/* The leaves of a batch, and the root over them. */
-struct leaves {
-	uint8_t (*hash)[32];
-	uint64_t n;
-	const struct merkle_hash *h;
-};
-
-static int leaves_subtree(void *ctx, unsigned level, uint64_t index, uint8_t out[32], struct err *e)
-{
-	struct leaves *s = ctx;
-	struct merkle_frontier f;
-
-	(void)e;
-	merkle_init(&f);
-	for (uint64_t i = index << level; i < (index + 1) << level; i++)
-		merkle_append(&f, s->h, s->hash[i]);
-	merkle_root(&f, s->h, out);
-	return 0;
-}
-
 /* Fill in the columns, and the leaf of each row. */
 static int read_pending(
         struct logstore *l, const char *node, Wire__Receipts *m, uint8_t (*leaf)[32], struct err *e)
@@ -200,8 +182,8 @@ static int read_pending(
 int logstore_receipts(struct logstore *l, const struct key *node, const Wire__Receipts **out, struct err *e)
 {
 	struct merkle_hash h = sha256_merkle(l->sha);
-	struct leaves leaves = {.h = &h};
-	struct proof_source source = {leaves_subtree, &leaves};
+	struct receipt_leaves leaves = {.h = &h};
+	struct proof_source source = receipt_leaves_source(&leaves);
 	char text[RECEIPT_TEXT_MAX];
 	Wire__Receipts *m;
 
@@ -272,65 +254,14 @@ static int copy_entry(struct logstore *l, uint64_t seq, ProtobufCBinaryData *out
 	return out->data ? 0 : err_set(e, ERR_FULL, "the receipt is too large");
 }
 
-static int leaf_of(struct logstore *l, uint64_t seq, uint8_t out[32], struct err *e)
+static int leaf_of(void *ctx, uint64_t seq, uint8_t out[32], struct err *e)
 {
+	struct logstore *l = ctx;
 	uint8_t leaf[1][32];
 
 	if (journal_read_leaves(l->reader, seq, 1, leaf, e) < 0)
 		return -1;
 	memcpy(out, leaf[0], 32);
-	return 0;
-}
-
-/* The leaves of all statements of a batch, made again from the journal. */
-static int batch_leaves(struct logstore *l, const Wire__Receipts *m, uint8_t (*out)[32], struct err *e)
-{
-	struct merkle_hash h = sha256_merkle(l->sha);
-
-	for (size_t i = 0; i < m->n_results; i++) {
-		uint8_t results[32], lease[32], job[32];
-		struct statement s = {.node = m->node,
-		        .results = m->results[i],
-		        .lease = m->leases[i],
-		        .job = m->jobs[i],
-		        .results_leaf = results,
-		        .lease_leaf = lease,
-		        .job_leaf = job};
-
-		if (leaf_of(l, s.results, results, e) < 0 || leaf_of(l, s.lease, lease, e) < 0 ||
-		        leaf_of(l, s.job, job, e) < 0)
-			return -1;
-		statement_leaf(&h, &s, out[i]);
-	}
-	return 0;
-}
-
-/* The statement's place in its batch, and the path to the batch's root. */
-static int place(
-        struct logstore *l, const Wire__Receipts *m, uint64_t results, Wire__ReceiptFile *f, struct err *e)
-{
-	struct merkle_hash h = sha256_merkle(l->sha);
-	struct leaves leaves = {.n = m->n_results, .h = &h};
-	struct proof_source source = {leaves_subtree, &leaves};
-	struct proof *p = arena_alloc(&l->g.arena, sizeof(*p));
-
-	while (f->leaf < m->n_results && m->results[f->leaf] != results)
-		f->leaf++;
-	if (f->leaf == m->n_results)
-		return err_set(e, ERR_NOTFOUND, "the result of entry %" PRIu64 " has no receipt", results);
-	leaves.hash = arena_alloc(&l->g.arena, m->n_results * 32);
-	f->path = arena_calloc(&l->g.arena, PROOF_MAX, sizeof(*f->path));
-	if (!p || !leaves.hash || !f->path)
-		return err_set(e, ERR_FULL, "the receipt is too large");
-	if (batch_leaves(l, m, leaves.hash, e) < 0 ||
-	        proof_inclusion(&h, &source, f->leaf, leaves.n, p, e) < 0)
-		return -1;
-	f->n_path = p->n;
-	for (unsigned i = 0; i < p->n; i++)
-		f->path[i] = (ProtobufCBinaryData){32, p->hash[i]};
-	f->results_seq = results;
-	f->lease_seq = m->leases[f->leaf];
-	f->job_seq = m->jobs[f->leaf];
 	return 0;
 }
 
@@ -385,8 +316,12 @@ static int prove(struct logstore *l, uint64_t seq, uint64_t size, ProtobufCBinar
 	return 0;
 }
 
-static int prove_agreed(struct logstore *l, Wire__ReceiptFile *f, uint64_t size, struct err *e)
+static int prove_others(struct logstore *l, Wire__ReceiptFile *f, uint64_t size, struct err *e)
 {
+	for (size_t i = 0; i < f->n_commitments; i++)
+		if (prove(l, f->commitments[i]->seq, size, &f->commitments[i]->path,
+		            &f->commitments[i]->n_path, e) < 0)
+			return -1;
 	for (size_t i = 0; i < f->n_agreed; i++) {
 		Wire__AgreedAttempt *g = f->agreed[i];
 
@@ -414,7 +349,7 @@ static int print(
 		newest = f->agreed[i]->results_seq > newest ? f->agreed[i]->results_seq : newest;
 	if (cosigned_covering(l, newest, &size, &note, &p.note_n, e) < 0)
 		return -1;
-	if (prove_agreed(l, f, size, e) < 0) {
+	if (prove_others(l, f, size, e) < 0) {
 		free(note);
 		return -1;
 	}
@@ -457,11 +392,33 @@ static int still_counts(struct logstore *l, const Wire__Receipts *m, uint64_t se
 	return rc;
 }
 
+/* With which these attempts committed: all of them, or none is shown, as when one was dropped by policy. */
+static int add_commitments(
+        struct logstore *l, Wire__ReceiptFile *f, const uint64_t *seq, size_t n, struct err *e)
+{
+	Wire__Commitment *c = arena_calloc(&l->g.arena, n + 1, sizeof(*c));
+
+	f->commitments = arena_calloc(&l->g.arena, n + 1, sizeof(Wire__Commitment *));
+	if (!c || !f->commitments)
+		return err_set(e, ERR_FULL, "the receipt is too large");
+	for (size_t i = 0; i < n; i++) {
+		wire__commitment__init(&c[i]);
+		c[i].seq = seq[i];
+		f->commitments[i] = &c[i];
+		if (seq[i] && copy_entry(l, seq[i], &c[i].entry, e) == 0)
+			continue;
+		return seq[i] && e->code != ERR_NOTFOUND ? -1 : 0;
+	}
+	f->n_commitments = n;
+	return 0;
+}
+
 int logstore_receipt(struct logstore *l, uint64_t results, uint64_t task, const uint64_t *agreed,
-        size_t n_agreed, char **out, size_t *out_n, struct err *e)
+        size_t n_agreed, const uint64_t *commitments, char **out, size_t *out_n, struct err *e)
 {
 	Wire__AgreedAttempt *others[RECEIPT_AGREED_MAX];
 	Wire__ReceiptFile f = WIRE__RECEIPT_FILE__INIT;
+	struct merkle_hash h = sha256_merkle(l->sha);
 	struct log_head now;
 	const Wire__Entry *en;
 	uint64_t seq = 0;
@@ -476,13 +433,16 @@ int logstore_receipt(struct logstore *l, uint64_t results, uint64_t task, const 
 		return store_damaged(e);
 	if (still_counts(l, en->receipts, seq, e) < 0)
 		return -1;
-	if (place(l, en->receipts, results, &f, e) < 0 || copy_entry(l, f.results_seq, &f.results, e) < 0 ||
+	if (receipt_place(&l->g.arena, &h, en->receipts, results, leaf_of, l, &f, e) < 0 ||
+	        copy_entry(l, f.results_seq, &f.results, e) < 0 ||
 	        copy_entry(l, f.lease_seq, &f.lease, e) < 0 || copy_entry(l, f.job_seq, &f.job, e) < 0)
 		return -1;
 	f.agreed = others;
 	for (size_t i = 0; i < n_agreed && i < RECEIPT_AGREED_MAX; i++)
 		if (add_agreed(l, &f, agreed[i], e) < 0)
 			return -1;
+	if (commitments && f.n_agreed == n_agreed && add_commitments(l, &f, commitments, 1 + n_agreed, e) < 0)
+		return -1;
 	if (anchors_covering(l, seq, &f, e) < 0)
 		return -1;
 	return print(l, seq, &f, out, out_n, e);

@@ -56,10 +56,8 @@ static int check_head(
 	if (note_parse((const char *)p, n, &note, e) < 0 ||
 	        policy_check(m->o.policy, &note, &v, &c, m->trust, e) < 0)
 		return err_wrap(e, "%s", who);
-	if (!m->trust->quorum_none && !m->trust->met)
-		return err_set(e, ERR_CORRUPT,
-		        "%s: only %u witness%s cosigned it, and the policy asks for more", who,
-		        m->trust->witnesses, m->trust->witnesses == 1 ? "" : "es");
+	if (policy_enough(m->trust, e) < 0)
+		return err_wrap(e, "%s", who);
 	if (c.size > INT64_MAX)
 		return err_set(
 		        e, ERR_CORRUPT, "%s: %" PRIu64 " entries are more than any log has", who, c.size);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "core/jobspec.h"
 #include "io/sha256.h"
 
 /* thousandths, or nanoseconds with unit 10^9: whole numbers stay whole. */
@@ -265,7 +266,69 @@ static void put_limits(json_t *o, const Wire__Step *s)
 		put(x, "mode", json_string("adaptive"));
 	if (s->verify->comparator)
 		put(x, "comparator", command(s->verify->comparator));
+	put_text(x, "same", s->verify->same);
 	put(o, "verify", x);
+}
+
+/* Conditions on labels, as they stand in a job file. */
+static json_t *conditions(Wire__Match *const *m, size_t n)
+{
+	json_t *o = json_object(), *not = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		bool negated = m[i]->op == WIRE__MATCH__OP__NOT_IN;
+		json_t *v = json_array();
+
+		for (size_t k = 0; k < m[i]->n_values; k++)
+			(void)json_array_append_new(v, json_string(m[i]->values[k]));
+		if (m[i]->op == WIRE__MATCH__OP__EXISTS || m[i]->op == WIRE__MATCH__OP__ABSENT) {
+			json_decref(v);
+			v = json_object();
+			put(v, "exists", json_boolean(m[i]->op == WIRE__MATCH__OP__EXISTS));
+		}
+		put(negated ? not : o, m[i]->key, v);
+	}
+	if (json_object_size(not ) > 0)
+		put(o, "not", json_incref(not ));
+	json_decref(not );
+	return o;
+}
+
+static void put_place(json_t *o, const Wire__Place *p)
+{
+	json_t *list = json_array();
+
+	if (p->n_where)
+		put(o, "where", conditions(p->where, p->n_where));
+	for (size_t i = 0; i < p->n_prefer; i++) {
+		json_t *one = json_object();
+
+		put(one, "where", conditions(p->prefer[i]->all, p->prefer[i]->n_all));
+		put(one, "weight", json_integer(p->prefer[i]->weight));
+		(void)json_array_append_new(list, one);
+	}
+	if (p->n_prefer)
+		put(o, "prefer", json_incref(list));
+	json_decref(list);
+	if (p->spread[0])
+		put(o, "spread", json_string(strcmp(p->spread, "name") == 0 ? "node" : p->spread));
+	if (p->near_submitter)
+		put(o, "near", json_string("submitter"));
+	else if (p->near)
+		put(o, "near", conditions(&p->near, 1));
+	if (p->any_data)
+		put(o, "data", json_false());
+}
+
+/* Its secret is nobody's business. */
+static void put_gang(json_t *o, const Wire__Gang *g)
+{
+	json_t *x = json_object();
+
+	put(x, "size", json_integer(g->size));
+	if (g->apart)
+		put(x, "spread", json_string("node"));
+	put(o, "gang", x);
 }
 
 json_t *jobspec_step_to_json(const Wire__Step *s)
@@ -291,10 +354,28 @@ json_t *jobspec_step_to_json(const Wire__Step *s)
 	put_files(o, s);
 	put_order(o, s);
 	put_resources(o, s);
+	if (s->place)
+		put_place(o, s->place);
+	if (s->gang)
+		put_gang(o, s->gang);
 	put_limits(o, s);
 	if (s->retry)
 		put(o, "retries", retries(s->retry));
 	put_text(o, "kind", s->kind);
+	return o;
+}
+
+static json_t *disconnect(const Wire__Disconnect *d)
+{
+	static const char *const replace[] = {"after_lost", "now", "never"};
+	static const char *const reconcile[] = {"keep_original", "keep_replacement", "best_score"};
+	json_t *o = json_object();
+
+	put_span(o, "lost_after", d->lost_after_ns);
+	put(o, "stop_after",
+	        d->stop_after_ns ? fraction(d->stop_after_ns, 1000000000) : json_string("never"));
+	put(o, "replace", json_string(replace[(unsigned)d->replace % 3]));
+	put(o, "reconcile", json_string(reconcile[(unsigned)d->reconcile % 3]));
 	return o;
 }
 
@@ -326,6 +407,10 @@ json_t *jobspec_to_json(const Wire__JobSpec *j)
 	put_time(o, "not_before", j->not_before_ns);
 	put(o, "hold", json_boolean(j->held));
 	put(o, "keep_going", json_boolean(j->keep_going));
+	if (j->disconnect)
+		put(o, "disconnect", disconnect(j->disconnect));
+	if (j->pack != WIRE__JOB_SPEC__PACK__FIRST)
+		put(o, "pack", json_string(spec_pack_words[((unsigned)j->pack - 1) % SPEC_PACK_WORDS]));
 	x = json_array();
 	for (size_t i = 0; i < j->n_steps; i++)
 		(void)json_array_append_new(x, jobspec_step_to_json(j->steps[i]));
