@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/grant.h"
 #include "core/jobspec.h"
+#include "core/sources.h"
 #include "core/state.h"
 #include "wire/entry.h"
 
@@ -40,6 +42,8 @@ static uint16_t *name_slot(struct names *t, const Wire__JobSpec *spec, const cha
 
 static uint32_t replicas_of(const Wire__Step *st)
 {
+	if (st->gang)
+		return st->gang->size;
 	return st->verify && st->verify->replicas > 1 ? st->verify->replicas : 1;
 }
 
@@ -91,10 +95,12 @@ static int sane_step(struct names *t, const Wire__JobSpec *spec, uint32_t k, str
 	if (replicas > VOTES_MAX || st->tasks * replicas > UINT32_MAX)
 		return err_set(err, ERR_INVALID, "step '%s' has %u replicas; at most %u are possible",
 		        st->name, replicas, VOTES_MAX);
-	if (replicas > 1 && (st->verify->agree == 0 || st->verify->agree > replicas))
+	if (st->gang && (st->gang->size < 2 || st->verify || st->reduce || st->member))
+		return err_set(err, ERR_INVALID, "step '%s' cannot be a gang", st->name);
+	if (replicas > 1 && !st->gang && (st->verify->agree == 0 || st->verify->agree > replicas))
 		return err_set(err, ERR_INVALID, "step '%s': %u of %u replicas cannot agree", st->name,
 		        st->verify->agree, replicas);
-	if (replicas > 1 && st->verify->adaptive && st->verify->agree < 2)
+	if (replicas > 1 && !st->gang && st->verify->adaptive && st->verify->agree < 2)
 		return err_set(
 		        err, ERR_INVALID, "step '%s': an adaptive check needs two that agree", st->name);
 	if (st->n_variants == 0 || st->n_variants > VARIANTS_MAX)
@@ -103,7 +109,7 @@ static int sane_step(struct names *t, const Wire__JobSpec *spec, uint32_t k, str
 	if (st->retry && st->retry->n_exit_codes > EXITS_MAX)
 		return err_set(
 		        err, ERR_INVALID, "step '%s' lists more than %u exit codes", st->name, EXITS_MAX);
-	return sane_after(t, spec, k, err);
+	return sources_ok(st, err) < 0 ? -1 : sane_after(t, spec, k, err);
 }
 
 int spec_sane(const Wire__JobSpec *spec, struct err *err)
@@ -190,13 +196,19 @@ void job_layout(const Wire__JobSpec *spec, const char *key, struct layout *out)
 	out->bytes = at;
 }
 
-static void build_step(const Wire__Step *st, struct step *s)
+static void build_step(const Wire__JobSpec *spec, const Wire__Step *st, struct step *s)
 {
 	s->tasks = st->tasks;
 	s->replicas = replicas_of(st);
-	s->agree = s->replicas > 1 ? st->verify->agree : 1;
-	s->comparator = s->replicas > 1 && st->verify->comparator;
-	s->adaptive = s->replicas > 1 && st->verify->adaptive;
+	s->gang = st->gang ? st->gang->size : 0;
+	s->apart = st->gang && st->gang->apart;
+	s->member = st->member != NULL;
+	s->agree = s->replicas > 1 && !s->gang ? st->verify->agree : 1;
+	s->comparator = s->replicas > 1 && !s->gang && st->verify->comparator;
+	s->adaptive = s->replicas > 1 && !s->gang && st->verify->adaptive;
+	s->same = s->replicas > 1 && !s->gang && st->verify->same[0] ? sched_label_key(st->verify->same) : 0;
+	s->local = !grant_possible(spec, st) || s->member;
+	s->slice_max = (uint32_t)grant_tasks_max(spec, st);
 	s->reduce_of = NONE;
 	s->n_variants = (uint32_t)st->n_variants;
 	s->queue_timeout_ns = st->queue_timeout_ns;
@@ -339,7 +351,7 @@ struct job *job_build(struct engine *e, const Wire__JobSubmitted *m, uint64_t no
 		struct step *s = step_at(e, j, k);
 		const Wire__Retry *r = spec->steps[k]->retry;
 
-		build_step(spec->steps[k], s);
+		build_step(spec, spec->steps[k], s);
 		at = step_layout(spec->steps[k], at, s);
 		s->exits = n_exits;
 		s->n_exits = r ? (uint32_t)r->n_exit_codes : 0;
@@ -363,6 +375,10 @@ struct job *job_build(struct engine *e, const Wire__JobSubmitted *m, uint64_t no
 	j->queue_due_ns = UINT64_MAX;
 	j->uid = m->by ? m->by->uid : 0;
 	j->gid = m->by ? m->by->gid : 0;
+	j->lost_after_ns = spec->disconnect ? spec->disconnect->lost_after_ns : LOST_AFTER_NS;
+	j->halt_after_ns = spec->disconnect ? spec->disconnect->stop_after_ns : 0;
+	j->replace = spec->disconnect ? (uint8_t)spec->disconnect->replace : 0;
+	j->reconcile = spec->disconnect ? (uint8_t)spec->disconnect->reconcile : 0;
 	idmap_add(&e->job_ids, j->id, i);
 	list_append(&e->jobs, &e->all_jobs, i, offsetof(struct job, all));
 	if (m->key[0]) {

@@ -6,7 +6,8 @@
  * and apply() over the rest of the journal, and nothing else. Owns jobs, steps, tasks, leases and timers; asks sched.h
  * where things go. Pure: no clock, no I/O, no malloc after engine_new().
  *
- * Invariants (engine_check()): a task has at most one live attempt; a task's committed result never changes; what
+ * Invariants (engine_check()): a task has at most one live attempt that is not to stop, beside those on nodes that cannot be reached
+ * (away.c), which hold nothing; a task's committed result never changes; what
  * leases hold never exceeds a node's capacity; counts per step add up to its number of tasks; replay equals state.
  *
  * A task's life:   blocked -> ready -> leased -> done (succeeded | failed ...)
@@ -92,9 +93,10 @@ struct job_view {
 	bool timed_out; /* it took longer than its timeout, and was stopped for that */
 	uint64_t submitted_ns, started_ns, finished_ns; /* 0: not yet */
 	uint64_t deadline_ns;                           /* absolute, 0 none */
-	struct step_counts counts;                      /* over all steps */
-	uint64_t attempts;                              /* leases granted to it */
-	uint64_t cpu_us;                                /* user + system of all results so far */
+	bool adjusted; /* priority, deadline or timeouts are not as in the specification any more */
+	struct step_counts counts; /* over all steps */
+	uint64_t attempts;         /* leases granted to it */
+	uint64_t cpu_us;           /* user + system of all results so far */
 };
 bool engine_job(const struct engine *e, job_id id, struct job_view *out);
 /* The next job after `after` (0: the first) by id, or false. The last by id: engine_job_last(). */
@@ -133,15 +135,98 @@ struct lease_view {
 	uint32_t step, node, variant;
 	uint64_t first, count,
 	        cursor;   /* cursor: the next index without a result, first <= cursor <= first+count */
-	uint64_t replica; /* of a verified step, else 0 */
+	uint64_t replica; /* of a verified step, or the rank of a gang's member, else 0 */
+	uint64_t gang;    /* of a gang's member: the lease of its rank 0; 0: it is none */
+	uint32_t port;    /* of a gang's member: where rank 0 may listen */
 	uint64_t granted_ns;
 	uint32_t n_devices;
 	const uint32_t *devices;
+	uint64_t held;  /* tasks before cursor that it has committed to and not revealed */
+	bool revealing; /* it was asked to (EFFECT_REVEAL) */
 	bool stopping;
 	Wire__StopReason reason; /* when stopping */
+	uint32_t tag; /* of this lease: another journal's lease of the same number has another one */
+	/* Its node's link is down since away_ns (0: it is not); at park_ns its tasks are to wait again (UINT64_MAX never). Parked: they
+	 * do, or are others'; what its node still says of them is asked for as of any live lease, and may count. */
+	uint64_t away_ns, park_ns;
+	bool parked;
 };
 bool engine_lease(const struct engine *e, lease_id id, struct lease_view *out);
 bool engine_lease_next(const struct engine *e, lease_id after, struct lease_view *out);
+/* The same of one node; and how many it has. */
+bool engine_node_lease_next(const struct engine *e, uint32_t node, lease_id after, struct lease_view *out);
+uint32_t engine_node_leases(const struct engine *e, uint32_t node);
+/* The next attempt after `after` whose tasks wait again, or are others', because its node cannot be reached: one that had this task. */
+bool engine_parked_next(const struct engine *e, job_id job, uint32_t step, uint64_t task, lease_id after,
+        struct lease_view *out);
+lease_id engine_lease_last(const struct engine *e); /* the highest number ever granted */
+
+/* ---- links: docs/ARCHITECTURE.md, "Links between machines" ---- */
+
+/* A node that has joined this one. */
+struct child_view {
+	const uint8_t *key, *journal; /* 32 bytes each */
+	uint64_t
+	        from_size; /* its journal had at least so many entries when it last told something that counts */
+	Wire__NodeSet__State link; /* UP, DISCONNECTED or LOST */
+	uint64_t since_ns;
+	bool by_boot; /* out of reach since this engine began, and nobody knows for how long before */
+	Wire__NodeSet__State set; /* by whoever administers it: UP, DRAINED, CORDONED */
+};
+bool engine_child(const struct engine *e, uint32_t node, struct child_view *out);
+/* The node with this name, or 0. */
+uint32_t engine_node_named(const struct engine *e, const char *name);
+
+/* Whom this node has joined; false: nobody. */
+struct parent_view {
+	uint64_t number; /* of its LinkSet; Delegated.parent */
+	const char *name;
+	const uint8_t *key;
+	uint64_t since_ns, lease_seen; /* the highest of its leases that has come here */
+	uint64_t lost_ns; /* its link is down since then, and there are jobs that end because of it; else 0 */
+};
+bool engine_parent(const struct engine *e, struct parent_view *out);
+
+/* The share of quotas that a child has (node), or this node of its hub's (0). */
+#define QUOTA_LEND_NS (24ull * 3600u * 1000000000u) /* unless the namespace says */
+/* The hub counts it for so much longer than the node may use it: a node's clock loses a sixteenth of the time while its wall clock is behind
+ * (io/clock.h), and what is stopped takes a while. */
+#define QUOTA_MARGIN_NS(life) ((life) / 15u + 60ull * 1000000000ull)
+struct quota_view {
+	uint64_t number, from_ns, until_ns;      /* by our clock */
+	bool over;                               /* it has run out */
+	uint32_t shares;                         /* namespaces in it */
+	ProtobufCBinaryData document, signature; /* valid until the next apply */
+};
+bool engine_quota(const struct engine *e, uint32_t node, struct quota_view *out);
+/* What we use of our hub's share, for CMD_QUOTA_ASK, with memory from the arena; NULL: it is full. */
+struct arena;
+Wire__Quota *engine_quota_uses(const struct engine *e, struct arena *a);
+/* What was last said of the namespace, unpacked into the arena; NULL: nothing, or no room. */
+Wire__NamespaceSet *engine_namespace_open(const struct engine *e, const char *name, struct arena *a);
+/* Has any namespace a limit here, that nodes could have a share of? */
+bool engine_quota_limited(const struct engine *e);
+/* Is there something of it to tell: a task waits for a larger share, or we hold more than we may? *out_busy: which namespaces have
+ * something to run, as a digest. */
+bool engine_quota_restless(const struct engine *e, uint64_t *out_busy);
+
+/* A job that is a lease of a parent's. */
+struct delegated_view {
+	job_id job;
+	uint64_t parent;
+	lease_id lease;         /* the parent's */
+	uint64_t first;         /* its task 0 is this one of the parent's step */
+	uint64_t tasks, prefix; /* tasks before `prefix` have a result */
+	uint32_t tag;
+	uint64_t stop_after_ns;
+	bool finished, cancelled;
+	bool commit; /* a replica: its successes are committed to first */
+};
+bool engine_delegated(const struct engine *e, uint64_t parent, lease_id lease, struct delegated_view *out);
+bool engine_delegated_job(const struct engine *e, job_id job, struct delegated_view *out);
+/* All of them, of earlier parents, too, in the order in which they came: the next one after this job (0: the first). */
+bool engine_delegated_next(const struct engine *e, job_id after, struct delegated_view *out);
+uint32_t engine_delegated_count(const struct engine *e);
 
 /* Inputs of node `task` of the reduce step: the tasks [*first, *first + *count) whose outputs it takes, of the step
  * *of when *from_map, else of the reduce step itself (a partial reduction). */
@@ -155,6 +240,7 @@ struct vote_view {
 	Wire__Outcome outcome; /* of a TASK_DONE; SKIPPED: was not needed any more */
 	lease_id lease;        /* that gave the outcome */
 	uint32_t node;
+	bool held;       /* it has committed to its answer and not revealed it */
 	uint32_t class_; /* replicas that agree have the same number; UINT32_MAX not known */
 	bool committed; /* of the class that the task's success rests on; its lowest replica's outputs are the task's */
 	uint8_t digest[32]; /* of a success: SHA-256 of stdout, or over all its outputs but stderr */
@@ -162,8 +248,26 @@ struct vote_view {
 uint32_t engine_votes(
         const struct engine *e, job_id id, uint32_t step, uint64_t task, struct vote_view *out, uint32_t max);
 
+/* A replica of the task is ready and held to one class of nodes (`verify: {same: LABEL}`). */
+struct class_view {
+	uint32_t replica;
+	uint32_t node; /* where another one was placed, whose value of the label counts; 0 nowhere so far */
+	bool any;      /* some node has the label */
+	bool up;       /* some node of the class is up and could take it, were it empty */
+};
+bool engine_class(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct class_view *out);
+
 /* How many results of the node in a row others agreed with, in adaptive steps; since the last that they did not. */
 uint64_t engine_trust(const struct engine *e, uint32_t node);
+
+/* Successes of a verified step are first committed to, then revealed (core/commit.c). Does the lease's step ask for that? */
+bool engine_commits(const struct engine *e, lease_id id);
+/* The commitments, 32 bytes a task, to these results of successes, whose lease, first task and nonces are set. */
+void engine_commitments(const Wire__Results *r, uint8_t *out);
+/* The lease's next task from `from` on that is committed to and not revealed; UINT64_MAX: none. */
+uint64_t engine_held_next(const struct engine *e, lease_id id, uint64_t from);
+/* Leases that were asked to reveal and have not (after a start, the shell asks them again): the next after `after`, or false. */
+bool engine_reveal_next(const struct engine *e, lease_id after, lease_id *out);
 
 /* Comparisons that were asked for and not answered (after a start, the shell runs them again): the next one after `after`
  * (NULL: the first), as an EFFECT_COMPARE. */
@@ -172,7 +276,12 @@ bool engine_compare_next(const struct engine *e, const struct effect *after, str
 /* What was last said about a node: a packed Wire__NodeSet, valid until the next apply. */
 bool engine_node(const struct engine *e, uint32_t node, const uint8_t **out, size_t *out_n);
 
+/* The same unpacked into the arena, with the labels as they count: its owner's word before its own. NULL: not known, or no room. */
+Wire__NodeSet *engine_node_open(const struct engine *e, uint32_t node, struct arena *a);
+
 uint64_t engine_epoch(const struct engine *e);
+struct identity;
+const struct identity *engine_identity(const struct engine *e); /* who may join, and has: see identity.h */
 struct sched;
 const struct sched *engine_sched(const struct engine *e); /* nodes, queues, why: see sched.h */
 

@@ -27,6 +27,8 @@ void job_timer(struct engine *e, struct job *j)
 	if (j->timeout_ns && !j->timed_out && !j->cancelled &&
 	        add_ns(j->timeout_from_ns, j->timeout_ns) < due)
 		due = add_ns(j->timeout_from_ns, j->timeout_ns);
+	if (delegated_alone_due(e, j) < due)
+		due = delegated_alone_due(e, j);
 	if (due == UINT64_MAX || j->finished_ns)
 		heap_remove(&e->timers, job_index(e, j));
 	else
@@ -45,20 +47,46 @@ struct sched_job job_for_sched(const struct engine *e, const struct job *j)
 }
 
 /* Most tasks in one lease. Comparisons are effects, of which one entry may cause only so many; only a task alone in its lease can be
- * told to have been lost; and what a node answers before its first checks come back is all to be checked. */
+ * told to have been lost; what a node answers before its first checks come back is all to be checked; and what tasks take from earlier
+ * steps goes with the lease. */
 static uint64_t slice_max(const struct step *s)
 {
 	if (s->not_on_node_loss)
 		return 1;
 	if (s->adaptive)
-		return 16;
-	return s->comparator ? 64 : 0;
+		return s->slice_max && s->slice_max < 16 ? s->slice_max : 16;
+	if (s->comparator)
+		return s->slice_max && s->slice_max < 64 ? s->slice_max : 64;
+	return s->slice_max;
+}
+
+#define INPUTS_LOOK 1024u
+
+/* Where the step's tasks want to be. */
+static int wish(struct engine *e, const Wire__JobSpec *spec, const Wire__Step *st, uint32_t group)
+{
+	struct sched_input in[INPUTS_LOOK + 1];
+	struct sched_wish w = {.place = st->place, .pack = spec->pack, .origin = spec->origin, .inputs = in};
+
+	for (size_t i = 0; i < st->n_inputs && i < INPUTS_LOOK; i++)
+		if (st->inputs[i]->blob.len == 32)
+			in[w.n_inputs++] = (struct sched_input){
+			        sched_blob(st->inputs[i]->blob.data), st->inputs[i]->size_bytes};
+	if (st->stdin_file && st->stdin_file->blob.len == 32)
+		in[w.n_inputs++] = (struct sched_input){
+		        sched_blob(st->stdin_file->blob.data), st->stdin_file->size_bytes};
+	if (!w.place && w.n_inputs == 0 && w.pack == WIRE__JOB_SPEC__PACK__FIRST)
+		return 0;
+	return sched_group_wish(e->sched, group, &w);
 }
 
 int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 {
 	struct sched_job sj = job_for_sched(e, j);
 	uint32_t longest = 0;
+	char guest[96];
+
+	sj.namespace_ = quota_namespace(spec, sj.namespace_, guest);
 
 	if (sched_job_add(e->sched, &sj) < 0)
 		return -1;
@@ -71,11 +99,16 @@ int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 		struct step *s = step_at(e, j, k);
 
 		if (sched_group_add(e->sched, j->id, k, (const Wire__Variant *const *)st->variants,
-		            st->n_variants, st->kind, slice_max(s), &s->group) < 0)
+		            st->n_variants, st->kind, slice_max(s), &s->group) < 0 ||
+		        wish(e, spec, st, s->group) < 0)
 			return -1;
 		CHECK(s->group > 0 && s->group <= e->limits.groups_max);
+		if (s->gang)
+			sched_group_gang(e->sched, s->group, s->gang, s->apart != 0);
 		sched_group_slack(e->sched, s->group, longest - s->before - s->behind);
-		if (s->adaptive)
+		if (s->same)
+			sched_group_same(e->sched, s->group, s->same);
+		if (step_commits(s) || s->local)
 			sched_group_filtered(e->sched, s->group);
 		e->groups[s->group] = (struct group_of){job_index(e, j), k};
 		if (s->units_ready)
@@ -87,7 +120,9 @@ int job_enter_sched(struct engine *e, struct job *j, const Wire__JobSpec *spec)
 /* What is not to go on: nothing new starts, what runs is stopped. */
 static void stop_rest(struct applying *a, struct job *j)
 {
-	Wire__StopReason why = j->timed_out ? WIRE__STOP_REASON__JOB_TIMEOUT : WIRE__STOP_REASON__CANCELLED;
+	Wire__StopReason why = j->timed_out                          ? WIRE__STOP_REASON__JOB_TIMEOUT
+	                       : j->cancelled == CANCELLED_PREEMPTED ? WIRE__STOP_REASON__PREEMPTED
+	                                                             : WIRE__STOP_REASON__CANCELLED;
 
 	for (uint32_t k = j->n_steps; k-- > 0;) {
 		struct step *s = step_at(a->e, j, k);
@@ -107,11 +142,14 @@ void job_settle(struct applying *a, struct job *j)
 	if (!j->finished_ns && (j->cancelled || j->timed_out || j->failing))
 		stop_rest(a, j);
 	if (!j->finished_ns && j->steps_done == j->n_steps) {
-		/* Replicas that nobody needs any more. */
-		for (uint32_t i = j->leases.head; i; i = lease_at(a->e, i)->of_job.next)
-			if (lease_at(a->e, i)->cursor < lease_at(a->e, i)->first + lease_at(a->e, i)->count)
-				lease_doom(a->e, lease_at(a->e, i), WIRE__STOP_REASON__CANCELLED);
-		if (j->leases.n == 0) {
+		/* Replicas that nobody needs any more, and whatever cannot be reached. */
+		for (uint32_t i = j->leases.head; i; i = lease_at(a->e, i)->of_job.next) {
+			struct lease *l = lease_at(a->e, i);
+
+			if (!l->parked && (l->cursor < l->first + l->count || lease_away_ns(a->e, l)))
+				lease_doom(a->e, l, WIRE__STOP_REASON__CANCELLED);
+		}
+		if (j->leases.n == j->n_parked) {
 			CHECK(j->delays.n == 0 && j->in_sched);
 			j->finished_ns = a->now ? a->now : 1;
 			sched_job_remove(a->e->sched, j->id);
@@ -121,6 +159,8 @@ void job_settle(struct applying *a, struct job *j)
 			job_timer(a->e, j);
 		}
 	}
+	if (j->of_lease)
+		delegated_settle(a, j);
 	effect(a, &(struct effect){.kind = EFFECT_JOB, .job = {j->id}});
 }
 
@@ -133,6 +173,8 @@ void apply_submitted(struct applying *a, const Wire__JobSubmitted *m)
 	j = job_build(a->e, m, a->now);
 	CHECK(job_enter_sched(a->e, j, m->spec) == 0);
 	job_evaluate(a, j);
+	if (m->delegated)
+		delegated_link(a->e, j, m->delegated);
 	job_timer(a->e, j);
 	effect(a, &(struct effect){.kind = EFFECT_JOB, .job = {j->id}});
 }
@@ -142,7 +184,7 @@ void apply_cancelled(struct applying *a, const Wire__JobCancelled *m)
 	struct job *j = job_find(a->e, m->job);
 
 	CHECK(j && !j->finished_ns);
-	j->cancelled = 1;
+	j->cancelled = m->preempted ? CANCELLED_PREEMPTED : 1;
 	job_timer(a->e, j);
 	job_settle(a, j);
 }
@@ -173,6 +215,11 @@ void apply_retried(struct applying *a, const Wire__JobRetried *m)
 	uint32_t block;
 
 	CHECK(j && j->finished_ns && !j->in_sched);
+	/* What was kept in mind of other attempts is not of these. */
+	for (uint32_t i = j->leases.head; i; i = lease_at(e, i)->of_job.next) {
+		lease_undoom(e, lease_at(e, i));
+		lease_doom(e, lease_at(e, i), WIRE__STOP_REASON__NODE_LOST);
+	}
 	j->steps_done = 0;
 	for (uint32_t k = 0; k < j->n_steps; k++) {
 		struct step *s = step_at(e, j, k);
@@ -209,7 +256,7 @@ void apply_adjusted(struct applying *a, const Wire__JobAdjusted *m)
 {
 	struct engine *e = a->e;
 	struct job *j = job_find(e, m->job);
-	bool was_gated;
+	bool was_gated, away = false;
 	struct sched_job sj;
 
 	CHECK(j && !j->finished_ns && j->in_sched);
@@ -236,11 +283,17 @@ void apply_adjusted(struct applying *a, const Wire__JobAdjusted *m)
 	for (uint32_t i = j->leases.head; i; i = lease_at(e, i)->of_job.next) {
 		struct lease *l = lease_at(e, i);
 
+		away |= child_joined_is(e, l->node);
 		if (!(m->set & WIRE__JOB_ADJUSTED__FIELD__RUN_TIMEOUT) || l->stopping)
+			continue;
+		if (child_joined_is(e, l->node))
 			continue;
 		l->deadline_ns = lease_deadline(step_at(e, j, l->step), l->granted_ns, l->count);
 		lease_timer(e, l);
 	}
+	j->adjusted = 1;
+	if (away)
+		effect(a, &(struct effect){.kind = EFFECT_ADJUST, .job = {j->id}});
 	sj = job_for_sched(e, j);
 	sched_job_adjust(e->sched, &sj);
 	job_timer(e, j);
@@ -253,12 +306,16 @@ void apply_forgotten(struct applying *a, const Wire__JobForgotten *m)
 	struct job *j = job_find(e, m->job);
 	uint32_t i;
 
-	CHECK(j && j->finished_ns && j->leases.n == 0);
+	CHECK(j && j->finished_ns && j->leases.n == j->n_parked);
+	while (j->leases.head)
+		lease_drop(e, lease_at(e, j->leases.head));
 	i = job_index(e, j);
 	for (uint32_t k = 0; k < j->n_steps; k++)
 		blocks_give(&e->blocks, step_at(e, j, k)->stamp_block);
 	if (job_bytes(e, j)[j->key_at])
 		idmap_remove(&e->job_keys, j->key_hash, i);
+	if (j->of_lease)
+		delegated_unlink(e, j);
 	idmap_remove(&e->job_ids, j->id, i);
 	list_remove(&e->jobs, &e->all_jobs, i, offsetof(struct job, all));
 	effect(a, &(struct effect){.kind = EFFECT_FORGET, .job = {j->id}});
@@ -296,7 +353,7 @@ static char *text(const char *s)
 	return (char *)(uintptr_t)(s ? s : "");
 }
 
-void decide_cancel(struct deciding *d, uint64_t id, const char *reason)
+static void cancel(struct deciding *d, uint64_t id, const char *reason, bool preempted)
 {
 	const struct job *j = permitted(d, "cancel", id);
 	Wire__JobCancelled *m;
@@ -317,7 +374,24 @@ void decide_cancel(struct deciding *d, uint64_t id, const char *reason)
 	m->job = id;
 	m->by = by(d);
 	m->reason = text(reason);
+	m->preempted = preempted;
 	en->job_cancelled = m;
+}
+
+void decide_cancel(struct deciding *d, uint64_t id, const char *reason)
+{
+	cancel(d, id, reason, false);
+}
+
+void decide_preempt(struct deciding *d, uint64_t id)
+{
+	const struct job *j = job_find(d->e, id);
+
+	if (!j || !j->of_lease)
+		refuse(d, "preempt", "state", "", "job %llu is no lease of the hub's",
+		        (unsigned long long)id);
+	else
+		cancel(d, id, "its hub has something more urgent", true);
 }
 
 void decide_retry(struct deciding *d, uint64_t id)
@@ -333,7 +407,10 @@ void decide_retry(struct deciding *d, uint64_t id)
 		return;
 	for (uint32_t k = 0; k < j->n_steps; k++)
 		left += step_at(d->e, j, k)->tasks - step_at(d->e, j, k)->c[C_SUCCEEDED];
-	if (!j->finished_ns) {
+	if (j->of_lease) {
+		refuse(d, "retry", "state", "retry it at the hub", "job %llu is a part of a job of the hub's",
+		        n);
+	} else if (!j->finished_ns) {
 		refuse(d, "retry", "state", "wait for it, or cancel it first", "job %llu has not finished",
 		        n);
 	} else if (!left) {
@@ -365,6 +442,11 @@ void decide_forget(struct deciding *d, uint64_t id, const char *policy)
 
 	if (!j)
 		return;
+	if (j->of_lease && j->of_parent == d->e->parent.number && d->e->parent.name[0]) {
+		refuse(d, "forget", "state", "", "job %llu is forgotten when the hub has its results",
+		        (unsigned long long)id);
+		return;
+	}
 	if (!j->finished_ns) {
 		refuse(d, "forget", "state", "cancel it first", "job %llu has not finished",
 		        (unsigned long long)id);
@@ -391,6 +473,19 @@ static bool stamps_fit(const struct engine *e, const struct job *j)
 	return need + memory_kept(e) <= e->blocks.size - e->blocks.end;
 }
 
+/* The members of the largest gang that has still to run; each counts in the job's concurrency. */
+static uint32_t largest_gang(const struct engine *e, const struct job *j)
+{
+	uint32_t most = 0;
+
+	for (uint32_t k = 0; k < j->n_steps; k++) {
+		const struct step *s = step_at(e, j, k);
+
+		most = !s->finished && s->gang > most ? s->gang : most;
+	}
+	return most;
+}
+
 void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m)
 {
 	const struct job *j = permitted(d, "adjust", m->job);
@@ -415,6 +510,11 @@ void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m)
 	           !stamps_fit(d->e, j)) {
 		refuse(d, "adjust", "full", "adjust it when other jobs have finished",
 		        "no memory for a queue timeout of job %llu", n);
+	} else if ((m->set & WIRE__JOB_ADJUSTED__FIELD__CONCURRENCY) && m->concurrency &&
+	           m->concurrency < largest_gang(d->e, j)) {
+		refuse(d, "adjust", "invalid", "each member of a gang counts",
+		        "job %llu has a gang of %u, which could never start with a concurrency of %u", n,
+		        largest_gang(d->e, j), m->concurrency);
 	} else {
 		en = entry_new(d, WIRE__ENTRY__BODY_JOB_ADJUSTED);
 		copy = entry_alloc(d, sizeof(*copy));

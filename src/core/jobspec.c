@@ -269,11 +269,15 @@ static void read_job(struct build *b)
 	spec_read_steps(b, &base);
 	if (!b->full && b->n_steps)
 		spec_graph_finish(b);
-	if (!b->full && b->n_problems == 0 && wire__job_spec__get_packed_size(job) > SPEC_BYTES_MAX)
+	if (!b->full)
+		spec_disconnect_finish(b);
+	if (!b->full)
+		spec_gang_finish(b);
+	if (!b->full && b->n_problems == 0 && wire__job_spec__get_packed_size(job) > JOBSPEC_BYTES_MAX)
 		spec_problem(b, b->root, "too long a job",
 		        "at most %u MiB once it is written out; long lists can be files: "
 		        "array: {x: {lines: FILE}}",
-		        SPEC_BYTES_MAX >> 20);
+		        JOBSPEC_BYTES_MAX >> 20);
 	else if (!b->full && b->n_problems == 0 && jobspec_values(job) > JOBSPEC_VALUES_MAX)
 		spec_problem(b, b->root, "too long a job",
 		        "at most %u keys and values once it is written out; each step has those of the top, "

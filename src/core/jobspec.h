@@ -39,7 +39,9 @@ struct jobspec_problem {
 };
 #define JOBSPEC_PROBLEMS_MAX 20
 #define JOBSPEC_STEPS_MAX    1024u
+#define JOBSPEC_BYTES_MAX    (4u << 20)         /* of a specification as bytes, once it is written out */
 #define JOBSPEC_TASKS_MAX    UINT64_C(10000000) /* of the whole job */
+#define LOST_AFTER_NS        (30 * UINT64_C(1000000000)) /* of `disconnect`, unless said */
 
 /* Files that the shell must read for the job: asked through these, so that this stays pure. Any may be NULL (then a job
  * that needs it is invalid). Over the API they answer from what the client said of its files. */
@@ -81,6 +83,11 @@ size_t jobspec_problem_text(const struct jobspec_problem *p, const char *source,
 struct jobspec_key {
 	const char *object, *name, *type, *dflt;
 };
+bool spec_label_key_ok(const char *s); /* a letter, then letters, digits, . _ - or /, at most 63 */
+
+#define SPEC_PACK_WORDS 3u
+extern const char *const spec_pack_words[SPEC_PACK_WORDS]; /* of Wire__JobSpec__Pack from 1 on */
+
 bool jobspec_key_at(size_t i, struct jobspec_key *out);
 
 /* A commented job file to start from (`osier init`); valid as it stands. */

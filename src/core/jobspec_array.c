@@ -159,7 +159,7 @@ void spec_step_read_any_of(struct build *b, const struct doc *v, void *obj)
 
 	spec_step_own(s, v);
 	if (v->kind != DOC_LIST || n == 0 || n > VARIANTS_MAX)
-		spec_problem_value(b, v, "a list of 1 to %d alternatives, the best first", VARIANTS_MAX);
+		spec_problem_value(b, v, "a list of 1 to %u alternatives, the best first", VARIANTS_MAX);
 	else
 		s->any_of = v;
 }

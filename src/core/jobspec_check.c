@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "core/jobspec_read.h"
 #include "core/params.h"
+#include "core/sources.h"
 
 struct look {
 	const Wire__JobSpec *spec;
@@ -114,6 +115,15 @@ static int check_count(const struct look *l)
 			return bad(l, "'reduce' of too many inputs by one task");
 		n = reduce_tasks(of->tasks, r->fan_in);
 	}
+	if (l->step->tasks_whole) {
+		if (l->step->tasks_whole != (l->step->n_params ? n : l->step->tasks_whole) ||
+		        l->step->index_first > l->step->tasks_whole ||
+		        l->step->tasks > l->step->tasks_whole - l->step->index_first)
+			return bad(l, "a part that is not in the whole");
+		return 0;
+	}
+	if (l->step->index_first)
+		return bad(l, "a part without a whole");
 	return n == l->step->tasks ? 0 : bad(l, "the number of tasks is wrong");
 }
 
@@ -145,6 +155,8 @@ static int check_source(const struct look *l, const Wire__Input *in)
 
 	if (in->from_step[0] == '\0')
 		return in->blob.len == 32 ? 0 : bad(l, "an input has no digest");
+	if (l->step->sources)
+		return 0; /* the table has it: sources_ok() */
 	of = earlier(l, in->from_step);
 	if (!of || (!of->reduce && of->tasks != 1 && of->tasks != l->step->tasks))
 		return bad(l, "an input from a step that does not fit");
@@ -232,11 +244,16 @@ static int check_run(const struct look *l)
 		return bad(l, "'limits' out of range");
 	if (s->checkpoint_signal > 31 || s->checkpoint_signal == 9 || s->checkpoint_signal == 19)
 		return bad(l, "no such signal to checkpoint with");
+	if (spec_gang_bad(l->spec, s))
+		return bad(l, spec_gang_bad(l->spec, s));
 	if (s->verify && (s->verify->replicas == 0 || s->verify->replicas > REPLICAS_MAX ||
 	                         s->verify->agree == 0 || s->verify->agree > s->verify->replicas))
 		return bad(l, "'verify' out of range");
 	if (s->verify && s->verify->adaptive && s->verify->agree < 2)
 		return bad(l, "an adaptive 'verify' that nobody need agree with");
+	if (s->verify && s->verify->same[0] &&
+	        (s->verify->replicas < 2 || !spec_label_key_ok(s->verify->same)))
+		return bad(l, "a 'verify' with 'same' that is no label, or for a single replica");
 	if (s->verify && s->verify->comparator)
 		return check_command(l, s->verify->comparator, true);
 	return 0;
@@ -263,6 +280,8 @@ static int check_step(const struct look *l)
 		if (check_template(l, s->env[i]->value, TEXT_BYTES_MAX - strlen(s->env[i]->key) - 1) < 0)
 			return -1;
 	}
+	if (s->place && !spec_place_ok(s->place))
+		return bad(l, "'where', 'prefer', 'spread' or 'near' is not allowed");
 	if (strlen(s->workdir) > 8 * PATH_BYTES_MAX || template_varies(s->workdir))
 		return bad(l, "'workdir' is not allowed");
 	if (check_count(l) < 0 || check_after(l) < 0 || check_files(l) < 0 || check_run(l) < 0)
@@ -302,6 +321,8 @@ static size_t command_bytes(const Wire__Command *c)
 /* Inputs of one reduce task, at most. */
 static uint64_t inputs_of_reduce(const Wire__JobSpec *spec, const Wire__Step *s)
 {
+	if (s->sources)
+		return sources_most(spec, s);
 	for (size_t i = 0; i < spec->n_steps; i++) {
 		uint64_t n = spec->steps[i]->tasks;
 
@@ -331,7 +352,7 @@ static size_t start_bytes(const Wire__JobSpec *spec, const Wire__Step *s)
 		return sum;
 	for (size_t i = 0; i < s->n_outputs; i++)
 		sum += FILE_BYTES + least_bytes(s->outputs[i]->path);
-	if (s->reduce)
+	if (s->reduce || (s->sources && s->sources->reduce))
 		sum += inputs_of_reduce(spec, s) * (FILE_BYTES + 2 * PATH_OF_REDUCE + BLOB_NAME);
 	return sum + BLOB_NAME;
 }
@@ -357,6 +378,12 @@ static int check_job(const Wire__JobSpec *j, struct err *e)
 		return err_set(e, ERR_INVALID, "two deadlines");
 	if (j->deadline_after_ns > DURATION_NS_MAX || j->timeout_ns > DURATION_NS_MAX)
 		return err_set(e, ERR_INVALID, "a time span out of range");
+	if (j->disconnect && !spec_disconnect_ok(j->disconnect))
+		return err_set(e, ERR_INVALID, "'disconnect' out of range, or says what cannot be");
+	if ((unsigned)j->pack > WIRE__JOB_SPEC__PACK__BALANCE || strlen(j->origin) > NAME_BYTES_MAX)
+		return err_set(e, ERR_INVALID, "'pack' or 'origin' out of range");
+	if (j->as && (!j->as->job || !j->as->attempt || strlen(j->as->node) > NAME_BYTES_MAX))
+		return err_set(e, ERR_INVALID, "'as' out of range");
 	if (j->n_labels > LABELS_MAX)
 		return err_set(e, ERR_INVALID, "too many labels");
 	for (size_t i = 0; i < j->n_labels; i++)

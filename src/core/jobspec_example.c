@@ -32,6 +32,8 @@ const char jobspec_example[] =
         "# class: realtime            # before all batch work\n"
         "# deadline: 10m              # after submit, or a time such as 2027-01-31T18:00:00Z\n"
         "# env: {LANG: C.UTF-8}\n"
+        "# where: {arch: amd64}       # on nodes with these labels; also: prefer, spread, near\n"
+        "# disconnect: {lost_after: 2m}    # when its machine cannot be reached; more in docs/jobs.md\n"
         "# inputs: [data.csv]         # put into the task's folder\n"
         "# outputs: [result.txt]      # kept after it\n"
         "\n"

@@ -190,6 +190,8 @@ static const struct key job_keys[] = {
         {"not_before", "time", "at once", job_not_before},
         {"hold", "true or false", "false", job_hold},
         {"keep_going", "true or false", "true", job_keep_going},
+        {"disconnect", "map", "see below", spec_read_disconnect},
+        {"pack", "binpack, spread or balance", "first that fits", spec_job_pack},
         {"steps", "map or list of steps", "one step", job_nothing},
 };
 const struct table spec_job_table = {"job", "", job_keys, ARRAY_LEN(job_keys)};
@@ -200,6 +202,7 @@ const struct table *spec_schema_table(size_t i)
 	        &spec_job_table,
 	        &deadline_table,
 	        &job_timeouts_table,
+	        &spec_disconnect_table,
 	        &spec_step_table,
 	        &spec_worker_table,
 	        &spec_stdin_table,
@@ -211,6 +214,8 @@ const struct table *spec_schema_table(size_t i)
 	        &spec_reduce_table,
 	        &spec_resources_table,
 	        &spec_any_of_table,
+	        &spec_prefer_table,
+	        &spec_gang_table,
 	        &spec_verify_table,
 	        &spec_retries_table,
 	        &spec_timeouts_table,
@@ -319,6 +324,7 @@ static void copy_step(struct build *b, const struct step_src *base, struct step_
 	to->retry = from->retry;
 	to->pids_max = from->pids_max;
 	to->output_bytes_max = from->output_bytes_max;
+	to->place = from->place;
 	*out = (struct step_src){.step = to, .needs = base->needs, .n_needs = base->n_needs};
 	out->templates = base->own ? NULL : base->templates;
 }
@@ -362,10 +368,10 @@ static bool check_shared(struct build *b, const struct step_src *base, size_t n_
 
 	for (size_t i = 0; i < base->step->n_env; i++)
 		bytes += strlen(base->step->env[i]->key) + strlen(base->step->env[i]->value);
-	if (bytes <= SPEC_BYTES_MAX / n_steps)
+	if (bytes <= JOBSPEC_BYTES_MAX / n_steps)
 		return true;
 	spec_problem(b, spec_doc_get(b->root, "env"), "too long an environment for so many steps",
-	        "at most %u MiB in all; a file among the 'inputs' can be longer", SPEC_BYTES_MAX >> 20);
+	        "at most %u MiB in all; a file among the 'inputs' can be longer", JOBSPEC_BYTES_MAX >> 20);
 	return false;
 }
 

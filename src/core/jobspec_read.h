@@ -9,6 +9,7 @@
 #define OSIER_CORE_JOBSPEC_READ_H
 
 #include "core/jobspec.h"
+#include "core/sched.h" /* VARIANTS_MAX */
 #include "wire/keeper_msg.h"
 #include "wire/worker_msg.h"
 
@@ -22,13 +23,11 @@
 #define STDIN_BYTES_MAX  (1u << 20)
 #define VALUE_BYTES_MAX  4096       /* of a parameter or a label */
 #define SUBST_BYTES_MAX  (4u << 20) /* all texts that parameters were put into */
-#define SPEC_BYTES_MAX   (4u << 20) /* of a specification as bytes: what the core takes */
 #define ENV_MAX          1000
 #define INPUTS_MAX       1000
 #define OUTPUTS_MAX      100
 #define LABELS_MAX       64
 #define NEEDS_MAX        32
-#define VARIANTS_MAX     4 /* as the scheduler takes */
 #define PARAMS_MAX       16
 #define REPLICAS_MAX     64
 #define RETRIES_MAX      1000000
@@ -61,7 +60,8 @@ struct template_use { /* a text with "${": checked when the step's parameters ar
 struct step_src {
 	Wire__Step *step;
 	const struct doc *node;
-	const struct doc *command, *worker, *array, *reduce, *any_of, *verify; /* where they stood, or NULL */
+	const struct doc *command, *worker, *array, *reduce, *any_of, *verify,
+	        *gang;               /* where they stood, or NULL */
 	const struct doc *own;       /* the first key that only makes sense inside a step, or NULL */
 	const struct doc **after_at; /* beside step->after */
 	const struct doc **input_at; /* beside step->inputs */
@@ -70,6 +70,7 @@ struct step_src {
 	Wire__Need **needs;
 	size_t n_needs;
 	struct template_use *templates;
+	Wire__Place *place; /* its own, when it says something of it */
 };
 
 struct build {
@@ -157,7 +158,6 @@ bool spec_name_ok(
 bool spec_identifier_ok(
         const char *s);           /* of parameters and variables: a letter or _, then letters, digits, _ */
 bool spec_path_ok(const char *s); /* relative, stays inside its folder */
-bool spec_label_key_ok(const char *s);
 bool spec_parse_i64(const char *s, size_t n, int64_t *out);
 bool spec_parse_time(const char *s, uint64_t *out_ns);
 bool spec_parse_duration(const char *s, uint64_t *out_ns);
@@ -167,6 +167,34 @@ bool spec_parse_milli(const char *s, uint64_t *out);
 /* Levenshtein with transpositions; large when the strings are long or far apart. */
 unsigned spec_edit_distance(const char *a, const char *b);
 bool spec_is_near(const char *typed, const char *word);
+
+/* ---- jobspec_place.c ---- */
+
+void spec_step_where(struct build *b, const struct doc *v, void *obj);
+void spec_step_prefer(struct build *b, const struct doc *v, void *obj);
+void spec_step_spread(struct build *b, const struct doc *v, void *obj);
+void spec_step_near(struct build *b, const struct doc *v, void *obj);
+void spec_step_data(struct build *b, const struct doc *v, void *obj);
+void spec_job_pack(struct build *b, const struct doc *v, void *obj);
+bool spec_place_ok(const Wire__Place *p);
+extern const struct table spec_prefer_table;
+
+/* ---- jobspec_disconnect.c ---- */
+
+void spec_read_disconnect(struct build *b, const struct doc *v, void *job);
+/* When the steps are known: what cannot be meant together. */
+void spec_disconnect_finish(struct build *b);
+bool spec_disconnect_ok(const Wire__Disconnect *d);
+extern const struct table spec_disconnect_table;
+
+/* ---- jobspec_gang.c ---- */
+
+void spec_step_gang(struct build *b, const struct doc *v, void *obj);
+/* When the steps are known: what cannot be meant together. */
+void spec_gang_finish(struct build *b);
+/* Can the step be a gang, or a member of one? NULL: yes, or it is none; else why not. */
+const char *spec_gang_bad(const Wire__JobSpec *spec, const Wire__Step *s);
+extern const struct table spec_gang_table;
 
 /* ---- jobspec_job.c, jobspec_step.c, jobspec_files.c, jobspec_array.c ---- */
 

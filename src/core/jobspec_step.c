@@ -30,7 +30,7 @@ static void command_argv(struct build *b, const struct doc *v, Wire__Command *cm
 		return;
 	}
 	if (n > ARGV_MAX) {
-		spec_problem_value(b, v, "a program and less than %d arguments", ARGV_MAX);
+		spec_problem_value(b, v, "a program and fewer than %d arguments", ARGV_MAX);
 		return;
 	}
 	cmd->argv = spec_take(b, n, sizeof(char *));
@@ -392,11 +392,24 @@ static void verify_comparator(struct build *b, const struct doc *v, void *obj)
 	b->current = keep;
 }
 
+static void verify_same(struct build *b, const struct doc *v, void *obj)
+{
+	const char *s;
+
+	if (!spec_read_text(b, v, VALUE_BYTES_MAX, &s))
+		return;
+	if (spec_label_key_ok(s))
+		((Wire__Verify *)obj)->same = (char *)(uintptr_t)s;
+	else
+		spec_problem_value(b, v, "the key of a label, as in 'cpu_model'");
+}
+
 static const struct key verify_keys[] = {
         {"replicas", "1 to 64", "required; 3 if adaptive", verify_replicas},
         {"agree", "1 to replicas", "more than half; 2 if adaptive", verify_agree},
         {"mode", "'adaptive'", "every replica", verify_mode},
         {"comparator", "text or list", "byte for byte", verify_comparator},
+        {"same", "text", "any node", verify_same},
 };
 const struct table spec_verify_table = {"verify", "", verify_keys, ARRAY_LEN(verify_keys)};
 
@@ -426,6 +439,8 @@ static void step_verify(struct build *b, const struct doc *v, void *obj)
 		ver->agree = ver->adaptive ? 2 : ver->replicas / 2 + 1;
 	if (ver->adaptive && ver->agree < 2)
 		spec_problem(b, v, "a check that nobody need agree with", "'agree' of at least 2");
+	if (ver->same[0] && ver->replicas == 1)
+		spec_problem(b, v, "'same' for a single replica", "at least two replicas");
 	if (ver->agree > ver->replicas && ver->replicas)
 		spec_problem(b, v, "more to agree than replicas", "'agree' of at most %u", ver->replicas);
 }
@@ -598,6 +613,12 @@ static const struct key step_keys[] = {
         {"reduce", "name or map", "none", step_reduce},
         {"resources", "map", "cpu: 1", step_resources},
         {"any_of", "list of maps", "none", spec_step_read_any_of},
+        {"where", "map of labels", "anywhere", spec_step_where},
+        {"prefer", "map or list of maps", "none", spec_step_prefer},
+        {"spread", "node or a label", "none", spec_step_spread},
+        {"near", "submitter, node or label", "none", spec_step_near},
+        {"data", "true or false", "true", spec_step_data},
+        {"gang", "number or map", "none", spec_step_gang},
         {"verify", "number, 'adaptive' or map", "none", step_verify},
         {"retries", "number or map", "0", step_retries},
         {"timeouts", "map", "none", step_timeouts},

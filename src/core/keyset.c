@@ -24,6 +24,7 @@ const struct keyset_key *keyset_find(const struct keyset *s, Wire__KeySet__Role 
 
 static void end(struct keyset_key *k, uint64_t entry, Wire__KeySet__State state, const char *reason)
 {
+	k->first_end = k->until < entry ? k->until : entry;
 	k->state = state;
 	k->until = entry;
 	(void)snprintf(k->reason, sizeof(k->reason), "%s", reason);
@@ -49,7 +50,7 @@ void keyset_fold(struct keyset *s, uint64_t entry, Wire__KeySet__Role role, Wire
 	k->role = role;
 	k->state = state;
 	k->since = entry;
-	k->until = KEYSET_FOREVER;
+	k->until = k->first_end = KEYSET_FOREVER;
 	(void)snprintf(k->vkey, sizeof(k->vkey), "%s", vkey);
 }
 
@@ -64,15 +65,38 @@ unsigned keyset_signers(const struct keyset *s, const struct keyset_key *out[KEY
 	return n;
 }
 
-const struct keyset_key *keyset_node(const struct keyset *s)
+static const struct keyset_key *last_of(const struct keyset *s, Wire__KeySet__Role role)
 {
 	const struct keyset_key *last = NULL;
 
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->key[i].role == WIRE__KEY_SET__ROLE__NODE &&
-		        s->key[i].state == WIRE__KEY_SET__STATE__ADDED)
+		if (s->key[i].role == role && s->key[i].state == WIRE__KEY_SET__STATE__ADDED)
 			last = &s->key[i];
 	return last;
+}
+
+const struct keyset_key *keyset_node(const struct keyset *s)
+{
+	return last_of(s, WIRE__KEY_SET__ROLE__NODE);
+}
+
+const struct keyset_key *keyset_anchor(const struct keyset *s)
+{
+	return last_of(s, WIRE__KEY_SET__ROLE__ANCHOR);
+}
+
+int keyset_check_anchor(const struct keyset *s, const char *account, uint64_t size, struct err *e)
+{
+	const struct keyset_key *k = keyset_find(s, WIRE__KEY_SET__ROLE__ANCHOR, account);
+
+	if (!k)
+		return err_set(e, ERR_CORRUPT, "account %.60s is none that the log knows", account);
+	if (k->first_end < size)
+		return err_set(e, ERR_CORRUPT,
+		        "account %.60s speaks no more since entry %" PRIu64 ", which the head of %" PRIu64
+		        " entries holds that it anchored: %.60s",
+		        account, k->first_end, size, k->reason);
+	return 0;
 }
 
 int keyset_check(const struct keyset *s, const char *vkey, uint64_t entry, struct err *e)
@@ -104,7 +128,7 @@ int keyset_named(const struct keyset *s, const char *name, const struct keyset_k
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct keyset_key *k = &s->key[i];
 
-		if (k->role != WIRE__KEY_SET__ROLE__LOG && k->role != WIRE__KEY_SET__ROLE__NODE)
+		if (k->role == WIRE__KEY_SET__ROLE__WITNESS)
 			continue;
 		if (strcmp(k->vkey, name) != 0 && !has_id(k->vkey, name))
 			continue;
@@ -115,7 +139,8 @@ int keyset_named(const struct keyset *s, const char *name, const struct keyset_k
 		found = k;
 	}
 	if (!found) {
-		(void)err_set(e, ERR_NOTFOUND, "no key of the log or the node is '%.150s'", name);
+		(void)err_set(
+		        e, ERR_NOTFOUND, "no key of the log, the node or its anchors is '%.150s'", name);
 		return err_hint(e, "'osier ledger keys' lists them; of NAME+ID+KEY the ID is enough");
 	}
 	*out = found;
@@ -129,6 +154,12 @@ int keyset_may_revoke(const struct keyset *s, const struct keyset_key *k, struct
 
 	if (k->state == WIRE__KEY_SET__STATE__REVOKED)
 		return err_set(e, ERR_EXISTS, "entry %" PRIu64 " has revoked this key already", k->until);
+	if (k->role == WIRE__KEY_SET__ROLE__ANCHOR) {
+		if (keyset_anchor(s) != k)
+			return 0;
+		(void)err_set(e, ERR_DENIED, "nothing else anchors: a new account must be there first");
+		return err_hint(e, "osier ledger keys rotate anchor");
+	}
 	if (log ? keyset_signers(s, signers) == 1 && signers[0] == k : keyset_node(s) == k) {
 		(void)err_set(e, ERR_DENIED, "nothing else signs %s: a new key must be there first",
 		        log ? "the log" : "what is run");

@@ -108,7 +108,8 @@ static void get_units(struct source *k, struct engine *e, struct job *j, struct 
 		state = (*b & 0x7f) >> 4;
 		low = *b & 15;
 		if (state > S_DONE || ((*b & UNIT_READY) && state != S_WAIT) ||
-		        (state == S_DONE && low > WIRE__OUTCOME__SKIPPED)) {
+		        (state == S_DONE && low > WIRE__OUTCOME__SKIPPED) ||
+		        (state == S_LEASED && low > (s->replicas > 1))) {
 			k->bad = true;
 			return;
 		}
@@ -230,10 +231,10 @@ static void get_job_fields(struct source *k, struct job *j)
 
 	j->priority = (uint32_t)upto(k, 100);
 	j->concurrency = (uint32_t)upto(k, UINT32_MAX);
-	flags = upto(k, 63);
+	flags = upto(k, 127);
 	j->held = flags & 1;
 	j->early = flags >> 1 & 1;
-	j->cancelled = flags >> 2 & 1;
+	j->cancelled = flags >> 6 & 1 ? CANCELLED_PREEMPTED : flags >> 2 & 1;
 	j->timed_out = flags >> 3 & 1;
 	j->failing = flags >> 4 & 1;
 	j->in_sched = 0; /* job_enter_sched() */
@@ -300,7 +301,7 @@ static int get_job(struct source *k, struct engine *e, struct err *err)
 	p = bytes(k, n);
 	if (p)
 		memcpy(key, p, n);
-	n = upto(k, SPEC_BYTES_MAX);
+	n = upto(k, JOBSPEC_BYTES_MAX);
 	p = bytes(k, n);
 	by.uid = (uint32_t)upto(k, UINT32_MAX);
 	by.gid = (uint32_t)upto(k, UINT32_MAX);
@@ -329,6 +330,23 @@ static int get_job(struct source *k, struct engine *e, struct err *err)
 
 /* ---- leases and the rest ---- */
 
+static void get_lease_flags(struct source *k, struct engine *e, struct job *j, struct lease *l)
+{
+	uint64_t flags = upto(k, 127);
+
+	l->stopping = flags & 1;
+	l->parked = flags >> 1 & 1;
+	l->shared = flags >> 2 & 1;
+	l->halted = flags >> 3 & 1;
+	l->held_ns = flags >> 4 & 1 ? number(k) : l->granted_ns;
+	l->gang = flags >> 5 & 1 ? upto(k, l->id) : 0;
+	l->port = flags >> 5 & 1 ? (uint32_t)upto(k, UINT16_MAX) : 0;
+	l->class_ = flags >> 6 ? number(k) : 0;
+	j->n_parked += l->parked;
+	e->n_parked += l->parked;
+	j->n_shared += l->shared;
+}
+
 static int get_lease(struct source *k, struct engine *e, struct err *err)
 {
 	uint32_t i = pool_take(&e->leases);
@@ -341,7 +359,7 @@ static int get_lease(struct source *k, struct engine *e, struct err *err)
 	l = lease_at(e, i);
 	l->id = upto(k, e->last_lease);
 	j = job_find(e, number(k));
-	if (!j || !j->in_sched || k->bad || l->id == 0 || lease_find(e, l->id))
+	if (!j || k->bad || l->id == 0 || lease_find(e, l->id))
 		return corrupt(err, "lease");
 	l->job = job_index(e, j);
 	l->step = (uint32_t)upto(k, j->n_steps - 1);
@@ -355,18 +373,29 @@ static int get_lease(struct source *k, struct engine *e, struct err *err)
 	l->granted_ns = number(k);
 	l->deadline_ns = number(k);
 	l->run_ns = number(k);
-	l->stopping = (uint8_t)upto(k, 1);
-	l->reason = (uint8_t)upto(k, WIRE__STOP_REASON__DRAINING);
+	get_lease_flags(k, e, j, l);
+	l->reason = (uint8_t)upto(k, WIRE__STOP_REASON__GANG);
 	l->is_doomed = (uint8_t)upto(k, 1);
-	l->doom = (uint8_t)upto(k, WIRE__STOP_REASON__DRAINING);
+	l->doom = (uint8_t)upto(k, WIRE__STOP_REASON__GANG);
 	l->n_devices = (uint32_t)upto(k, DEVICES_PER_LEASE_MAX);
 	for (uint32_t d = 0; d < l->n_devices; d++)
 		l->devices[d] = (uint32_t)upto(k, UINT32_MAX);
-	if (k->bad || l->cursor < l->first || l->count == 0 || l->node == 0 || !e->nodes[l->node])
+	if (!k->bad && k->p != k->end) {
+		uint64_t flags = upto(k, 7);
+
+		l->waits = flags & 1;
+		l->revealing = flags >> 1 & 1;
+		l->impatient = (uint8_t)(flags >> 2);
+		l->held = upto(k, l->count);
+		l->look = upto(k, l->first + l->count);
+	}
+	if (k->bad || l->cursor < l->first || l->count == 0 || l->node == 0 || !e->nodes[l->node] ||
+	        (!l->parked && !j->in_sched))
 		return corrupt(err, "lease");
 	lease_link(e, l);
-	lease_enter_sched(e, l);
-	if (l->stopping)
+	if (!l->parked && !l->waits)
+		lease_enter_sched(e, l);
+	if (!l->parked && !l->waits && l->stopping)
 		sched_lease_stopping(e->sched, l->id);
 	if (l->is_doomed)
 		list_append(&e->leases, &e->doomed, i, offsetof(struct lease, doomed));
@@ -374,9 +403,96 @@ static int get_lease(struct source *k, struct engine *e, struct err *err)
 	return 0;
 }
 
-/* A packed message, decoded into a block of its own for the call of `apply`. */
-static int get_kept(struct source *k, struct engine *e, bool node, struct err *err)
+static void get_child(struct source *k, struct engine *e)
 {
+	uint32_t node = (uint32_t)upto(k, e->limits.nodes_max);
+	struct child *c = &e->children[node];
+	const uint8_t *key, *journal;
+	uint8_t link;
+
+	c->from_size = number(k);
+	c->since_ns = number(k);
+	link = (uint8_t)upto(k, WIRE__NODE_SET__STATE__DISCONNECTED | 8);
+	c->link = link & 7;
+	c->by_boot = link >> 3;
+	key = bytes(k, sizeof(c->key));
+	journal = bytes(k, sizeof(c->journal));
+	if (!key || !journal || node == 0 || !e->nodes[node]) {
+		k->bad = true;
+		return;
+	}
+	c->joined = 1;
+	memcpy(c->key, key, sizeof(c->key));
+	memcpy(c->journal, journal, sizeof(c->journal));
+	for (uint32_t i = c->leases.head; i; i = lease_at(e, i)->of_node.next)
+		lease_at(e, i)->tag = (uint32_t)upto(k, UINT32_MAX);
+	for (uint32_t i = c->leases.head; i; i = lease_at(e, i)->of_node.next)
+		lease_timer(e, lease_at(e, i));
+	child_tell(e, node);
+}
+
+static void get_parent(struct source *k, struct engine *e)
+{
+	uint64_t n;
+	const uint8_t *key, *name;
+
+	e->parent.number = number(k);
+	e->parent.since_ns = number(k);
+	e->parent.lease_seen = number(k);
+	e->parent.lost_ns = number(k);
+	n = upto(k, sizeof(e->parent.name) - 1);
+	name = bytes(k, n);
+	key = bytes(k, sizeof(e->parent.key));
+	if (!key || !name || memchr(name, 0, n)) {
+		k->bad = true;
+		return;
+	}
+	memset(e->parent.name, 0, sizeof(e->parent.name));
+	memcpy(e->parent.name, name, n);
+	memcpy(e->parent.key, key, sizeof(e->parent.key));
+}
+
+static void get_links(struct source *k, struct engine *e)
+{
+	uint64_t n;
+
+	get_parent(k, e);
+	for (n = upto(k, e->limits.nodes_max); n && !k->bad; n--)
+		get_child(k, e);
+	for (n = upto(k, e->jobs.n); n && !k->bad; n--) {
+		Wire__Delegated of = WIRE__DELEGATED__INIT;
+		struct job *j = job_find(e, number(k));
+		uint64_t tag;
+
+		of.parent = upto(k, e->parent.number);
+		of.lease = number(k);
+		of.first = number(k);
+		tag = upto(k, UINT64_C(0x1ffffffff));
+		of.tag = (uint32_t)tag;
+		of.commit = tag >> 32 != 0;
+		of.stop_after_ns = number(k);
+		if (!j || j->of_lease || !of.lease || j->n_steps != 1) {
+			k->bad = true;
+			return;
+		}
+		delegated_link(e, j, &of);
+		j->prefix = upto(k, step_at(e, j, 0)->tasks);
+		job_timer(e, j);
+	}
+	for (n = upto(k, e->jobs.n); n && !k->bad; n--) {
+		struct job *j = job_find(e, number(k));
+
+		if (!j)
+			k->bad = true;
+		else
+			j->adjusted = 1;
+	}
+}
+
+/* A packed message, decoded into a block of its own for the call of `apply`. */
+static int get_kept(struct source *k, struct engine *e, enum record_kind kind, struct err *err)
+{
+	const bool node = kind == RECORD_NODE;
 	size_t n = (size_t)(k->end - k->p);
 	uint32_t block = blocks_take_raw(&e->blocks, spec_opened_bytes(n));
 	struct applying a = {.e = e};
@@ -389,8 +505,10 @@ static int get_kept(struct source *k, struct engine *e, bool node, struct err *e
 		return err_set(err, ERR_FULL, "no memory to read the snapshot's nodes");
 	arena_init(&arena, blocks_at(&e->blocks, block), spec_opened_bytes(n));
 	arena_allocator(&arena, &alloc);
-	if (scan_message(node ? &wire__node_set__descriptor : &wire__namespace_set__descriptor, k->p, n,
-	            ENTRY_MEMBERS_MAX, err) < 0) {
+	if (scan_message(node                   ? &wire__node_set__descriptor
+	                 : kind == RECORD_QUOTA ? &wire__quota_set__descriptor
+	                                        : &wire__namespace_set__descriptor,
+	            k->p, n, ENTRY_MEMBERS_MAX, err) < 0) {
 		blocks_give(&e->blocks, block);
 		return -1;
 	}
@@ -400,6 +518,13 @@ static int get_kept(struct source *k, struct engine *e, bool node, struct err *e
 		if (m && m->node > 0 && m->node <= e->limits.nodes_max &&
 		        sched_node_ok(e->sched, m, &why) == 0) {
 			apply_node_set(&a, m);
+			r = 0;
+		}
+	} else if (kind == RECORD_QUOTA) {
+		const Wire__QuotaSet *m = wire__quota_set__unpack(&alloc, n, k->p);
+
+		if (m && m->node <= e->limits.nodes_max && !e->quotas[m->node]) {
+			apply_quota_set(&a, m);
 			r = 0;
 		}
 	} else {
@@ -423,7 +548,8 @@ static int get_record(struct engine *e, enum record_kind kind, struct source k, 
 		break;
 	case RECORD_NODE:
 	case RECORD_NAMESPACE:
-		return get_kept(&k, e, kind == RECORD_NODE, err);
+	case RECORD_QUOTA:
+		return get_kept(&k, e, kind, err);
 	case RECORD_JOB:
 		if (get_job(&k, e, err) < 0)
 			return -1;
@@ -434,6 +560,13 @@ static int get_record(struct engine *e, enum record_kind kind, struct source k, 
 		break;
 	case RECORD_SCHED:
 		return sched_load(e->sched, k.p, (size_t)(k.end - k.p)) < 0 ? corrupt(err, "scheduler") : 0;
+	case RECORD_IDENTITY:
+		return identity_load(e->identity, k.p, (size_t)(k.end - k.p)) < 0
+		               ? corrupt(err, "table of nodes that joined")
+		               : 0;
+	case RECORD_LINKS:
+		get_links(&k, e);
+		break;
 	case RECORD_END:
 		break;
 	}
@@ -458,7 +591,9 @@ int engine_load(struct engine *e, const uint8_t *snapshot, size_t n, struct err 
 		head = bytes(&k, 9);
 		for (int b = 0; head && b < 8; b++)
 			len |= (uint64_t)head[1 + b] << (8 * b);
-		if (!head || head[0] < (last ? last : RECORD_ENGINE) || head[0] > RECORD_END ||
+		if (!head || head[0] == 0 || head[0] > RECORD_QUOTA ||
+		        record_rank(head[0]) < record_rank(last) ||
+		        ((head[0] == RECORD_IDENTITY || head[0] == RECORD_LINKS) && last == head[0]) ||
 		        (!last && head[0] != RECORD_ENGINE))
 			return corrupt(err, "order");
 		last = head[0];

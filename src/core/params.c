@@ -114,9 +114,9 @@ static int64_t get_n(
 	step = p->spec->steps[p->step];
 	switch (builtin_find(name, n)) {
 	case B_TASK:
-		return put_u64(out, room, p->task, 0);
+		return put_u64(out, room, step->index_first + p->task, 0);
 	case B_TASKS:
-		return put_u64(out, room, step->tasks, 0);
+		return put_u64(out, room, step->tasks_whole ? step->tasks_whole : step->tasks, 0);
 	case B_ATTEMPT:
 		return put_u64(out, room, p->attempt, 0);
 	case B_JOB:
@@ -135,7 +135,7 @@ static int64_t get_n(
 	ax = axis_find(step, name, n, &axis);
 	if (!ax)
 		return err_set(e, ERR_NOTFOUND, "unknown name '%.*s'", (int)(n < 64 ? n : 64), name);
-	return axis_value(p, ax, params_axis_index(step, p->task, axis), out, room, e);
+	return axis_value(p, ax, params_axis_index(step, step->index_first + p->task, axis), out, room, e);
 }
 
 int64_t params_get(const struct params *p, const char *name, char *out, size_t room, struct err *e)

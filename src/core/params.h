@@ -52,7 +52,7 @@ const char *params_builtin(size_t i);
 /* Is this one of the names known everywhere? A parameter may not be called so. */
 int params_reserved(const char *name);
 
-/* Index of the task's value on axis k: the last axis varies fastest. */
+/* Index of the task's value on axis k: the last axis varies fastest. `task` of the whole step (Step.index_first). */
 uint64_t params_axis_index(const Wire__Step *step, uint64_t task, size_t axis);
 
 /* Which task of the earlier step `of` gives an input (Input.from_step) to task `task`: the last of a reduce (the root of the

@@ -293,6 +293,48 @@ static const struct policy_log *log_of(
 	return found;
 }
 
+struct printing {
+	char *p;
+	size_t n, max;
+};
+
+static void put(struct printing *w, const char *s)
+{
+	for (; *s; s++, w->n++)
+		if (w->n < w->max)
+			w->p[w->n] = *s;
+}
+
+size_t policy_print_members(const struct policy *p, char *out, size_t max)
+{
+	struct printing w = {.p = out, .max = max};
+	char text[NOTE_VKEY_MAX];
+
+	for (unsigned i = 0; i < p->members; i++) {
+		const struct policy_member *m = &p->member[i];
+
+		put(&w, m->group ? "group " : "witness ");
+		put(&w, m->name);
+		put(&w, " ");
+		if (m->group)
+			(void)snprintf(text, sizeof(text), "%u", m->needed);
+		else
+			note_key_print(&m->key, text);
+		put(&w, text);
+		for (unsigned k = 0; m->group && k < p->members; k++) {
+			if (p->member[k].parent != (int)i)
+				continue;
+			put(&w, " ");
+			put(&w, p->member[k].name);
+		}
+		put(&w, "\n");
+	}
+	put(&w, "quorum ");
+	put(&w, p->quorum < 0 ? "none" : p->member[p->quorum].name);
+	put(&w, "\n");
+	return w.n;
+}
+
 int policy_check(const struct policy *p, const struct note *n, const struct note_verifier *v,
         struct checkpoint *out_checkpoint, struct policy_result *out, struct err *e)
 {
@@ -329,4 +371,12 @@ int policy_check(const struct policy *p, const struct note *n, const struct note
 	out->quorum_none = p->quorum < 0;
 	out->met = policy_met(p, out->has) && (!out->quorum_none || out->witnesses);
 	return 0;
+}
+
+int policy_enough(const struct policy_result *r, struct err *e)
+{
+	if (r->quorum_none || r->met)
+		return 0;
+	return err_set(e, ERR_CORRUPT, "only %u witness%s cosigned it, and the policy asks for more",
+	        r->witnesses, r->witnesses == 1 ? "" : "es");
 }

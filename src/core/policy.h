@@ -38,6 +38,9 @@ struct policy {
 /* ERR_INVALID: "line N: ..." says what is wrong. `out` is large: give it a place of its own. */
 int policy_parse(const char *text, size_t n, struct policy *out, struct err *e);
 
+/* Its witnesses, groups and quorum as lines that policy_parse() takes, without addresses. Writes at most max bytes; returns how many there are. */
+size_t policy_print_members(const struct policy *p, char *out, size_t max);
+
 /* Is the quorum met by those witnesses for which has[i] is true (index: member)? */
 bool policy_met(const struct policy *p, const bool has[POLICY_ITEMS_MAX]);
 
@@ -54,5 +57,7 @@ struct policy_result {
  * signed it, or a signature of a trusted key does not verify. Too few witnesses is no error here: see *out. */
 int policy_check(const struct policy *p, const struct note *n, const struct note_verifier *v,
         struct checkpoint *out_checkpoint, struct policy_result *out, struct err *e);
+/* Are those enough? ERR_CORRUPT says how many did, and is to be wrapped in what they signed. */
+int policy_enough(const struct policy_result *r, struct err *e);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/sha2.h"
 #include "core/jsontext.h"
 #include "core/params.h"
+#include "core/sources.h"
 #include "wire/entry.h"
 
 static void digest(struct jsonw *w, const uint8_t sha256[32])
@@ -19,17 +19,21 @@ static void digest(struct jsonw *w, const uint8_t sha256[32])
 
 /* ---- what came out ---- */
 
+static const uint8_t *sha256_of_nothing(void)
+{
+	static const uint8_t nothing[32] = {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+	        0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95,
+	        0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
+
+	return nothing;
+}
+
 static void subject(struct jsonw *w, const struct receipt_output *o)
 {
-	struct sha2 s;
-	uint8_t nothing[32];
-
-	sha2_init(&s);
-	sha2_end(&s, nothing);
 	jw_raw(w, "{\"name\":");
 	jw_str(w, o->name);
 	jw_raw(w, ",");
-	digest(w, o->sha256 ? o->sha256 : nothing);
+	digest(w, o->sha256 ? o->sha256 : sha256_of_nothing());
 	if (o->truncated)
 		jw_raw(w, ",\"annotations\":{\"truncated\":true}");
 	jw_raw(w, "}");
@@ -124,19 +128,34 @@ static void uri(struct jsonw *w, const char *head, const char *name, const char 
 	jw_str(w, all);
 }
 
+/* What stood in for an output of an earlier step, where that step was another node's; `next` counts them. Receipts are anybody's bytes. */
+static const uint8_t *given(const struct receipt_view *r, const Wire__Input *in, uint32_t *next)
+{
+	const Wire__Sources *s = r->step->sources;
+	struct source_view v;
+
+	if (!s || in->blob.len == 32 || sources_ok(r->step, NULL) < 0 || r->task >= s->n_count)
+		return NULL;
+	sources_at(s, r->task, sources_reduced(r->step, r->task) + (*next)++, NULL, &v);
+	return v.bytes && v.bytes != SOURCE_MISSING ? v.sha256 : NULL;
+}
+
 static void dependencies(struct jsonw *w, const struct receipt_view *r)
 {
+	uint32_t next = 0;
+
 	jw_raw(w, "\"resolvedDependencies\":[{\"name\":\"job specification\",");
 	digest(w, r->spec_sha256);
 	jw_raw(w, "}");
 	for (size_t i = 0; i < r->step->n_inputs; i++) {
 		const Wire__Input *in = r->step->inputs[i];
+		const uint8_t *sha256 = in->blob.len == 32 ? in->blob.data : given(r, in, &next);
 
 		jw_raw(w, ",{\"name\":");
 		jw_str(w, in->path);
 		jw_raw(w, ",");
-		if (in->blob.len == 32) {
-			digest(w, in->blob.data);
+		if (sha256) {
+			digest(w, sha256);
 		} else {
 			jw_raw(w, "\"uri\":");
 			uri(w, "urn:osier:output:", in->from_step ? in->from_step : "",
@@ -212,6 +231,45 @@ static void receipt(struct jsonw *w, const struct receipt_view *r)
 	jw_raw(w, "}}");
 }
 
+/* Other replicas of a verified task that came to the same bytes: what each put out, as a byproduct. */
+static void agreed(struct jsonw *w, const struct receipt_view *r)
+{
+	struct receipt_output o;
+	char name[4200];
+	unsigned n = 0;
+
+	if (!r->n_agreed)
+		return;
+	jw_raw(w, "\"byproducts\":[");
+	for (size_t k = 0; k < r->n_agreed; k++)
+		for (size_t i = 0; receipt_output(r, i, &o); i++) {
+			/* What it said on stderr may be another thing. */
+			if (i == 1 || (!o.sha256 && i > 0))
+				continue;
+			jw_raw(w, n++ ? ",{\"name\":" : "{\"name\":");
+			(void)snprintf(name, sizeof(name), "%s of replica %u", o.name, r->agreed[k].replica);
+			jw_str(w, name);
+			jw_raw(w, ",");
+			digest(w, o.sha256 ? o.sha256 : sha256_of_nothing());
+			jw_raw(w, ",\"annotations\":{\"osier_agrees\":true,\"replica\":");
+			jw_u64(w, r->agreed[k].replica);
+			jw_raw(w, ",\"lease\":");
+			jw_u64(w, r->agreed[k].lease);
+			jw_raw(w, ",\"node\":");
+			jw_u64(w, r->agreed[k].node);
+			jw_raw(w, ",\"entry\":");
+			jw_u64(w, r->agreed[k].entry);
+			if (receipt_hidden(r)) {
+				jw_raw(w, ",\"committed_by\":");
+				jw_u64(w, r->last_commitment);
+				jw_raw(w, ",\"first_told\":");
+				jw_u64(w, r->first_told);
+			}
+			jw_raw(w, "}}");
+		}
+	jw_raw(w, "],");
+}
+
 size_t provenance_print(const struct receipt_view *r, char *out, size_t max)
 {
 	struct jsonw w = {.p = out, .max = max};
@@ -222,6 +280,7 @@ size_t provenance_print(const struct receipt_view *r, char *out, size_t max)
 	build(&w, r);
 	jw_raw(&w, ",");
 	run(&w, r);
+	agreed(&w, r);
 	receipt(&w, r);
 	jw_raw(&w, "}}");
 	return w.n;

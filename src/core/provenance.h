@@ -3,7 +3,8 @@
  * provenance - what a receipt says, as other tools read it: an in-toto Statement v1 with a SLSA provenance v1 predicate.
  *
  * Not signed here (dsse.h). Subjects are the task's outputs by name, with their SHA-256; a task that put out nothing has its empty
- * stdout as subject, because a statement without one is none. What in-toto has no place for (the receipt's place in the
+ * stdout as subject, because a statement without one is none. Of a verified task the attempts that came to the same bytes are
+ * byproducts: each output with its digest, and where its result is in the log. What in-toto has no place for (the receipt's place in the
  * log, the outcome) stands in members that begin with "osier_", as SLSA asks of extensions. Pure.
  */
 #ifndef OSIER_CORE_PROVENANCE_H

@@ -232,7 +232,8 @@ int receipt_verify(struct arena *a, const struct merkle_hash *h, const struct no
 	if (tlogproof_parse(bytes, n, &proof, e) < 0 || file_of(&c, &proof, e) < 0 ||
 	        check_log(&c, p, &proof, e) < 0 || check_node(&c, e) < 0 || check_statement(&c, e) < 0)
 		return -1;
-	if (check_task(&c, e) < 0 || receipt_check_agreed(out, c.file, a, h, e) < 0)
+	if (check_task(&c, e) < 0 || receipt_check_agreed(out, c.file, a, h, e) < 0 ||
+	        receipt_check_commitments(out, c.file, a, h, e) < 0)
 		return -1;
 	ledger_leaf(h, c.file->receipts.data, c.file->receipts.len, leaf);
 	return receipt_check_heads(out, c.file, leaf, h, v, p, e);

@@ -36,11 +36,26 @@ struct statement {
 };
 void statement_leaf(const struct merkle_hash *h, const struct statement *s, uint8_t out[32]);
 
+/* The leaves of a batch, for proofs in its tree; l must outlive the source. */
+struct receipt_leaves {
+	uint8_t (*hash)[32];
+	uint64_t n;
+	const struct merkle_hash *h;
+};
+struct proof_source receipt_leaves_source(struct receipt_leaves *l);
+
+/* Fill in where the statement about the Results entry `results` is in its batch: leaf, path, and the numbers of its entries, in the arena.
+ * leaf_of: the leaf hash of an entry of the log. ERR_NOTFOUND: the batch does not speak of it; ERR_FULL: the arena. */
+typedef int receipt_leaf_fn(void *ctx, uint64_t seq, uint8_t out[32], struct err *e);
+int receipt_place(struct arena *a, const struct merkle_hash *h, const Wire__Receipts *m, uint64_t results,
+        receipt_leaf_fn *leaf_of, void *ctx, Wire__ReceiptFile *f, struct err *e);
+
 /* Another attempt at a verified task, whose answer was the same byte for byte: its entries are in the log, too. */
 #define RECEIPT_AGREED_MAX 8u /* more are not carried along */
 struct receipt_agreed {
 	uint64_t lease, entry; /* entry: of its result */
 	uint32_t node, replica;
+	const Wire__Results *results;
 };
 
 /* Append to a proof of entry `index` of the log (path and note are the caller's) what makes it a receipt. */
@@ -64,7 +79,14 @@ struct receipt_view {
 	size_t n_heads;
 	struct receipt_agreed agreed[RECEIPT_AGREED_MAX];
 	size_t n_agreed;
+	/* Attempts whose commitment is in the log, before their result: 0, or all of them, this one and those that agree. */
+	size_t n_committed;
+	uint64_t last_commitment,
+	        first_told; /* entries: the last of these commitments, the first of these results */
 };
+
+/* Had all of several attempts that agree committed to their answers before any of them was told? */
+bool receipt_hidden(const struct receipt_view *r);
 
 /* Check all of the chain but the artifact. Everything in *out lives in the arena or in `bytes`. ERR_INVALID: not a receipt;
  * ERR_CORRUPT: names the link that does not hold; ERR_FULL: the arena is too small. Whether the policy's quorum is met is in

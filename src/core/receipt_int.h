@@ -11,5 +11,8 @@ int receipt_check_heads(struct receipt_view *r, const Wire__ReceiptFile *f, cons
 /* Each attempt that is said to agree is in the log, of another replica of the task, and came to the same. Fills in r->agreed. */
 int receipt_check_agreed(struct receipt_view *r, const Wire__ReceiptFile *f, struct arena *a,
         const struct merkle_hash *h, struct err *e);
+/* After that: each commitment is in the log before its result, of one of these attempts, and fits what that revealed. */
+int receipt_check_commitments(struct receipt_view *r, const Wire__ReceiptFile *f, struct arena *a,
+        const struct merkle_hash *h, struct err *e);
 
 #endif

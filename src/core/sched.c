@@ -8,6 +8,9 @@
 #include "core/sched_state.h"
 
 #define SHAPES_CAP 65536u
+#define SETS_CAP   16384u
+#define AVOIDS_CAP 65536u
+#define SPEEDS_CAP 65536u
 
 /* ---- memory ---- */
 
@@ -41,6 +44,37 @@ static struct map map_carve(struct carver *c, uint32_t n)
 	return (struct map){.all = all, .c = all ? all + first : NULL, .mask = first - 1, .cells_max = cells};
 }
 
+static uint32_t at_most(uint32_t n, uint32_t most)
+{
+	return n < most ? n : most;
+}
+
+/* What only groups with wishes, and nodes beside others, touch. */
+static void lay_out_places(struct carver *c, struct sched *s, const struct sched_limits *l)
+{
+	const size_t groups = (size_t)l->groups_max + 1, held = ((size_t)l->nodes_max + 1) * HELD;
+
+	s->sets_max = at_most(l->groups_max / 8 + 8, SETS_CAP);
+	s->set_chain_mask = pow2_at_least(s->sets_max) - 1;
+	s->set_words = (2 * s->leaves + 63) / 64;
+	s->sets = carve(c, (size_t)s->sets_max + 1, sizeof(*s->sets));
+	s->set_chain = carve(c, (size_t)s->set_chain_mask + 1, sizeof(*s->set_chain));
+	s->set_bits = carve(c, ((size_t)s->sets_max + 1) * s->set_words, sizeof(*s->set_bits));
+	s->labels = carve(c, ((size_t)l->nodes_max + 1) * NODE_LABELS, sizeof(*s->labels));
+	s->latencies = carve(c, ((size_t)l->nodes_max + 1) * LATENCIES, sizeof(*s->latencies));
+	s->wishes = carve(c, groups, sizeof(*s->wishes));
+	s->spreads = map_carve(c, l->leases_max);
+	s->held = carve(c, held, sizeof(*s->held));
+	s->held_chain_mask = pow2_at_least(at_most(l->nodes_max * HELD, 1u << 18)) - 1;
+	s->held_chain = carve(c, (size_t)s->held_chain_mask + 1, sizeof(*s->held_chain));
+	s->avoids_max = at_most(l->leases_max, AVOIDS_CAP);
+	s->avoids = carve(c, (size_t)s->avoids_max + 1, sizeof(*s->avoids));
+	s->avoid_map = map_carve(c, s->avoids_max);
+	s->speeds_max = at_most(4 * l->nodes_max, SPEEDS_CAP);
+	s->speeds = carve(c, (size_t)s->speeds_max + 1, sizeof(*s->speeds));
+	s->speed_map = map_carve(c, s->speeds_max);
+}
+
 static void lay_out(struct carver *c, struct sched *s, const struct sched_limits *l)
 {
 	const size_t groups = (size_t)l->groups_max + 1, jobs = (size_t)l->jobs_max + 1;
@@ -51,6 +85,7 @@ static void lay_out(struct carver *c, struct sched *s, const struct sched_limits
 	s->shapes_max = (uint32_t)(groups * VARIANTS_MAX < SHAPES_CAP ? groups * VARIANTS_MAX : SHAPES_CAP);
 	s->shape_chain_mask = pow2_at_least(s->shapes_max) - 1;
 	s->nodes = carve(c, (size_t)l->nodes_max + 1, sizeof(*s->nodes));
+	s->classes = carve(c, l->nodes_max, sizeof(*s->classes));
 	s->devs = carve(c, ((size_t)l->nodes_max + 1) * DEVICES_PER_NODE_MAX, sizeof(*s->devs));
 	s->dev_used = carve(c, ((size_t)l->nodes_max + 1) * DEVICES_PER_NODE_MAX, sizeof(*s->dev_used));
 	s->tree = carve(c, (size_t)2 * s->leaves * VEC, sizeof(*s->tree));
@@ -75,6 +110,7 @@ static void lay_out(struct carver *c, struct sched *s, const struct sched_limits
 	s->ends = carve(c, leases, sizeof(*s->ends));
 	s->kinds = carve(c, (size_t)l->kinds_max + 1, sizeof(*s->kinds));
 	s->kind_map = map_carve(c, l->kinds_max);
+	lay_out_places(c, s, l);
 }
 
 size_t sched_bytes(const struct sched_limits *l)
@@ -185,7 +221,7 @@ uint32_t ns_make(struct sched *s, const char *name)
 
 	if (x != 0)
 		return x;
-	if (s->n_ns == s->lim.namespaces_max || strlen(name) >= NAME_BYTES)
+	if (s->n_ns == s->lim.namespaces_max || strlen(name) >= NS_BYTES)
 		return 0;
 	while (map_get(&s->ns_map, key) != 0)
 		key += 2;
@@ -194,7 +230,7 @@ uint32_t ns_make(struct sched *s, const char *name)
 	(void)snprintf(n->name, sizeof(n->name), "%s", name);
 	n->weight = 1;
 	for (uint32_t i = 0; i < VEC; i++)
-		n->quota[i] = UINT64_MAX;
+		n->quota[i] = n->own[i] = UINT64_MAX;
 	for (uint32_t i = 0; i < BITS_W; i++)
 		n->allow.w[i] = UINT64_MAX;
 	map_put(&s->ns_map, key, x);
@@ -275,6 +311,38 @@ void ns_allow(struct sched *s, uint32_t ns)
 			bits_set(&n->allow, x);
 }
 
+bool sched_namespace_wants(const struct sched *s, const char *name, uint64_t out[RESOURCES_MAX])
+{
+	uint32_t ns = ns_find(s, name);
+	const struct group *g;
+	const struct job *j;
+
+	memset(out, 0, RESOURCES_MAX * sizeof(*out));
+	if (ns == 0 || s->ns[ns].starve_root == 0)
+		return false;
+	j = &s->jobs[order_first(&s->job_starve, s->ns[ns].starve_root)];
+	g = &s->groups[order_first(&s->group_order, j->groups_root)];
+	for (uint32_t i = 0; i < g->v[0].n; i++)
+		out[g->v[0].lane[i] - 1] += g->v[0].amount[i];
+	return true;
+}
+
+/* What of its quota counts, after one of its three parts changed; the namespace is out. */
+static void ns_limit(struct sched *s, uint32_t ns)
+{
+	struct nspace *n = &s->ns[ns];
+
+	n->limited = false;
+	for (uint32_t l = 0; l < VEC; l++) {
+		uint64_t cap = UINT64_MAX - n->uncapped[l], q = n->own[l] < cap ? n->own[l] : cap;
+
+		n->quota[l] = q == UINT64_MAX ? q : q > n->lent[l] ? q - n->lent[l] : 0;
+		n->limited = n->limited || q != UINT64_MAX;
+	}
+	memset(&n->allow, 0xff, sizeof(n->allow));
+	ns_allow(s, ns);
+}
+
 int sched_namespace_ok(const struct sched *s, const Wire__NamespaceSet *n, struct err *e)
 {
 	uint32_t fresh = 0;
@@ -312,14 +380,71 @@ int sched_namespace_set(struct sched *s, const Wire__NamespaceSet *n)
 	ns_out(s, ns);
 	p->weight = n->weight == 0 ? 1 : n->weight;
 	p->share = p->usage / p->weight;
-	p->limited = n->n_quota > 0;
-	memset(p->quota, 0xff, sizeof(p->quota));
+	memset(p->own, 0xff, sizeof(p->own));
 	for (size_t i = 0; i < n->n_quota; i++)
-		p->quota[lane_make(s, n->quota[i]->name)] = n->quota[i]->amount;
-	memset(&p->allow, 0xff, sizeof(p->allow));
-	ns_allow(s, ns);
+		p->own[lane_make(s, n->quota[i]->name)] = n->quota[i]->amount;
+	ns_limit(s, ns);
 	ns_in(s, ns);
 	return 0;
+}
+
+int sched_namespace_cap(struct sched *s, const char *name, const Wire__Need *const *may, size_t n)
+{
+	uint32_t ns = ns_make(s, name);
+	struct nspace *p = &s->ns[ns];
+
+	if (ns == 0)
+		return -1;
+	ns_out(s, ns);
+	memset(p->uncapped, 0, sizeof(p->uncapped));
+	for (size_t i = 0; i < n; i++) {
+		uint32_t l = lane_make(s, may[i]->name);
+
+		if (l != 0)
+			p->uncapped[l] = UINT64_MAX - may[i]->amount;
+	}
+	ns_limit(s, ns);
+	ns_in(s, ns);
+	return 0;
+}
+
+void sched_namespace_uncap(struct sched *s, const char *name)
+{
+	if (ns_find(s, name) != 0)
+		(void)sched_namespace_cap(s, name, NULL, 0);
+}
+
+void sched_namespace_lend(struct sched *s, const char *name, const Wire__Need *const *v, size_t n, bool back)
+{
+	uint32_t ns = ns_find(s, name);
+	struct nspace *p = &s->ns[ns];
+
+	CHECK(ns != 0);
+	ns_out(s, ns);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t l = lane_make(s, v[i]->name);
+
+		CHECK(l != 0 && (!back || p->lent[l] >= v[i]->amount));
+		p->lent[l] += back ? -v[i]->amount : v[i]->amount;
+	}
+	ns_limit(s, ns);
+	ns_in(s, ns);
+}
+
+bool sched_namespace_waits(const struct sched *s, const char *name)
+{
+	uint32_t ns = ns_find(s, name);
+	const struct nspace *n = &s->ns[ns];
+	const struct bits *ready;
+
+	if (ns == 0 || !n->limited || n->starve_root == 0)
+		return false;
+	ready = &s->job_starve.t[n->starve_root].all;
+	for (uint32_t x = 1; x <= s->shape_top; x++) /* `allow` may say too much */
+		if ((ready->w[x % BITS / 64] >> x % 64 & 1) && s->shapes[x].refs > 0 &&
+		        !ns_permits(n, &s->shapes[x]))
+			return true;
+	return false;
 }
 
 /* ---- jobs ---- */
@@ -359,7 +484,7 @@ void job_in(struct sched *s, uint32_t job)
 
 int sched_job_ok(const struct sched *s, const char *namespace_, uint32_t n_groups, struct err *e)
 {
-	if (namespace_[0] == '\0' || strlen(namespace_) >= NAME_BYTES)
+	if (namespace_[0] == '\0' || strlen(namespace_) >= NS_BYTES)
 		return err_set(e, ERR_INVALID, "namespace name '%.20s' must have 1 to %u bytes", namespace_,
 		        NAME_BYTES - 1);
 	if (ns_find(s, namespace_) == 0 && s->n_ns == s->lim.namespaces_max)
@@ -463,7 +588,10 @@ void sched_job_remove(struct sched *s, uint64_t job)
 		if (p->n_ready > 0) {
 			s->groups_ready--;
 			s->tasks_ready -= p->n_ready;
+			s->crossing_ready -= p->wishes && s->wishes[g].n_blobs > 0;
 		}
+		avoids_drop(s, g);
+		wish_drop(s, g);
 		for (uint32_t v = 0; v < p->n_variants; v++)
 			shape_drop(s, p->v[v].shape);
 		*p = (struct group){.next = s->groups_free};
@@ -504,10 +632,10 @@ void group_in(struct sched *s, uint32_t group)
 
 /* The needs of a variant, those of one name summed. One without a place for its name cannot be met: it asks for more cpu than any
  * node may have. */
-static bool variant_read(struct sched *s, const Wire__Variant *in, struct variant *v)
+static bool variant_read(struct sched *s, const Wire__Variant *in, bool realtime, struct variant *v)
 {
 	const uint64_t most = 1ull << 62;
-	uint64_t need[VEC] = {0};
+	uint64_t need[VEC] = {realtime ? 1 : 2};
 
 	for (size_t i = 0; i < in->n_needs; i++) {
 		uint32_t l = in->needs[i]->amount == 0 ? 0 : lane_make(s, in->needs[i]->name), k;
@@ -528,7 +656,7 @@ static bool variant_read(struct sched *s, const Wire__Variant *in, struct varian
 		                                                    : most;
 		need[l] = v->amount[k];
 	}
-	v->shape = shape_take(s, need);
+	v->shape = shape_take(s, need, 0);
 	return v->shape != 0;
 }
 
@@ -545,7 +673,7 @@ int sched_group_add(struct sched *s, uint64_t job, uint32_t step, const Wire__Va
 		struct variant *v = &g.v[g.n_variants];
 
 		v->kind = kind_key(kind, g.n_variants);
-		if (!variant_read(s, variants[g.n_variants], v)) {
+		if (!variant_read(s, variants[g.n_variants], s->jobs[j].realtime, v)) {
 			while (g.n_variants-- > 0)
 				shape_drop(s, g.v[g.n_variants].shape);
 			return -1;
@@ -570,6 +698,12 @@ void sched_group_slack(struct sched *s, uint32_t group, uint32_t steps)
 	s->groups[group].slack = steps < SLACK_MAX ? steps : SLACK_MAX;
 }
 
+void sched_group_same(struct sched *s, uint32_t group, uint64_t key)
+{
+	CHECK(group != 0 && group <= s->groups_top && !s->groups[group].in);
+	s->groups[group].same = key;
+}
+
 void sched_group_filtered(struct sched *s, uint32_t group)
 {
 	CHECK(group != 0 && group <= s->groups_top && !s->groups[group].in && s->may != NULL);
@@ -589,6 +723,8 @@ void sched_group_ready(struct sched *s, uint32_t group, uint64_t n_ready, uint64
 	CHECK(group != 0 && group <= s->groups_top && g->job != 0);
 	s->tasks_ready += n_ready - g->n_ready;
 	s->groups_ready += (uint64_t)(n_ready > 0) - (uint64_t)(g->n_ready > 0);
+	if (g->wishes && s->wishes[group].n_blobs > 0)
+		s->crossing_ready += (uint64_t)(n_ready > 0) - (uint64_t)(g->n_ready > 0);
 	if (g->in && n_ready > 0 &&
 	        (since_ns == g->since_ns || (since_ns <= g->last_ns && g->since_ns <= g->last_ns))) {
 		g->n_ready = n_ready;

@@ -6,7 +6,11 @@
  *   'e' epoch of the fair share, turn counter      'n' length (byte) and name, usage
  *   'j' job, last served, turn                      'g' job, step, last served, turn
  *   'l' lease, charge, rate                         'k' key, number of buckets, pairs of (bucket, count)
- * and 'z' at the end. Kinds come oldest first. Of jobs, groups and leases those are skipped on load that the engine
+ *   'f' node, points, pauses, last failing job and task, paused until
+ *   'w' node, window of its link, bytes used in it  't' node, number, pairs of (to what, latency)
+ *   'h' node, number, blobs that it holds           's' kind, node, factor, samples
+ *   'a' job, step, unit, number, nodes that it failed on
+ * and 'z' at the end. Kinds, blobs, speeds and failures come oldest first. Of jobs, groups and leases those are skipped on load that the engine
  * did not add again. Pure.
  */
 #include "core/sched_state.h"
@@ -25,10 +29,11 @@ static void check_shapes(const struct sched *s)
 			continue;
 		live++;
 		for (uint32_t n = 1; n <= s->node_top; n++) {
-			bool now = shape_in(sh, node_eff(s, n));
+			bool on = sh->where == 0 || set_meets(&s->sets[sh->where], &s->nodes[n]);
+			bool now = on && s->nodes[n].known && shape_in(sh, node_eff(s, n));
 
 			fit += now;
-			able += shape_in(sh, node_able(s, n));
+			able += on && s->nodes[n].known && shape_in(sh, node_able(s, n));
 			if (now && node_leaf(s, n) < first)
 				first = node_leaf(s, n);
 		}
@@ -260,9 +265,39 @@ static uint64_t fold_leases(const struct sched *s)
 	return sum;
 }
 
+/* What is known of nodes beside what they said. */
+static uint64_t fold_facts(const struct sched *s)
+{
+	uint64_t sum = 0, blob[HELD], at = 0;
+
+	for (uint32_t x = 1; x <= s->node_real; x++) {
+		const struct node *n = &s->nodes[x];
+		const uint32_t n_held = n->known ? held_list(s, x, blob) : 0;
+		uint64_t h = prng_mix(prng_mix(8, x, n->points), n->pauses, n->paused_until_ns);
+
+		h = prng_mix(prng_mix(h, n->bad_job, n->bad_unit), n->link.window, n->link.used);
+		for (uint32_t i = 0; i < n->n_latency; i++)
+			h = prng_mix(h, n->latency[i].to, n->latency[i].us);
+		for (uint32_t i = 0; i < n_held; i++)
+			h = prng_mix(h, blob[i], i);
+		sum += n->known ? h : 0;
+	}
+	for (uint32_t x = s->speed_oldest; x != 0; x = s->speeds[x].newer)
+		sum += prng_mix(prng_mix(9, s->speeds[x].key, at++), s->speeds[x].factor, s->speeds[x].n);
+	for (uint32_t x = s->avoid_oldest; x != 0; x = s->avoids[x].newer) {
+		const struct avoid *a = &s->avoids[x];
+		uint64_t h = prng_mix(10, a->key, at++);
+
+		for (uint32_t i = 0; i < a->n; i++)
+			h = prng_mix(h, a->node[i], i);
+		sum += h;
+	}
+	return sum;
+}
+
 uint64_t sched_digest(const struct sched *s)
 {
-	uint64_t sum = fold_nodes(s) + fold_jobs(s) + fold_leases(s), at = 0;
+	uint64_t sum = fold_nodes(s) + fold_jobs(s) + fold_leases(s) + fold_facts(s), at = 0;
 
 	for (uint32_t i = 1; i <= s->n_ns; i++) {
 		const struct nspace *n = &s->ns[i];
@@ -285,7 +320,7 @@ uint64_t sched_digest(const struct sched *s)
 struct saver {
 	int (*put)(void *ctx, const void *p, size_t n);
 	void *ctx;
-	uint8_t b[16 + 8 * 4 + BUCKETS * 16];
+	uint8_t b[32 + 8 * 4 + BUCKETS * 16];
 	size_t n;
 };
 
@@ -379,6 +414,67 @@ static int save_kinds(const struct sched *s, struct saver *w)
 	return 0;
 }
 
+static int save_node(const struct sched *s, struct saver *w, uint32_t x)
+{
+	const struct node *n = &s->nodes[x];
+	const uint64_t f[] = {x, n->points, n->pauses, n->bad_job, n->bad_unit, n->paused_until_ns};
+	uint64_t blob[HELD];
+	const uint32_t n_held = held_list(s, x, blob);
+
+	if ((n->points | n->pauses | n->bad_unit | n->paused_until_ns) != 0 && put_record(w, 'f', f, 6) < 0)
+		return -1;
+	if (n->link.bytes != 0 &&
+	        put_record(w, 'w', (const uint64_t[]){x, n->link.window, n->link.used}, 3) < 0)
+		return -1;
+	if (n->n_latency > 0) {
+		put_byte(w, 't');
+		put_u64(w, x);
+		put_u64(w, n->n_latency);
+		for (uint32_t i = 0; i < n->n_latency; i++) {
+			put_u64(w, n->latency[i].to);
+			put_u64(w, n->latency[i].us);
+		}
+		if (flush(w) < 0)
+			return -1;
+	}
+	if (n_held == 0)
+		return 0;
+	put_byte(w, 'h');
+	put_u64(w, x);
+	put_u64(w, n_held);
+	for (uint32_t i = 0; i < n_held; i++)
+		put_u64(w, blob[i]);
+	return flush(w);
+}
+
+static int save_facts(const struct sched *s, struct saver *w)
+{
+	for (uint32_t x = 1; x <= s->node_real; x++)
+		if (s->nodes[x].known && save_node(s, w, x) < 0)
+			return -1;
+	for (uint32_t x = s->speed_oldest; x != 0; x = s->speeds[x].newer) {
+		const struct speed *k = &s->speeds[x];
+
+		if (put_record(w, 's', (const uint64_t[]){k->kind, k->node, k->factor, k->n}, 4) < 0)
+			return -1;
+	}
+	for (uint32_t x = s->avoid_oldest; x != 0; x = s->avoids[x].newer) {
+		const struct avoid *a = &s->avoids[x];
+		const struct group *g = &s->groups[a->group];
+
+		put_byte(w, 'a');
+		put_u64(w, s->jobs[g->job].id);
+		put_u64(w, g->step);
+		put_u64(w, a->unit);
+		put_u64(w, a->n);
+		for (uint32_t i = 0; i < a->n; i++)
+			put_u64(w, a->node[i]);
+		if (flush(w) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int sched_save(const struct sched *s, int (*put)(void *ctx, const void *p, size_t n), void *ctx)
 {
 	struct saver w = {.put = put, .ctx = ctx};
@@ -387,7 +483,7 @@ int sched_save(const struct sched *s, int (*put)(void *ctx, const void *p, size_
 	w.n = 4;
 	if (flush(&w) < 0 || put_record(&w, 'e', (const uint64_t[]){s->fair_epoch_ns, s->turn}, 2) < 0)
 		return -1;
-	if (save_ns(s, &w) < 0 || save_jobs(s, &w) < 0 || save_kinds(s, &w) < 0)
+	if (save_ns(s, &w) < 0 || save_jobs(s, &w) < 0 || save_kinds(s, &w) < 0 || save_facts(s, &w) < 0)
 		return -1;
 	return put_record(&w, 'z', NULL, 0);
 }
@@ -419,11 +515,11 @@ static uint64_t get_u64(struct loader *r)
 
 static void load_ns(struct sched *s, struct loader *r)
 {
-	char name[NAME_BYTES] = {0};
+	char name[NS_BYTES] = {0};
 	uint32_t n = get_byte(r), x;
 	uint64_t usage;
 
-	r->bad = r->bad || n >= NAME_BYTES;
+	r->bad = r->bad || n >= NS_BYTES;
 	for (uint32_t i = 0; i < n && !r->bad; i++)
 		name[i] = (char)get_byte(r);
 	usage = get_u64(r);
@@ -505,6 +601,97 @@ static void load_kind(struct sched *s, struct loader *r)
 	}
 }
 
+/* A node that the engine has added; 0 and bad: not one. */
+static uint32_t get_node(const struct sched *s, struct loader *r)
+{
+	uint64_t x = get_u64(r);
+
+	r->bad = r->bad || x == 0 || x > s->node_real || !s->nodes[x].known;
+	return r->bad ? 0 : (uint32_t)x;
+}
+
+static void load_trouble(struct sched *s, struct loader *r)
+{
+	uint32_t x = get_node(s, r);
+	struct trouble t;
+
+	t.points = get_u64(r);
+	t.pauses = get_u64(r);
+	t.bad_job = get_u64(r);
+	t.bad_unit = get_u64(r);
+	t.paused_until_ns = get_u64(r);
+	if (!r->bad)
+		trouble_load(s, x, &t);
+}
+
+static void load_link(struct sched *s, struct loader *r)
+{
+	uint32_t x = get_node(s, r);
+	uint64_t window = get_u64(r), used = get_u64(r);
+
+	if (r->bad)
+		return;
+	s->nodes[x].link.window = window;
+	s->nodes[x].link.used = used;
+}
+
+static void load_latency(struct sched *s, struct loader *r)
+{
+	uint32_t x = get_node(s, r);
+	uint64_t n = get_u64(r);
+
+	r->bad = r->bad || n > LATENCIES;
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		uint64_t to = get_u64(r), us = get_u64(r);
+
+		s->nodes[x].latency[i] = (struct latency){to, us};
+		s->nodes[x].n_latency = (uint32_t)i + 1;
+	}
+}
+
+static void load_held(struct sched *s, struct loader *r)
+{
+	uint32_t x = get_node(s, r);
+	uint64_t n = get_u64(r);
+
+	r->bad = r->bad || n > HELD;
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		uint64_t blob = get_u64(r);
+
+		r->bad = r->bad || blob == 0;
+		if (!r->bad)
+			held_add(s, x, blob);
+	}
+}
+
+static void load_speed(struct sched *s, struct loader *r)
+{
+	uint64_t kind = get_u64(r);
+	uint32_t x = get_node(s, r);
+	uint64_t factor = get_u64(r), n = get_u64(r);
+
+	r->bad = r->bad || factor == 0 || factor > 16 * SPEED_ONE || n > UINT16_MAX;
+	if (!r->bad)
+		speed_put(s, kind, x, (uint32_t)factor, (uint32_t)n);
+}
+
+static void load_avoid(struct sched *s, struct loader *r)
+{
+	uint32_t x = map_get(&s->job_map, get_u64(r)), g;
+	uint64_t step = get_u64(r), unit = get_u64(r), n = get_u64(r);
+
+	r->bad = r->bad || n > ARRAY_LEN(s->avoids->node);
+	for (g = x == 0 ? 0 : s->jobs[x].groups; g != 0 && s->groups[g].step != step;)
+		g = s->groups[g].next;
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		uint64_t node = get_u64(r);
+
+		r->bad = r->bad || node > s->lim.nodes_max;
+		if (!r->bad && g != 0)
+			avoid_node(s, g, unit, (uint32_t)node);
+	}
+}
+
 int sched_load(struct sched *s, const uint8_t *bytes, size_t n)
 {
 	struct loader r = {0};
@@ -513,6 +700,8 @@ int sched_load(struct sched *s, const uint8_t *bytes, size_t n)
 		return -1;
 	r.p = bytes + 4;
 	r.end = bytes + n;
+	for (uint32_t x = 1; x <= s->node_real; x++) /* adding the leases again noted their inputs */
+		held_clear(s, x);
 	while (!r.bad) {
 		switch (get_byte(&r)) {
 		case 'e':
@@ -533,6 +722,24 @@ int sched_load(struct sched *s, const uint8_t *bytes, size_t n)
 			break;
 		case 'k':
 			load_kind(s, &r);
+			break;
+		case 'f':
+			load_trouble(s, &r);
+			break;
+		case 'w':
+			load_link(s, &r);
+			break;
+		case 't':
+			load_latency(s, &r);
+			break;
+		case 'h':
+			load_held(s, &r);
+			break;
+		case 's':
+			load_speed(s, &r);
+			break;
+		case 'a':
+			load_avoid(s, &r);
 			break;
 		case 'z':
 			return r.p == r.end && !r.bad ? 0 : -1;

@@ -56,6 +56,11 @@ uint32_t lane_make(struct sched *s, const char *name)
 
 /* ---- counting fits ---- */
 
+static bool shape_on(const struct sched *s, const struct shape *sh, uint32_t leaf)
+{
+	return set_below(s, sh->where, s->leaves + (size_t)leaf);
+}
+
 static void count_up(struct sched *s, uint32_t shape, uint32_t leaf, bool able)
 {
 	struct shape *sh = &s->shapes[shape];
@@ -134,7 +139,7 @@ static void cross(
 				if (sh->need[i] > (k < l ? small[k] : big[k]))
 					break;
 			}
-			if (i < sh->n_lanes)
+			if (i < sh->n_lanes || !shape_on(s, sh, leaf))
 				continue;
 			if (up)
 				count_up(s, shape, leaf, able);
@@ -221,9 +226,9 @@ static void shape_sort_out(struct sched *s, uint32_t shape)
 	}
 }
 
-static uint32_t *shape_chain_of(struct sched *s, const uint64_t *need)
+static uint32_t *shape_chain_of(struct sched *s, const uint64_t *need, uint32_t where)
 {
-	uint64_t h = 0;
+	uint64_t h = where == 0 ? 0 : prng_mix(where, 0, 0);
 
 	for (uint32_t l = 1; l < s->n_lanes; l++)
 		if (need[l] != 0)
@@ -231,10 +236,12 @@ static uint32_t *shape_chain_of(struct sched *s, const uint64_t *need)
 	return &s->shape_chain[(h >> 20) & s->shape_chain_mask];
 }
 
-static bool shape_is(const struct shape *sh, const uint64_t *need, uint32_t n_lanes)
+static bool shape_is(const struct shape *sh, const uint64_t *need, uint32_t where, uint32_t n_lanes)
 {
 	uint32_t n = 1;
 
+	if (sh->where != where || sh->need[0] != need[0])
+		return false;
 	for (uint32_t l = 1; l < n_lanes; l++)
 		n += need[l] != 0;
 	if (n != sh->n_lanes)
@@ -245,13 +252,21 @@ static bool shape_is(const struct shape *sh, const uint64_t *need, uint32_t n_la
 	return true;
 }
 
-static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need)
+bool shape_able(const struct sched *s, uint32_t shape, uint32_t node)
+{
+	return shape_in(&s->shapes[shape], node_able(s, node)) &&
+	       shape_on(s, &s->shapes[shape], node_leaf(s, node));
+}
+
+static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need, uint32_t where)
 {
 	struct shape *sh = &s->shapes[shape];
 
-	*sh = (struct shape){.n_lanes = 1, .refs = 1, .first = NONE};
+	*sh = (struct shape){.n_lanes = 1, .refs = 1, .first = NONE, .where = where};
 	sh->lane[0] = 0;
-	sh->need[0] = 1;
+	sh->need[0] = need[0];
+	if (where != 0)
+		s->sets[where].refs++;
 	for (uint32_t l = 1; l < s->n_lanes; l++)
 		if (need[l] != 0) {
 			sh->lane[sh->n_lanes] = (uint8_t)l;
@@ -259,6 +274,8 @@ static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need)
 		}
 	shape_sort_in(s, shape);
 	for (uint32_t n = 1; n <= s->node_top; n++) {
+		if (!shape_on(s, sh, node_leaf(s, n)))
+			continue;
 		if (shape_in(sh, node_eff(s, n)))
 			count_up(s, shape, node_leaf(s, n), false);
 		if (shape_in(sh, node_able(s, n)))
@@ -272,12 +289,12 @@ static void shape_fill(struct sched *s, uint32_t shape, const uint64_t *need)
 		}
 }
 
-uint32_t shape_take(struct sched *s, const uint64_t *need)
+uint32_t shape_take(struct sched *s, const uint64_t *need, uint32_t where)
 {
-	uint32_t *chain = shape_chain_of(s, need), x;
+	uint32_t *chain = shape_chain_of(s, need, where), x;
 
 	for (x = *chain; x != 0; x = s->shapes[x].next)
-		if (shape_is(&s->shapes[x], need, s->n_lanes)) {
+		if (shape_is(&s->shapes[x], need, where, s->n_lanes)) {
 			s->shapes[x].refs++;
 			return x;
 		}
@@ -288,7 +305,7 @@ uint32_t shape_take(struct sched *s, const uint64_t *need)
 		x = ++s->shape_top;
 	else
 		return 0;
-	shape_fill(s, x, need);
+	shape_fill(s, x, need, where);
 	s->shapes[x].next = *chain;
 	*chain = x;
 	s->n_shapes++;
@@ -306,7 +323,7 @@ void shape_drop(struct sched *s, uint32_t shape)
 		return;
 	for (uint32_t i = 1; i < sh->n_lanes; i++)
 		need[sh->lane[i]] = sh->need[i];
-	for (at = shape_chain_of(s, need); *at != shape; at = &s->shapes[*at].next)
+	for (at = shape_chain_of(s, need, sh->where); *at != shape; at = &s->shapes[*at].next)
 		CHECK(*at != 0);
 	*at = sh->next;
 	shape_sort_out(s, shape);
@@ -314,6 +331,8 @@ void shape_drop(struct sched *s, uint32_t shape)
 		count_none(s, shape, false);
 	if (sh->n_able > 0)
 		count_none(s, shape, true);
+	if (sh->where != 0)
+		set_drop(s, sh->where);
 	*sh = (struct shape){.next = s->shape_free};
 	s->shape_free = shape;
 	s->n_shapes--;
@@ -341,15 +360,51 @@ static uint32_t find_from(const struct sched *s, const struct shape *sh, uint32_
 	}
 }
 
-uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from)
+/* The same where a node of both sets is below. */
+static uint32_t find_in_sets(
+        const struct sched *s, const struct shape *sh, uint32_t leaf, uint32_t set, uint32_t steps)
+{
+	size_t i = s->leaves + (size_t)leaf;
+
+	for (; steps > 0; steps--) {
+		if (set_below(s, set, i) && set_below(s, sh->where, i) &&
+		        shape_in(sh, tree_at(s, s->tree, i))) {
+			if (i >= s->leaves)
+				return (uint32_t)(i - s->leaves);
+			i *= 2;
+			continue;
+		}
+		while ((i & 1) != 0)
+			i /= 2;
+		if (i == 0)
+			return NONE;
+		i++;
+	}
+	return NONE;
+}
+
+uint32_t shape_try(const struct sched *s, uint32_t shape, uint32_t from, uint32_t steps)
+{
+	const uint32_t leaf = find_in_sets(s, &s->shapes[shape], from, 0, steps);
+
+	return leaf == NONE ? 0 : node_of_leaf(s, leaf);
+}
+
+uint32_t shape_find_in(const struct sched *s, uint32_t shape, uint32_t from, uint32_t set)
 {
 	const struct shape *sh = &s->shapes[shape];
 	uint32_t leaf = from > sh->first ? from : sh->first;
 
 	if (sh->n_fit == 0 || leaf >= s->leaves)
 		return 0;
-	leaf = find_from(s, sh, leaf);
+	leaf = sh->where == 0 && set == 0 ? find_from(s, sh, leaf)
+	                                  : find_in_sets(s, sh, leaf, set, UINT32_MAX);
 	return leaf == NONE ? 0 : node_of_leaf(s, leaf);
+}
+
+uint32_t shape_find(const struct sched *s, uint32_t shape, uint32_t from)
+{
+	return shape_find_in(s, shape, from, 0);
 }
 
 uint64_t shape_room(const struct sched *s, uint32_t shape)
@@ -364,6 +419,9 @@ uint64_t shape_room(const struct sched *s, uint32_t shape)
 
 		room = k < room ? k : room;
 	}
+	if (sh->where != 0) /* its part of the pool */
+		room = (uint64_t)((unsigned __int128)room * s->sets[sh->where].count /
+		                  (s->n_up > 0 ? s->n_up : 1));
 	return room > 0 ? room : 1;
 }
 
@@ -380,7 +438,8 @@ static void likely_at(struct likely *k, size_t i)
 	const size_t w = k->s->stride;
 	size_t side;
 
-	if ((k->leaf != NONE && t[i * w + k->lane] <= k->most) || !shape_in(k->sh, k->s->able_tree + i * w))
+	if ((k->leaf != NONE && t[i * w + k->lane] <= k->most) || t[i * w] < k->sh->need[0] ||
+	        !shape_in(k->sh, k->s->able_tree + i * w) || !set_below(k->s, k->sh->where, i))
 		return;
 	if (i >= k->s->leaves) {
 		k->leaf = (uint32_t)(i - k->s->leaves);
@@ -454,7 +513,7 @@ void amounts_eff(
 	const struct node *n = &s->nodes[node];
 	const struct device *d = node_devs(s, node);
 
-	eff[0] = 1;
+	eff[0] = n->paused_until_ns != 0 ? 1 : 2;
 	for (uint32_t l = 1; l < s->n_lanes; l++)
 		eff[l] = free[l] > 0 && (n->dev_lanes >> l & 1) == 0 ? (uint64_t)free[l] : 0;
 	for (uint32_t k = 0; k < n->n_dev; k++) {
@@ -466,6 +525,8 @@ void amounts_eff(
 		else if (*e < left)
 			*e = left;
 	}
+	for (uint32_t l = 1; l < s->n_lanes; l++)
+		eff[l] = eff[l] < n->largest[l] ? eff[l] : n->largest[l];
 }
 
 void sim_from(struct sim *m, const struct sched *s, uint32_t node)
@@ -575,6 +636,7 @@ void node_refresh_able(struct sched *s, uint32_t node)
 		free[l] = (int64_t)n->cap[l];
 	if (n->known && n->state == WIRE__NODE_SET__STATE__UP)
 		amounts_eff(s, node, free, unused, able);
+	able[0] = able[0] != 0 ? 2 : 0; /* a pause passes */
 	memcpy(was, node_able(s, node), s->n_lanes * sizeof(*was));
 	leaf_set(s, node_leaf(s, node), was, able, true);
 }

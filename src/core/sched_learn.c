@@ -5,13 +5,19 @@
  * A sketch is a histogram of microseconds with four buckets to each doubling (so a quantile is right within 25 %), whose
  * counts are all halved when they add up to WINDOW samples: what was seen long ago fades. Of a large column a sample of
  * COLUMN values is taken at even distances. The table is bounded; the kind learned longest ago makes room. Two kinds whose
- * 64-bit keys collide would share a sketch, which estimates survive. Pure, integers only.
+ * 64-bit keys collide would share a sketch, which estimates survive. Of each node and kind, how its times compare with the
+ * median, in 1/1024; the pair learned longest ago makes room. Pure, integers only.
  */
 #include "core/sched_state.h"
 
-#define SAMPLE 256u /* weight of one, so that halving keeps fractions */
-#define WINDOW (512u * SAMPLE)
-#define COLUMN 256u
+#define SAMPLE      256u /* weight of one, so that halving keeps fractions */
+#define WINDOW      (512u * SAMPLE)
+#define COLUMN      256u
+#define SPEED_LEAST 48u  /* columns of results until a node's speed counts */
+#define SPEED_MOST  120u /* columns after which one counts no less */
+/* So near the median a node is like the others: decisions do not follow noise. */
+#define SPEED_ALIKE_LOW  724u
+#define SPEED_ALIKE_HIGH 1448u
 
 uint64_t kind_key(const char *kind, uint32_t variant)
 {
@@ -99,10 +105,106 @@ static void kind_add(struct kind *k, uint64_t us)
 	}
 }
 
-void sched_learn(
-        struct sched *s, uint32_t group, uint32_t variant, const uint64_t *wall_us, size_t n, uint64_t now_ns)
+/* ---- how fast a node is, beside others ---- */
+
+static uint64_t speed_key(uint64_t kind, uint32_t node)
+{
+	return prng_mix(kind, node, 43) | 1;
+}
+
+static void speed_unlink(struct sched *s, uint32_t x)
+{
+	const struct speed *k = &s->speeds[x];
+
+	*(k->newer == 0 ? &s->speed_newest : &s->speeds[k->newer].older) = k->older;
+	*(k->older == 0 ? &s->speed_oldest : &s->speeds[k->older].newer) = k->newer;
+}
+
+/* As kind_touch(). */
+static uint32_t speed_touch(struct sched *s, uint64_t kind, uint32_t node)
+{
+	const uint64_t key = speed_key(kind, node);
+	uint32_t x = map_get(&s->speed_map, key);
+	struct speed *k;
+
+	if (x != 0) {
+		speed_unlink(s, x);
+	} else {
+		if (s->speeds_top < s->speeds_max) {
+			x = ++s->speeds_top;
+		} else {
+			x = s->speed_oldest;
+			speed_unlink(s, x);
+			map_del(&s->speed_map, s->speeds[x].key);
+		}
+		s->speeds[x] = (struct speed){.key = key, .kind = kind, .node = node, .factor = SPEED_ONE};
+		map_put(&s->speed_map, key, x);
+	}
+	k = &s->speeds[x];
+	k->newer = 0;
+	k->older = s->speed_newest;
+	*(k->older == 0 ? &s->speed_oldest : &s->speeds[k->older].newer) = x;
+	s->speed_newest = x;
+	return x;
+}
+
+void speed_put(struct sched *s, uint64_t kind, uint32_t node, uint32_t factor, uint32_t n)
+{
+	uint32_t x = speed_touch(s, kind, node);
+
+	s->speeds[x].factor = factor;
+	s->speeds[x].n = n;
+}
+
+uint32_t speed_of(const struct sched *s, uint64_t kind, uint32_t node)
+{
+	uint32_t x = map_get(&s->speed_map, speed_key(kind, node));
+	const struct speed *k = &s->speeds[x];
+
+	if (x == 0 || k->n < SPEED_LEAST || (k->factor >= SPEED_ALIKE_LOW && k->factor <= SPEED_ALIKE_HIGH))
+		return SPEED_ONE;
+	return k->factor;
+}
+
+uint64_t speed_scaled(const struct sched *s, uint64_t kind, uint32_t node, uint64_t ns)
+{
+	const uint32_t f = s->speeds_top == 0 ? SPEED_ONE : speed_of(s, kind, s->nodes[node].owner);
+	unsigned __int128 v = (unsigned __int128)ns * f / SPEED_ONE;
+
+	if (f == SPEED_ONE || ns == 0)
+		return ns;
+	return v == 0 ? 1 : v > UINT64_MAX >> 2 ? UINT64_MAX >> 2 : (uint64_t)v;
+}
+
+/* The factor by which the node's own median is that of all, by steps that shrink from an eighth to a 128th: up when more took longer
+ * than it says, down when fewer did. A few that take very long do not move it far. Only beside other nodes does it say anything. */
+static void speed_learn(
+        struct sched *s, uint64_t kind, uint32_t node, const uint64_t *wall_us, size_t n, size_t stride)
+{
+	const uint64_t median = kind_quantile_ns(s, kind, 500) / 1000;
+	int64_t net = 0;
+	struct speed *k;
+
+	if (s->node_real < 2 || median == 0 || node == 0)
+		return;
+	k = &s->speeds[speed_touch(s, kind, node)];
+	for (size_t i = 0; i < n; i++) {
+		const uint64_t us = wall_us[i * stride], mine = median * k->factor / SPEED_ONE;
+
+		net += us > mine ? 1 : us < mine ? -1 : 0;
+	}
+	net = (int64_t)k->factor + (int64_t)k->factor * net / (int64_t)n / (8 + k->n);
+	k->factor = net < SPEED_ONE / 16   ? SPEED_ONE / 16
+	            : net > 16 * SPEED_ONE ? 16 * SPEED_ONE
+	                                   : (uint32_t)net;
+	k->n += k->n < SPEED_MOST;
+}
+
+void sched_learn(struct sched *s, uint32_t group, uint32_t variant, uint32_t node, const uint64_t *wall_us,
+        size_t n, uint64_t now_ns)
 {
 	const struct group *g = &s->groups[group];
+	const size_t samples = n < COLUMN ? n : COLUMN, stride = n < COLUMN ? 1 : n / COLUMN;
 	uint32_t x;
 
 	(void)now_ns; /* fading goes by samples, not by time: a nightly job's times are as good the next night */
@@ -112,8 +214,9 @@ void sched_learn(
 	x = kind_touch(s, g->v[variant].kind);
 	if (x == 0)
 		return;
-	for (size_t i = 0; i < (n < COLUMN ? n : COLUMN); i++)
-		kind_add(&s->kinds[x], wall_us[n < COLUMN ? i : i * (n / COLUMN)]);
+	for (size_t i = 0; i < samples; i++)
+		kind_add(&s->kinds[x], wall_us[i * stride]);
+	speed_learn(s, g->v[variant].kind, node, wall_us, samples, stride);
 }
 
 uint64_t kind_quantile_ns(const struct sched *s, uint64_t key, uint32_t milli)
@@ -139,4 +242,10 @@ uint64_t kind_quantile_ns(const struct sched *s, uint64_t key, uint32_t milli)
 uint64_t sched_run_ns(const struct sched *s, const char *kind, uint32_t quantile_milli)
 {
 	return kind_quantile_ns(s, kind_key(kind, 0), quantile_milli);
+}
+
+uint64_t sched_group_run_ns(const struct sched *s, uint32_t group, uint32_t variant)
+{
+	CHECK(group != 0 && group <= s->groups_top && variant < s->groups[group].n_variants);
+	return kind_quantile_ns(s, s->groups[group].v[variant].kind, 500);
 }

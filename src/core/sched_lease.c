@@ -76,7 +76,7 @@ static uint64_t charged(const struct nspace *n, uint64_t add, uint64_t sub)
 
 /* ---- a node's leases: a list, sorted only when somebody must wait ---- */
 
-static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
+void ends_insert(struct sched *s, uint32_t node, uint32_t x)
 {
 	uint32_t *first = &s->nodes[node].leases;
 
@@ -87,7 +87,7 @@ static void ends_insert(struct sched *s, uint32_t node, uint32_t x)
 	*first = x;
 }
 
-static void ends_remove(struct sched *s, uint32_t node, uint32_t x)
+void ends_remove(struct sched *s, uint32_t node, uint32_t x)
 {
 	const struct ending *e = &s->ends[x];
 
@@ -155,8 +155,9 @@ static uint32_t lease_fill(
 	l = &s->leases[x];
 	*l = (struct lease){
 	        .id = id,
+	        .class_ = p->class_,
 	        .group = p->group,
-	        .node = p->node,
+	        .node = class_place(s, p->node, p->class_),
 	        .variant = (uint8_t)p->variant,
 	        .n_dev = (uint8_t)p->n_devices,
 	        .granted_ns = now_ns,
@@ -188,6 +189,16 @@ static void lease_hold(struct sched *s, uint32_t lease, int sign)
 	node_refresh(s, l->node);
 }
 
+void sched_lease_holds(const struct sched *s, uint64_t lease, uint64_t out[RESOURCES_MAX])
+{
+	const struct lease *l = &s->leases[map_get(&s->lease_map, lease)];
+	const struct variant *v = &s->groups[l->group].v[l->variant];
+
+	memset(out, 0, RESOURCES_MAX * sizeof(*out));
+	for (uint32_t i = 0; l->id != 0 && i < v->n; i++)
+		out[v->lane[i] - 1] += v->amount[i];
+}
+
 void sched_lease_add(
         struct sched *s, uint64_t lease, const struct sched_placement *p, uint64_t count, uint64_t now_ns)
 {
@@ -205,6 +216,8 @@ void sched_lease_add(
 	group_out(s, p->group);
 	lease_hold(s, x, 1);
 	ends_insert(s, s->leases[x].node, x);
+	spread_count(s, x, 1);
+	link_take(s, p->group, p->node, now_ns);
 	g->n_leases++;
 	g->last_ns = now_ns > g->last_ns ? now_ns : g->last_ns;
 	g->turn = ++s->turn;
@@ -260,6 +273,7 @@ void sched_lease_remove(struct sched *s, uint64_t lease, uint64_t now_ns)
 	limited = !job_may(j);
 	lease_hold(s, x, -1);
 	ends_remove(s, s->leases[x].node, x);
+	spread_count(s, x, -1);
 	if (l->stopping)
 		stop_unlink(s, x);
 	g->n_leases--;

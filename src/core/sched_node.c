@@ -3,6 +3,8 @@
  * sched_node - nodes as they appear, change and are looked at.
  * Pure. Invariant: devices of a node are sorted by (resource, index), so that a choice among them is the same everywhere.
  */
+#include "base/check.h"
+#include "core/gang.h"
 #include "core/sched_state.h"
 
 int sched_node_ok(const struct sched *s, const Wire__NodeSet *n, struct err *e)
@@ -14,6 +16,15 @@ int sched_node_ok(const struct sched *s, const Wire__NodeSet *n, struct err *e)
 	if (n->n_devices > DEVICES_PER_NODE_MAX)
 		return err_set(e, ERR_INVALID, "node '%.40s' has %zu devices, at most %u are managed",
 		        n->name, n->n_devices, DEVICES_PER_NODE_MAX);
+	for (size_t i = 0; i < n->n_largest; i++) {
+		size_t k = 0;
+
+		while (k < n->n_capacity && strcmp(n->largest[i]->name, n->capacity[k]->name) != 0)
+			k++;
+		if (k == n->n_capacity)
+			return err_set(e, ERR_INVALID, "node '%.40s' has no capacity of its largest '%.31s'",
+			        n->name, n->largest[i]->name);
+	}
 	for (size_t i = 0; i < n->n_capacity + n->n_devices; i++) {
 		const Wire__NodeSet__Device *d = i < n->n_capacity ? NULL : n->devices[i - n->n_capacity];
 		const char *r = d == NULL ? n->capacity[i]->name : d->resource;
@@ -37,6 +48,15 @@ int sched_node_ok(const struct sched *s, const Wire__NodeSet *n, struct err *e)
 				        d->index);
 		fresh += !seen;
 	}
+	if (n->n_labels + n->n_admin_labels >= NODE_LABELS)
+		return err_set(e, ERR_INVALID, "node '%.40s' has %zu labels, at most %u are kept", n->name,
+		        n->n_labels + n->n_admin_labels, NODE_LABELS - 1);
+	if (n->link != NULL && n->link->bytes != 0 &&
+	        (n->link->per_ns == 0 || n->link->from_min >= 1440 || n->link->to_min >= 1440))
+		return err_set(
+		        e, ERR_INVALID, "the link of node '%.40s' has a limit without a window", n->name);
+	if (classes_ok(s, n, e) < 0)
+		return -1;
 	if (s->n_lanes + fresh > VEC)
 		return err_set(e, ERR_FULL,
 		        "node '%.40s' brings %u new kinds of resource, and of %u at most %u are left",
@@ -69,21 +89,85 @@ static void devices_read(struct sched *s, struct node *p, const Wire__NodeSet *n
 	}
 }
 
+/* Labels, and the leases that are counted by them. */
+static void labels_set(struct sched *s, const Wire__NodeSet *n)
+{
+	struct node *p = &s->nodes[n->node];
+
+	for (uint32_t l = p->leases; l != 0; l = s->ends[l].next)
+		spread_count(s, l, -1);
+	(void)labels_read(n, n->labels, n->n_labels, p);
+	for (uint32_t l = p->leases; l != 0; l = s->ends[l].next)
+		spread_count(s, l, 1);
+}
+
+static void link_set(struct sched *s, const Wire__NodeSet *n)
+{
+	struct link_use *l = &s->nodes[n->node].link;
+	const Wire__NodeSet__Link *in = n->link;
+
+	s->n_links += (uint32_t)(in != NULL && in->bytes != 0) - (uint32_t)(l->bytes != 0);
+	if (in == NULL || in->bytes == 0) {
+		*l = (struct link_use){.cost = in != NULL ? in->cost : 0};
+		return;
+	}
+	if (l->per_ns != in->per_ns)
+		l->window = l->used = 0;
+	l->bytes = in->bytes;
+	l->per_ns = in->per_ns;
+	l->from_min = in->from_min;
+	l->to_min = in->to_min;
+	l->cost = in->cost;
+}
+
+static void largest_read(struct sched *s, struct node *p, const Wire__NodeSet *n)
+{
+	Wire__Need *const *v = n->n_classes > 0 ? n->own_largest : n->largest;
+	const size_t count = n->n_classes > 0 ? n->n_own_largest : n->n_largest;
+
+	memset(p->largest, 0xff, sizeof(p->largest));
+	for (size_t i = 0; i < count; i++)
+		p->largest[lane_make(s, v[i]->name)] = v[i]->amount;
+}
+
+void node_recount(struct sched *s, uint32_t node)
+{
+	struct node *p = &s->nodes[node];
+
+	for (uint32_t l = 0; l < VEC; l++)
+		p->free[l] = (int64_t)p->cap[l];
+	memset(node_used(s, node), 0, p->n_dev * sizeof(uint32_t));
+	for (uint32_t l = p->leases; l != 0; l = s->ends[l].next)
+		amounts_hold(s, node, p->free, node_used(s, node),
+		        &s->groups[s->leases[l].group].v[s->leases[l].variant],
+		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, s->leases[l].n_dev, 1);
+	node_refresh_able(s, node);
+	node_refresh(s, node);
+}
+
 int sched_node_set(struct sched *s, const Wire__NodeSet *n)
 {
+	uint32_t leaf;
 	struct node *p;
 
 	if (sched_node_ok(s, n, NULL) < 0)
 		return -1;
+	classes_lift(s, n);
 	p = &s->nodes[n->node];
+	p->label = s->labels + (size_t)n->node * NODE_LABELS;
+	p->latency = s->latencies + (size_t)n->node * LATENCIES;
 	node_clear(s, n->node);
+	leaf = node_leaf(s, n->node);
 	if (p->known && p->state == WIRE__NODE_SET__STATE__UP)
 		s->n_up--;
 	p->known = true;
+	p->owner = n->node;
+	p->reached = gang_address_ok(n->address);
 	p->state = n->state;
+	p->gone = n->removed;
+	if (p->gone)
+		latency_forget(s, n->node);
 	s->n_up += p->state == WIRE__NODE_SET__STATE__UP;
-	if (n->node > s->node_top)
-		s->node_top = n->node;
 	(void)snprintf(p->name, sizeof(p->name), "%s", n->name);
 	memset(p->cap, 0, sizeof(p->cap));
 	for (size_t i = 0; i < n->n_capacity; i++) {
@@ -91,17 +175,30 @@ int sched_node_set(struct sched *s, const Wire__NodeSet *n)
 
 		*c = *c + n->capacity[i]->amount < 1ull << 62 ? *c + n->capacity[i]->amount : 1ull << 62;
 	}
+	largest_read(s, p, n);
 	devices_read(s, p, n);
-	for (uint32_t l = 0; l < VEC; l++)
-		p->free[l] = (int64_t)p->cap[l];
-	memset(node_used(s, n->node), 0, p->n_dev * sizeof(uint32_t));
-	for (uint32_t l = s->nodes[n->node].leases; l != 0; l = s->ends[l].next)
-		amounts_hold(s, n->node, p->free, node_used(s, n->node),
-		        &s->groups[s->leases[l].group].v[s->leases[l].variant],
-		        s->lease_devs + (size_t)l * DEVICES_PER_LEASE_MAX, s->leases[l].n_dev, 1);
-	node_refresh_able(s, n->node);
-	node_refresh(s, n->node);
+	labels_set(s, n);
+	link_set(s, n);
+	sets_refresh(s, n->node, leaf);
+	classes_land(s, n);
 	return 0;
+}
+
+void sched_node_state(struct sched *s, uint32_t node, Wire__NodeSet__State state)
+{
+	struct node *p = &s->nodes[node];
+
+	CHECK(p->known);
+	if (p->state == state)
+		return;
+	for (uint32_t x = place_next(s, node, 0); x != 0; x = place_next(s, node, x)) {
+		node_clear(s, x);
+		s->n_up -= s->nodes[x].state == WIRE__NODE_SET__STATE__UP;
+		s->nodes[x].state = state;
+		s->n_up += s->nodes[x].state == WIRE__NODE_SET__STATE__UP;
+		node_refresh_able(s, x);
+		node_refresh(s, x);
+	}
 }
 
 /* ---- looking ---- */
@@ -111,26 +208,66 @@ const char *sched_resource_name(const struct sched *s, uint32_t resource)
 	return resource + 1 < s->n_lanes ? s->lane_name[resource + 1] : NULL;
 }
 
-bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *out)
+static void place_view(const struct sched *s, uint32_t place, struct sched_node_view *out)
 {
-	const struct node *n;
+	const struct node *n = &s->nodes[place];
 
-	if (node == 0 || node > s->node_top || !s->nodes[node].known)
-		return false;
-	n = &s->nodes[node];
 	*out = (struct sched_node_view){
-	        .node = node, .name = n->name, .state = n->state, .n_leases = n->n_leases};
+	        .node = n->owner, .name = n->name, .state = n->state, .n_leases = n->n_leases};
+	out->paused_until_ns = n->paused_until_ns;
+	out->link_bytes = n->link.bytes;
+	out->link_per_ns = n->link.per_ns;
+	out->link_used = n->link.used;
+	out->link_used_ns = n->link.window * n->link.per_ns;
 	for (uint32_t r = 0; r < RESOURCES_MAX; r++) {
 		out->capacity[r] = n->cap[r + 1];
 		out->free[r] = n->free[r + 1];
+		out->largest[r] = n->largest[r + 1] < n->cap[r + 1] ? n->largest[r + 1] : n->cap[r + 1];
+	}
+}
+
+bool sched_node(const struct sched *s, uint32_t node, struct sched_node_view *out)
+{
+	struct sched_node_view below;
+
+	if (node == 0 || node > s->node_real || !s->nodes[node].known)
+		return false;
+	place_view(s, node, out);
+	for (uint32_t x = place_next(s, node, node); x != 0; x = place_next(s, node, x)) {
+		place_view(s, x, &below);
+		out->n_leases += below.n_leases;
+		for (uint32_t r = 0; r < RESOURCES_MAX; r++) {
+			out->capacity[r] += below.capacity[r];
+			out->free[r] += below.free[r];
+			if (below.largest[r] > out->largest[r])
+				out->largest[r] = below.largest[r];
+		}
 	}
 	return true;
 }
 
+bool sched_class(const struct sched *s, uint32_t node, uint32_t k, struct sched_node_view *out)
+{
+	uint32_t x = node;
+
+	if (node == 0 || node > s->node_real || !s->nodes[node].known)
+		return false;
+	while (x != 0 && k-- > 0)
+		x = place_next(s, node, x);
+	if (x != 0)
+		place_view(s, x, out);
+	return x != 0;
+}
+
+bool sched_node_gone(const struct sched *s, uint32_t node)
+{
+	return s->nodes[node].gone;
+}
+
 bool sched_node_next(const struct sched *s, uint32_t after, struct sched_node_view *out)
 {
-	while (after < s->node_top)
-		if (sched_node(s, ++after, out))
+	while (after < s->node_real)
+		if (sched_node(s, ++after, out) && !s->nodes[after].gone)
 			return true;
 	return false;
 }
@@ -263,13 +400,13 @@ bool sched_could_fit(const struct sched *s, const char *namespace_, const Wire__
 
 		vec_read(s, variants[i], &need);
 		for (uint32_t l = 1; l < s->n_lanes && ns != 0; l++)
-			if (need.v[l] > s->ns[ns].quota[l])
+			if (need.v[l] > s->ns[ns].own[l])
 				over = l;
 		if (need.unknown != NULL) {
 			(void)snprintf(reason, sizeof(reason), "no node has any '%.31s'", need.unknown);
 		} else if (over != 0) {
 			amount_text(s->lane_name[over], need.v[over], a, sizeof(a));
-			amount_text(s->lane_name[over], s->ns[ns].quota[over], b, sizeof(b));
+			amount_text(s->lane_name[over], s->ns[ns].own[over], b, sizeof(b));
 			(void)snprintf(reason, sizeof(reason),
 			        "%s is more than the quota of namespace '%s' (%s)", a, namespace_, b);
 		} else if (any_node_holds(s, &need)) {

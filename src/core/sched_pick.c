@@ -15,10 +15,12 @@ struct hunt {
 	struct bits want;          /* shapes of interest; may lose bits on the way */
 	bool (*is_it)(struct hunt *h, uint32_t group);
 	uint32_t found, variant, node;
+	uint32_t gang[SCHED_GANG_MAX]; /* nodes of what was found, if it is one */
 	uint64_t left_ns;
 	uint32_t tried;
 	const struct reservation *res;
 	uint64_t victim;
+	struct ahead *ahead;
 };
 
 /* ---- walking, in order, only where the colours are ---- */
@@ -92,7 +94,8 @@ static bool is_eligible(struct hunt *h, uint32_t group)
 	const struct group *g = &h->s->groups[group];
 
 	for (uint32_t v = 0; v < g->n_variants; v++)
-		if (h->s->shapes[g->v[v].shape].n_able > 0 && group_permits(h->s, g, v))
+		if (h->s->shapes[g->v[v].shape].n_able > 0 && group_permits(h->s, g, v) &&
+		        (g->gang == 0 || gang_seats(h->s, group, v, h->now_ns, true) == g->gang))
 			return true;
 	return false;
 }
@@ -100,8 +103,15 @@ static bool is_eligible(struct hunt *h, uint32_t group)
 static void hunt_init(struct hunt *h, const struct sched *s, uint64_t now_ns, const struct bits *want,
         bool (*is_it)(struct hunt *, uint32_t))
 {
-	*h = (struct hunt){.s = s, .now_ns = now_ns, .limit_ns = UINT64_MAX, .want = *want, .is_it = is_it};
-	h->left_ns = UINT64_MAX;
+	h->s = s;
+	h->now_ns = now_ns;
+	h->limit_ns = h->left_ns = UINT64_MAX;
+	h->want = *want;
+	h->is_it = is_it;
+	h->found = h->variant = h->node = h->tried = 0;
+	h->res = NULL;
+	h->victim = 0;
+	h->ahead = NULL;
 }
 
 struct oldest {
@@ -146,16 +156,29 @@ static uint32_t starving(const struct sched *s, uint64_t now_ns)
 	return o.group;
 }
 
+/* When a pause ends, or a link that something may wait for opens. */
+static uint64_t places_wake_ns(const struct sched *s, uint64_t now_ns)
+{
+	uint64_t at = pause_wake_ns(s);
+
+	at = at > now_ns ? at : now_ns + 1;
+	for (uint32_t x = 1; x <= s->node_real && s->n_links > 0 && s->crossing_ready > 0; x++)
+		if (s->nodes[x].link.bytes != 0 && link_wake_ns(&s->nodes[x].link, now_ns) < at)
+			at = link_wake_ns(&s->nodes[x].link, now_ns);
+	return at;
+}
+
 uint64_t sched_wake_ns(const struct sched *s, uint64_t now_ns)
 {
 	uint32_t ns = order_first(&s->ns_starve, s->starve_root);
+	uint64_t at = s->n_paused + s->n_links > 0 ? places_wake_ns(s, now_ns) : UINT64_MAX, starve;
 
 	if (ns == 0)
-		return UINT64_MAX;
-	if (s->ns[ns].starve_ns + STARVE_NS > now_ns)
-		return s->ns[ns].starve_ns + STARVE_NS;
+		return at;
 	/* Something starves and cannot be placed; others may begin to. A look each minute, on the minute. */
-	return (now_ns / AGE_NS + 1) * AGE_NS;
+	starve = s->ns[ns].starve_ns + STARVE_NS > now_ns ? s->ns[ns].starve_ns + STARVE_NS
+	                                                  : (now_ns / AGE_NS + 1) * AGE_NS;
+	return starve < at ? starve : at;
 }
 
 /* ---- reservation and backfill ---- */
@@ -200,7 +223,8 @@ static uint32_t stopping_node(const struct sched *s, uint32_t shape)
 		uint32_t node = s->leases[l].node;
 		struct sim m;
 
-		if (s->nodes[node].state != WIRE__NODE_SET__STATE__UP || (best != 0 && node >= best))
+		if (s->nodes[node].state != WIRE__NODE_SET__STATE__UP || (best != 0 && node >= best) ||
+		        !shape_able(s, shape, node))
 			continue;
 		sim_from(&m, s, node);
 		for (uint32_t k = s->nodes[node].leases; k != 0; k = s->ends[k].next)
@@ -213,10 +237,10 @@ static uint32_t stopping_node(const struct sched *s, uint32_t shape)
 }
 
 /* The first node that could hold the shape and that the group may go to; 0 none. */
-static uint32_t first_allowed(const struct sched *s, uint32_t group, uint32_t shape)
+static uint32_t first_allowed(const struct sched *s, uint32_t group, uint32_t shape, uint64_t now_ns)
 {
 	for (uint32_t node = 1; node <= s->node_top; node++)
-		if (shape_in(&s->shapes[shape], node_able(s, node)) && group_may(s, group, node))
+		if (shape_able(s, shape, node) && group_may(s, group, node, now_ns))
 			return node;
 	return 0;
 }
@@ -225,20 +249,27 @@ void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct rese
 {
 	const struct group *g = &s->groups[group];
 
+	r->s = s;
 	r->group = group;
-	r->node = 0;
+	r->node = r->n_seats = 0;
 	r->at_ns = now_ns;
 	for (uint32_t v = 0; v < g->n_variants; v++) {
 		const uint32_t shape = g->v[v].shape;
 
 		if (s->shapes[shape].n_able == 0 || !group_permits(s, g, v))
 			continue;
+		if (g->gang != 0) {
+			if (gang_seats(s, group, v, now_ns, true) < g->gang)
+				continue;
+			gang_reserve(s, group, v, now_ns, r);
+			return;
+		}
 		r->variant = v;
 		r->node = stopping_node(s, shape);
 		if (r->node == 0)
 			r->node = shape_likely(s, shape);
-		if (r->node != 0 && !group_may(s, group, r->node))
-			r->node = first_allowed(s, group, shape);
+		if (r->node != 0 && !group_may(s, group, r->node, now_ns))
+			r->node = first_allowed(s, group, shape, now_ns);
 		if (r->node != 0 && !reserve_on(s, r, shape, r->node, now_ns))
 			r->node = 0;
 		return;
@@ -248,7 +279,7 @@ void reserve(const struct sched *s, uint32_t group, uint64_t now_ns, struct rese
 bool backfill_ok(
         const struct reservation *r, const struct group *g, uint32_t v, uint64_t now_ns, uint64_t *out_left)
 {
-	const struct sched *s = r->then.s;
+	const struct sched *s = r->s;
 	struct sched_placement p;
 	struct sim now, then = r->then;
 	uint16_t idx[DEVICES_PER_LEASE_MAX];
@@ -264,7 +295,7 @@ bool backfill_ok(
 		return true; /* both fit at that time */
 	if (r->at_ns <= now_ns)
 		return false;
-	run = kind_quantile_ns(s, g->v[v].kind, 900);
+	run = speed_scaled(s, g->v[v].kind, r->node, kind_quantile_ns(s, g->v[v].kind, 900));
 	*out_left = r->at_ns - now_ns;
 	return run != 0 && run <= *out_left;
 }
@@ -280,14 +311,35 @@ static void give_up_shape(struct hunt *h, uint32_t shape)
 		bits_drop(&h->want, shape);
 }
 
-/* As shape_find(), among the nodes that the group may go to. */
-static uint32_t find_node(const struct sched *s, uint32_t group, uint32_t shape, uint32_t from)
+/* The node that the variant goes to now, but `skip`: the first that it fits on, or by its wishes the best. */
+static uint32_t find_node(const struct hunt *h, uint32_t group, uint32_t variant, uint32_t skip)
 {
-	uint32_t node = shape_find(s, shape, from);
+	const struct sched *s = h->s;
+	const uint32_t shape = s->groups[group].v[variant].shape;
+	uint32_t node;
 
-	while (node != 0 && !group_may(s, group, node))
+	if (s->groups[group].wishes && s->wishes[group].any)
+		return place_best(s, group, variant, skip, h->now_ns);
+	node = shape_find(s, shape, skip == 0 ? 0 : node_leaf(s, skip) + 1);
+	while (node != 0 && !group_may(s, group, node, h->now_ns))
 		node = shape_find(s, shape, node_leaf(s, node) + 1);
 	return node;
+}
+
+/* The next node after one that is reserved. By wishes, only one more is tried. */
+static uint32_t find_beside(struct hunt *h, uint32_t group, uint32_t v, uint32_t node)
+{
+	const struct group *g = &h->s->groups[group];
+	const bool scored = g->wishes && h->s->wishes[group].any;
+
+	do {
+		h->left_ns = UINT64_MAX;
+		node = find_node(h, group, v, node);
+		if (node == 0 || reservation_leaves(h->res, g, v, node, h->now_ns, &h->left_ns))
+			return node;
+	} while (!scored);
+	h->left_ns = UINT64_MAX;
+	return 0;
 }
 
 static bool is_placeable(struct hunt *h, uint32_t group)
@@ -304,13 +356,16 @@ static bool is_placeable(struct hunt *h, uint32_t group)
 		if (s->shapes[shape].n_fit == 0 || !bits_meet(&one, &h->want) || !group_permits(s, g, v))
 			continue;
 		h->left_ns = UINT64_MAX;
-		node = find_node(s, group, shape, 0);
-		if (h->res != NULL && node == h->res->node &&
-		        !backfill_ok(h->res, g, v, h->now_ns, &h->left_ns)) {
-			h->left_ns = UINT64_MAX;
-			node = find_node(s, group, shape, node_leaf(s, node) + 1);
-			if (node == 0)
-				give_up_shape(h, shape);
+		if (g->gang != 0) {
+			node = gang_find(s, h->res, group, v, h->now_ns, h->gang) ? h->gang[0] : 0;
+		} else {
+			node = find_node(h, group, v, 0);
+			if (node != 0 && h->res != NULL &&
+			        !reservation_leaves(h->res, g, v, node, h->now_ns, &h->left_ns)) {
+				node = find_beside(h, group, v, node);
+				if (node == 0)
+					give_up_shape(h, shape);
+			}
 		}
 		if (node == 0)
 			continue;
@@ -488,7 +543,8 @@ static uint64_t coming(const struct sched *s, uint32_t shape)
 }
 
 /* The first lease to stop so that one more allotment of the shape fits somewhere; 0: none would help. */
-static uint64_t victim_for(const struct sched *s, uint32_t group, uint32_t shape, uint32_t avoid)
+static uint64_t victim_for(
+        const struct sched *s, uint32_t group, uint32_t shape, uint32_t avoid, uint64_t now_ns)
 {
 	const struct shape *sh = &s->shapes[shape];
 	struct victims best = {0}, c;
@@ -497,8 +553,8 @@ static uint64_t victim_for(const struct sched *s, uint32_t group, uint32_t shape
 	for (uint32_t node = 1; node <= s->node_top && seen < PREEMPT_NODES; node++) {
 		struct sim m;
 
-		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_in(sh, node_able(s, node)) ||
-		        !group_may(s, group, node))
+		if (node == avoid || s->nodes[node].n_leases == 0 || !shape_able(s, shape, node) ||
+		        !group_may(s, group, node, now_ns))
 			continue;
 		sim_stopped(&m, s, node);
 		c.node = node;
@@ -529,7 +585,7 @@ static bool is_worth_preempting(struct hunt *h, uint32_t group)
 			continue;
 		if (coming(s, shape) >= wanted)
 			return false;
-		h->victim = victim_for(s, group, shape, h->res != NULL ? h->res->node : 0);
+		h->victim = victim_for(s, group, shape, h->res != NULL ? h->res->node : 0, h->now_ns);
 		if (h->victim != 0)
 			return true;
 	}
@@ -538,19 +594,33 @@ static bool is_worth_preempting(struct hunt *h, uint32_t group)
 
 /* ---- the pick ---- */
 
+/* How long a lease is to run where a group has so many places. */
+static uint64_t slice_ns(uint64_t places)
+{
+	uint64_t ns = SLICE_NS * (places / SLICE_PLACES);
+
+	return ns < SLICE_NS                           ? SLICE_NS
+	       : ns < SLICE_TIMES * (uint64_t)SLICE_NS ? ns
+	                                               : SLICE_TIMES * (uint64_t)SLICE_NS;
+}
+
 static uint64_t slice(const struct sched *s, const struct hunt *h, const struct group *g, uint64_t run_ns)
 {
 	const struct job *j = &s->jobs[g->job];
-	uint64_t n, room, tail, least;
+	uint64_t n, room, tail, least, ns;
 
-	if (g->slice_max <= 1 || run_ns == 0 || run_ns > SLICE_NS / 8)
+	if (g->slice_max <= 1 || run_ns == 0 || run_ns > SLICE_TIMES * (uint64_t)SLICE_NS)
 		return 1;
-	n = SLICE_NS / run_ns;
-	n = n < g->slice_max ? n : g->slice_max;
 	room = shape_room(s, g->v[h->variant].shape);
 	if (j->concurrency != 0 && room > j->concurrency - j->n_leases)
 		room = j->concurrency - j->n_leases;
 	room += g->n_leases;
+	/* A slice of few tasks runs for much longer or shorter than is thought: only where others do not mind. */
+	ns = slice_ns(room);
+	if (run_ns > SLICE_NS / 8 + (ns - SLICE_NS) / 2)
+		return 1;
+	n = ns / run_ns;
+	n = n < g->slice_max ? n : g->slice_max;
 	/* Towards the end ever less, so that all allotments end at one time, but no less than is worth a lease. */
 	tail = (g->n_ready + 2 * room - 1) / (2 * room);
 	least = (g->n_ready + room - 1) / room;
@@ -558,7 +628,8 @@ static uint64_t slice(const struct sched *s, const struct hunt *h, const struct 
 	tail = tail > least ? tail : least;
 	n = n < tail ? n : tail;
 	if (h->left_ns != UINT64_MAX) { /* must be over before the reserved time */
-		uint64_t slow = kind_quantile_ns(s, g->v[h->variant].kind, 900);
+		const uint64_t kind = g->v[h->variant].kind;
+		uint64_t slow = speed_scaled(s, kind, h->node, kind_quantile_ns(s, kind, 900));
 
 		n = n < h->left_ns / slow ? n : h->left_ns / slow;
 	}
@@ -573,11 +644,18 @@ static enum sched_verdict placed(const struct hunt *h, struct sched_placement *o
 	struct sim m;
 
 	out->group = h->found;
-	out->node = h->node;
+	out->node = s->nodes[h->node].owner;
+	out->class_ = s->nodes[h->node].class_;
 	out->variant = h->variant;
-	out->run_ns = kind_quantile_ns(s, v->kind, 500);
+	out->run_ns = speed_scaled(s, v->kind, h->node, kind_quantile_ns(s, v->kind, 500));
 	out->count_max = slice(s, h, g, out->run_ns);
 	out->n_devices = 0;
+	out->gang = g->gang;
+	if (g->gang != 0) {
+		memcpy(out->nodes, h->gang, g->gang * sizeof(*out->nodes));
+		sched_gang_devices(s, out, 0);
+		return SCHED_PLACE;
+	}
 	if (s->nodes[h->node].n_dev > 0) {
 		sim_from(&m, s, h->node);
 		sim_take(&m, v, out);
@@ -602,7 +680,7 @@ enum sched_verdict pick_explained(const struct sched *s, uint64_t now_ns, struct
 	uint32_t head = starving(s, now_ns), rt = s->rt_root != 0 ? head_of(s, now_ns, 1) : 0;
 	struct hunt h;
 
-	res->group = res->node = 0;
+	res->group = res->node = res->n_seats = 0;
 	if (head == 0)
 		head = rt != 0 ? rt : head_of(s, now_ns, 0);
 	if (head == 0)
@@ -623,7 +701,7 @@ enum sched_verdict pick_explained(const struct sched *s, uint64_t now_ns, struct
 			return SCHED_PREEMPT;
 		}
 	}
-	h.res = res->node != 0 ? res : NULL;
+	h.res = res->node != 0 || res->n_seats != 0 ? res : NULL;
 	if (hunt_jobs(&h, &s->job_order, s->rt_root) || hunt_batch(&h, s->fair_root))
 		return placed(&h, out);
 	return SCHED_NOTHING;
@@ -635,4 +713,80 @@ enum sched_verdict sched_pick(
 	struct reservation res;
 
 	return pick_explained(s, now_ns, out_place, out_victim, &res);
+}
+
+/* ---- what comes next ---- */
+
+struct ahead {
+	struct sched_ahead *out;
+	uint32_t node, n, max;
+};
+
+bool sched_crossing(const struct sched *s)
+{
+	return s->crossing_ready > 0;
+}
+
+/* Waits for a place, and this node could be it. */
+static bool waits_for(const struct hunt *h, uint32_t group)
+{
+	const struct group *g = &h->s->groups[group];
+	bool able = false;
+
+	for (uint32_t v = 0; v < g->n_variants; v++) {
+		const uint32_t shape = g->v[v].shape;
+
+		if (!group_permits(h->s, g, v))
+			continue;
+		if (h->s->shapes[shape].n_fit > 0)
+			return false;
+		for (uint32_t x = h->ahead->node; x != 0; x = place_next(h->s, h->ahead->node, x))
+			able = able || (shape_able(h->s, shape, x) && group_may(h->s, group, x, h->now_ns));
+	}
+	return able;
+}
+
+static bool is_next(struct hunt *h, uint32_t group)
+{
+	struct ahead *a = h->ahead;
+	const struct group *g = &h->s->groups[group];
+
+	if (g->gang == 0 && g->wishes && wish_missing(h->s, &h->s->wishes[group], a->node) > 0 &&
+	        waits_for(h, group))
+		a->out[a->n++] = (struct sched_ahead){h->s->jobs[g->job].id, g->n_ready, g->step, group};
+	return ++h->tried >= AHEAD_LOOK || a->n == a->max;
+}
+
+uint32_t sched_ahead(
+        const struct sched *s, uint32_t node, uint64_t now_ns, struct sched_ahead *out, uint32_t max)
+{
+	struct ahead a = {.out = out, .node = node, .max = max};
+	const struct node *n = &s->nodes[node];
+	struct hunt h;
+
+	if (s->crossing_ready == 0 || max == 0 || node == 0 || node > s->node_real || node == THIS_NODE ||
+	        !n->known || n->state != WIRE__NODE_SET__STATE__UP || n->paused_until_ns != 0 ||
+	        n->link.bytes != 0 || n->link.cost != 0)
+		return 0;
+	hunt_init(&h, s, now_ns, &s->able, is_next);
+	h.ahead = &a;
+	if (!hunt_jobs(&h, &s->job_order, s->rt_root))
+		(void)hunt_batch(&h, s->fair_root);
+	return a.n;
+}
+
+uint32_t sched_copies(const struct sched *s, uint32_t group, uint64_t blob, uint32_t but)
+{
+	const struct group *g = &s->groups[group];
+	uint32_t who[16], n = sched_holders(s, blob, who, ARRAY_LEN(who)), copies = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool able = false;
+
+		for (uint32_t v = 0; v < g->n_variants && who[i] != but; v++)
+			for (uint32_t x = who[i]; x != 0; x = place_next(s, who[i], x))
+				able = able || (shape_able(s, g->v[v].shape, x) && place_alike(s, g, x));
+		copies += able;
+	}
+	return copies;
 }

@@ -12,18 +12,32 @@
 
 /* Allotments of one shape, by when they come free. */
 struct slots {
-	uint64_t at[SLOTS_MAX], n[SLOTS_MAX], total;
+	uint64_t at[SLOTS_MAX], n[SLOTS_MAX], run[SLOTS_MAX], total;
 	uint32_t used;
+	const struct set *where; /* NULL: any node */
+	uint64_t kind, run_ns;   /* of one task on a node like the others */
 };
 
-static void slot_add(struct slots *k, uint64_t at, uint64_t n)
+static void slot_add(struct slots *k, uint64_t at, uint64_t n, uint64_t run)
 {
-	if (n == 0 || (k->used == SLOTS_MAX && k->at[SLOTS_MAX - 1] != at))
+	const uint32_t last = k->used == 0 ? 0 : k->used - 1;
+	const bool same = k->used > 0 && k->at[last] == at && k->run[last] == run;
+
+	if (n == 0 || (k->used == SLOTS_MAX && !same))
 		return; /* further ones are left out: the answer is later, never too early */
-	if (k->used == 0 || k->at[k->used - 1] != at)
-		k->at[k->used++] = at;
+	if (!same) {
+		k->at[k->used] = at;
+		k->run[k->used++] = run;
+	}
 	k->n[k->used - 1] += n;
 	k->total += n;
+}
+
+/* Nodes that are up and asked for. */
+static bool slot_node(const struct sched *s, const struct slots *k, uint32_t node)
+{
+	return s->nodes[node].known && s->nodes[node].state == WIRE__NODE_SET__STATE__UP &&
+	       (k->where == NULL || set_meets(k->where, &s->nodes[node]));
 }
 
 static uint64_t sim_copies(const struct sim *m, const uint64_t *need)
@@ -54,13 +68,13 @@ static void slots_now(
 	for (uint32_t node = 1; node <= s->node_top; node++) {
 		struct sim m;
 
-		if (!s->nodes[node].known || s->nodes[node].state != WIRE__NODE_SET__STATE__UP)
+		if (!slot_node(s, k, node))
 			continue;
 		sim_from(&m, s, node);
 		for (uint32_t l = s->nodes[node].leases; l != 0 && realtime; l = s->ends[l].next)
 			if (!s->jobs[s->groups[s->leases[l].group].job].realtime)
 				sim_give(&m, l);
-		slot_add(k, now_ns, sim_copies(&m, need));
+		slot_add(k, now_ns, sim_copies(&m, need), speed_scaled(s, k->kind, node, k->run_ns));
 	}
 }
 
@@ -72,7 +86,7 @@ static void slots_later(
 		uint64_t had = 0, at = now_ns;
 		uint32_t v[LEASES_SORTED], n;
 
-		if (!s->nodes[node].known || s->nodes[node].state != WIRE__NODE_SET__STATE__UP)
+		if (!slot_node(s, k, node))
 			continue;
 		sim_from(&m, s, node);
 		n = leases_by_end(s, node, v);
@@ -89,7 +103,8 @@ static void slots_later(
 					continue;
 				at = end > at ? end : at;
 				has = sim_copies(&m, need);
-				slot_add(k, at, has > had ? has - had : 0);
+				slot_add(k, at, has > had ? has - had : 0,
+				        speed_scaled(s, k->kind, node, k->run_ns));
 				had = has;
 			}
 			had = sim_copies(&m, need);
@@ -159,28 +174,27 @@ static uint64_t work_before(
 	return sum > UINT64_MAX / 4 ? UINT64_MAX / 4 : (uint64_t)sum;
 }
 
-static bool done_by(const struct slots *k, uint64_t at, uint64_t share, uint64_t run, uint64_t tasks)
+static bool done_by(const struct slots *k, uint64_t at, uint64_t share, uint64_t tasks)
 {
 	unsigned __int128 done = 0;
 
 	for (uint32_t i = 0; i < k->used; i++)
 		if (at > k->at[i] && at - k->at[i] > share)
-			done += (unsigned __int128)k->n[i] * ((at - k->at[i] - share) / run);
+			done += (unsigned __int128)k->n[i] * ((at - k->at[i] - share) / k->run[i]);
 	return done >= tasks;
 }
 
-static uint64_t finish_ns(
-        const struct slots *k, uint64_t now_ns, uint64_t before, uint64_t run, uint64_t tasks)
+static uint64_t finish_ns(const struct slots *k, uint64_t now_ns, uint64_t before, uint64_t tasks)
 {
 	const uint64_t share = k->total == 0 ? 0 : before / k->total;
 	uint64_t lo = now_ns, hi = UINT64_MAX / 2;
 
-	if (k->total == 0 || !done_by(k, hi, share, run, tasks))
+	if (k->total == 0 || !done_by(k, hi, share, tasks))
 		return UINT64_MAX;
 	while (lo + 1 < hi) {
 		uint64_t mid = lo + (hi - lo) / 2;
 
-		if (done_by(k, mid, share, run, tasks))
+		if (done_by(k, mid, share, tasks))
 			hi = mid;
 		else
 			lo = mid;
@@ -205,15 +219,19 @@ static bool needs_read(const struct sched *s, const Wire__Variant *v, uint64_t *
 
 uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool realtime, uint32_t priority,
         uint64_t deadline_ns, const char *namespace_, const char *kind, const Wire__Variant *const *variants,
-        size_t n_variants, uint64_t tasks)
+        size_t n_variants, const Wire__Place *place, uint64_t tasks)
 {
+	struct set where = {0};
 	const struct claim mine = {0, realtime, priority, deadline_ns};
 	const uint32_t ns = ns_find(s, namespace_);
 	uint64_t best = 0;
 
+	if (place != NULL && !set_read(&where, place->where, place->n_where))
+		return UINT64_MAX;
 	for (size_t v = 0; v < n_variants; v++) {
 		uint64_t need[VEC], run = kind_quantile_ns(s, kind_key(kind, (uint32_t)v), 900), at;
-		struct slots k = {.used = 0};
+		struct slots k = {
+		        .used = 0, .where = &where, .kind = kind_key(kind, (uint32_t)v), .run_ns = run};
 		bool allowed = true;
 
 		if (run == 0)
@@ -226,7 +244,7 @@ uint64_t sched_earliest_finish_ns(const struct sched *s, uint64_t now_ns, bool r
 				slots_later(s, need, realtime, now_ns, &k);
 			}
 		}
-		at = finish_ns(&k, now_ns, work_before(s, need, &mine, run), run, tasks);
+		at = finish_ns(&k, now_ns, work_before(s, need, &mine, run), tasks);
 		best = best == 0 || at < best ? at : best;
 	}
 	return best;
@@ -342,7 +360,8 @@ static bool nearest(const struct sched *s, uint32_t shape, bool whole, struct sc
 		uint32_t l = sh->lane[sh->n_lanes - 1], many;
 		uint64_t far;
 
-		if (!n->known || (!whole && !shape_in(sh, node_able(s, x))))
+		if (!n->known || (sh->where != 0 && !set_meets(&s->sets[sh->where], n)) ||
+		        (!whole && !shape_able(s, shape, x)))
 			continue;
 		far = lacking(sh, whole ? n->cap : node_eff(s, x), &l, &many);
 		if (far >= best)
@@ -364,6 +383,11 @@ static bool nearest(const struct sched *s, uint32_t shape, bool whole, struct sc
 
 static void why_never(const struct sched *s, const struct group *g, struct sched_why *out)
 {
+	const uint32_t where = s->shapes[g->v[0].shape].where;
+
+	out->reason = WAIT_WHERE;
+	if (where != 0 && s->sets[where].count == 0)
+		return;
 	out->reason = WAIT_TOO_LARGE;
 	for (uint32_t v = 0; v < g->n_variants; v++)
 		for (uint32_t x = 1; x <= s->node_top; x++) {
@@ -377,6 +401,10 @@ static void why_never(const struct sched *s, const struct group *g, struct sched
 			for (uint32_t l = 0; l < VEC; l++)
 				free[l] = (int64_t)n->cap[l];
 			amounts_eff(s, x, free, unused, all);
+			all[0] = 2;
+			if (s->shapes[g->v[v].shape].where != 0 &&
+			        !set_meets(&s->sets[s->shapes[g->v[v].shape].where], n))
+				continue;
 			if (!shape_in(&s->shapes[g->v[v].shape], all))
 				continue;
 			out->reason = WAIT_DRAINED;
@@ -400,11 +428,13 @@ static void why_quota(const struct sched *s, const struct group *g, uint64_t now
 	for (uint32_t i = 1; i < sh->n_lanes; i++) {
 		uint32_t l = sh->lane[i];
 
-		if (n->quota[l] == UINT64_MAX || n->used[l] + sh->need[i] <= n->quota[l] || h.lane != 0)
+		const uint64_t needs = sh->need[i] * (g->gang != 0 ? g->gang : 1);
+
+		if (n->quota[l] == UINT64_MAX || n->used[l] + needs <= n->quota[l] || h.lane != 0)
 			continue;
 		h.lane = l;
 		out->resource = l - 1;
-		out->needs = sh->need[i];
+		out->needs = needs;
 		out->capacity = n->quota[l];
 		out->fits_amount = out->free = n->quota[l] > n->used[l] ? n->quota[l] - n->used[l] : 0;
 	}
@@ -423,7 +453,10 @@ static void why_resources(
 	const struct job *j = &s->jobs[s->groups[group].job];
 	struct holders h = {.out = out};
 	uint64_t run = kind_quantile_ns(s, p->kind, 900), need[VEC] = {0}, at;
-	struct slots k = {.used = 0};
+	struct slots k = {.used = 0,
+	        .where = sh->where == 0 ? NULL : &s->sets[sh->where],
+	        .kind = p->kind,
+	        .run_ns = run};
 
 	out->reason = WAIT_RESOURCES;
 	if (!nearest(s, p->shape, false, out))
@@ -432,7 +465,7 @@ static void why_resources(
 	for (uint32_t l = s->nodes[out->node].leases; l != 0; l = s->ends[l].next)
 		holder_add(s, &h, l, now_ns);
 	for (uint32_t x = 1; x <= s->node_top; x++) {
-		at = shape_in(sh, node_able(s, x)) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
+		at = shape_able(s, p->shape, x) ? node_fit_ns(s, x, p->shape, now_ns) : 0;
 		if (at != 0 && (out->start_ns == 0 || at < out->start_ns))
 			out->start_ns = at;
 	}
@@ -445,14 +478,81 @@ static void why_resources(
 		need[sh->lane[i]] = sh->need[i];
 	slots_now(s, need, j->realtime, now_ns, &k);
 	slots_later(s, need, j->realtime, now_ns, &k);
-	at = finish_ns(&k, now_ns, work_before(s, need, &(struct claim){.group = group}, run), run, 1);
+	at = finish_ns(&k, now_ns, work_before(s, need, &(struct claim){.group = group}, run), 1);
 	out->start_ns = at == UINT64_MAX ? 0 : at - run;
 }
 
-bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out)
+/* Has a node that pauses room for it? */
+static bool why_paused(const struct sched *s, const struct group *g, struct sched_why *out)
+{
+	for (uint32_t x = 1; x <= s->node_top && s->n_paused > 0; x++)
+		for (uint32_t v = 0; v < g->n_variants; v++) {
+			uint64_t eff[VEC];
+
+			memcpy(eff, node_eff(s, x), s->n_lanes * sizeof(*eff));
+			eff[0] = s->nodes[x].paused_until_ns != 0 && eff[0] == 1 ? 2 : 0;
+			if (!shape_in(&s->shapes[g->v[v].shape], eff) || !shape_able(s, g->v[v].shape, x) ||
+			        !group_permits(s, g, v))
+				continue;
+			out->reason = WAIT_PAUSED;
+			out->node = x;
+			out->start_ns = s->nodes[x].paused_until_ns;
+			return true;
+		}
+	return false;
+}
+
+/* It fits somewhere: is there a node among these that it may go to? If not, why. */
+static bool why_not_there(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out)
 {
 	const struct group *g = &s->groups[group];
-	const struct job *j;
+	uint64_t at = UINT64_MAX;
+	uint32_t other = 0;
+
+	for (uint32_t v = 0; v < g->n_variants; v++) {
+		const uint32_t shape = g->v[v].shape;
+		uint32_t x = group_permits(s, g, v) ? shape_find(s, shape, 0) : 0;
+
+		for (; x != 0; x = shape_find(s, shape, node_leaf(s, x) + 1)) {
+			struct sched_node_why w;
+
+			place_why(s, group, x, now_ns, &w);
+			if (w.reason == NODE_TAKES)
+				return false;
+			if (w.reason == NODE_LINK && w.until_ns < at) {
+				at = w.until_ns;
+				out->node = x;
+			}
+			other = other == 0 ? x : other;
+		}
+	}
+	out->reason = at == UINT64_MAX ? WAIT_ELSEWHERE : WAIT_LINK;
+	out->node = at == UINT64_MAX ? other : out->node;
+	out->start_ns = at == UINT64_MAX ? 0 : at;
+	return other != 0;
+}
+
+/* Is there no room for all of its members at one time? */
+static bool why_gang(
+        const struct sched *s, uint32_t group, uint32_t v, uint64_t now_ns, struct sched_why *out)
+{
+	const struct group *g = &s->groups[group];
+
+	if (g->gang == 0)
+		return false;
+	out->needs = g->gang;
+	out->free = gang_seats(s, group, v, now_ns, false);
+	out->capacity = gang_seats(s, group, v, now_ns, true);
+	if (out->free == g->gang)
+		return false;
+	out->reason = WAIT_GANG;
+	return true;
+}
+
+static void why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out)
+{
+	const struct group *g = &s->groups[group];
+	const struct job *j = &s->jobs[g->job];
 	struct sched_placement p;
 	struct reservation res;
 	enum sched_verdict verdict;
@@ -460,12 +560,9 @@ bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sc
 	uint32_t able = NONE, permitted = NONE, fits = NONE;
 	bool past = false;
 
-	if (group == 0 || group > s->groups_top || g->job == 0)
-		return false;
-	j = &s->jobs[g->job];
 	*out = (struct sched_why){.reason = WAIT_NOT_READY};
 	if (g->n_ready == 0)
-		return true;
+		return;
 	for (uint32_t v = g->n_variants; v-- > 0;) {
 		const struct shape *sh = &s->shapes[g->v[v].shape];
 
@@ -473,38 +570,49 @@ bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sc
 		permitted = sh->n_able > 0 && group_permits(s, g, v) ? v : permitted;
 		fits = sh->n_fit > 0 && group_permits(s, g, v) ? v : fits;
 	}
-	if (!job_may(j)) {
+	if (!job_may(j) || (j->concurrency != 0 && j->n_leases + g->gang > j->concurrency)) {
 		out->reason = WAIT_CONCURRENCY;
-		return true;
+		return;
 	}
 	if (able == NONE) {
 		why_never(s, g, out);
-		return true;
+		return;
 	}
 	count_before(s, group, out);
 	if (permitted == NONE) {
 		why_quota(s, g, now_ns, out);
-		return true;
+		return;
 	}
+	if (fits == NONE && why_paused(s, g, out))
+		return;
 	if (fits == NONE) {
 		why_resources(s, group, permitted, now_ns, out);
-		return true;
+		return;
 	}
+	if (why_not_there(s, group, now_ns, out) || why_gang(s, group, fits, now_ns, out))
+		return;
 	verdict = pick_explained(s, now_ns, &p, &victim, &res);
 	out->reason = verdict == SCHED_PLACE && p.group == group ? WAIT_NEXT : WAIT_BEHIND;
 	out->start_ns = out->reason == WAIT_NEXT ? now_ns : 0;
 	for (uint32_t v = 0; v < g->n_variants; v++) {
 		uint32_t node = group_permits(s, g, v) ? shape_find(s, g->v[v].shape, 0) : 0;
 
-		past = past ||
-		       (node != 0 && (node != res.node || res.group == 0 ||
-		                             shape_find(s, g->v[v].shape, node_leaf(s, node) + 1) != 0 ||
-		                             backfill_ok(&res, g, v, now_ns, &left)));
+		past = past || (node != 0 && (res.group == 0 || g->gang != 0));
+		for (; !past && node != 0; node = shape_find(s, g->v[v].shape, node_leaf(s, node) + 1))
+			past = reservation_leaves(&res, g, v, node, now_ns, &left);
 	}
 	if (out->reason == WAIT_BEHIND && !past) {
 		out->reason = WAIT_RESERVED;
 		out->node = res.node;
 		out->blocking_job = s->jobs[s->groups[res.group].job].id;
 	}
+}
+
+bool sched_why(const struct sched *s, uint32_t group, uint64_t now_ns, struct sched_why *out)
+{
+	if (group == 0 || group > s->groups_top || s->groups[group].job == 0)
+		return false;
+	why(s, group, now_ns, out);
+	out->node = s->nodes[out->node].owner;
 	return true;
 }

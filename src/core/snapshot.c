@@ -3,7 +3,7 @@
  * snapshot - the state as bytes; load.c reads them; see engine.h. Pure.
  *
  *   "osier state" u32 version, then records: u8 kind, u64 length, payload; little-endian. Numbers inside are LEB128.
- *   ENGINE (with the trust of those nodes that have a history), NODE..., NAMESPACE..., JOB... by id, LEASE... by id, SCHED, END, in this order.
+ *   ENGINE (with the trust of those nodes that have a history), NODE..., NAMESPACE..., JOB... by id, LEASE... by id, SCHED, IDENTITY and LINKS (if there are any), END, in this order.
  * Arrays of tasks are runs, so a million tasks that are alike take a few bytes. What follows from the rest is not kept.
  */
 #include "core/snapshot.h"
@@ -137,9 +137,9 @@ static void put_votes(struct sink *k, const struct engine *e, const struct job *
 	uint64_t units = step_units(s);
 
 	for (uint64_t u = 0, empty, full; u < units; u += empty + full) {
-		for (empty = 0; u + empty < units && v[u + empty].lease == 0; empty++)
+		for (empty = 0; u + empty < units && v[u + empty].node == 0; empty++)
 			;
-		for (full = 0; u + empty + full < units && v[u + empty + full].lease != 0; full++)
+		for (full = 0; u + empty + full < units && v[u + empty + full].node != 0; full++)
 			;
 		number(k, empty);
 		number(k, full);
@@ -185,9 +185,9 @@ static void put_job(struct sink *k, const struct engine *e, const struct job *j)
 	number(k, j->gid);
 	number(k, j->priority);
 	number(k, j->concurrency);
-	number(k, (uint64_t)j->held | (uint64_t)j->early << 1 | (uint64_t)j->cancelled << 2 |
+	number(k, (uint64_t)j->held | (uint64_t)j->early << 1 | (uint64_t)(j->cancelled != 0) << 2 |
 	                  (uint64_t)j->timed_out << 3 | (uint64_t)j->failing << 4 |
-	                  (uint64_t)j->in_sched << 5);
+	                  (uint64_t)j->in_sched << 5 | (uint64_t)(j->cancelled == CANCELLED_PREEMPTED) << 6);
 	number(k, j->submitted_ns);
 	number(k, j->started_ns);
 	number(k, j->finished_ns);
@@ -223,16 +223,85 @@ static void put_lease(struct sink *k, const struct engine *e, const struct lease
 	number(k, l->granted_ns);
 	number(k, l->deadline_ns);
 	number(k, l->run_ns);
-	number(k, l->stopping);
+	number(k, (uint64_t)l->stopping | (uint64_t)l->parked << 1 | (uint64_t)l->shared << 2 |
+	                  (uint64_t)l->halted << 3 | (uint64_t)(l->held_ns != l->granted_ns) << 4 |
+	                  (uint64_t)(l->gang != 0) << 5 | (uint64_t)(l->class_ != 0) << 6);
+	if (l->held_ns != l->granted_ns)
+		number(k, l->held_ns);
+	if (l->gang) {
+		number(k, l->gang);
+		number(k, l->port);
+	}
+	if (l->class_)
+		number(k, l->class_);
 	number(k, l->reason);
 	number(k, l->is_doomed);
 	number(k, l->doom);
 	number(k, l->n_devices);
 	for (uint32_t i = 0; i < l->n_devices; i++)
 		number(k, l->devices[i]);
+	if (!l->held && !l->waits && !l->revealing)
+		return; /* as all were before replicas committed */
+	number(k, (uint64_t)l->waits | (uint64_t)l->revealing << 1 | (uint64_t)l->impatient << 2);
+	number(k, l->held);
+	number(k, l->look);
 }
 
-static int put_sched_bytes(void *ctx, const void *p, size_t n)
+static void put_child(struct sink *k, const struct engine *e, uint32_t node)
+{
+	const struct child *c = &e->children[node];
+
+	number(k, node);
+	number(k, c->from_size);
+	number(k, c->since_ns);
+	number(k, c->link | (uint64_t)c->by_boot << 3);
+	bytes(k, c->key, sizeof(c->key));
+	bytes(k, c->journal, sizeof(c->journal));
+	for (uint32_t i = c->leases.head; i; i = lease_at(e, i)->of_node.next)
+		number(k, lease_at(e, i)->tag);
+}
+
+static void put_delegated(struct sink *k, const struct job *j)
+{
+	number(k, j->id);
+	number(k, j->of_parent);
+	number(k, j->of_lease);
+	number(k, j->of_first);
+	number(k, j->of_tag | (uint64_t)j->of_commit << 32);
+	number(k, j->stop_after_ns);
+	number(k, j->prefix);
+}
+
+/* The parent; children, each with the tags of its leases; delegated jobs as they came; jobs that were adjusted. */
+static void put_links(struct sink *k, const struct engine *e)
+{
+	uint32_t children = 0, adjusted = 0;
+
+	number(k, e->parent.number);
+	number(k, e->parent.since_ns);
+	number(k, e->parent.lease_seen);
+	number(k, e->parent.lost_ns);
+	number(k, strlen(e->parent.name));
+	bytes(k, e->parent.name, strlen(e->parent.name));
+	bytes(k, e->parent.key, sizeof(e->parent.key));
+	for (uint32_t i = 1; i <= e->limits.nodes_max; i++)
+		children += e->children[i].joined;
+	number(k, children);
+	for (uint32_t i = 1; i <= e->limits.nodes_max; i++)
+		if (e->children[i].joined)
+			put_child(k, e, i);
+	number(k, e->delegated.n);
+	for (uint32_t i = e->delegated.head; i; i = job_at(e, i)->delegated.next)
+		put_delegated(k, job_at(e, i));
+	for (uint32_t i = e->all_jobs.head; i; i = job_at(e, i)->all.next)
+		adjusted += job_at(e, i)->adjusted;
+	number(k, adjusted);
+	for (uint32_t i = e->all_jobs.head; i; i = job_at(e, i)->all.next)
+		if (job_at(e, i)->adjusted)
+			number(k, job_at(e, i)->id);
+}
+
+static int put_all(void *ctx, const void *p, size_t n)
 {
 	struct sink *k = ctx;
 
@@ -259,8 +328,18 @@ static void payload(struct sink *k, const struct engine *e, enum record_kind kin
 		put_lease(k, e, lease_at(e, i));
 		return;
 	case RECORD_SCHED:
-		if (sched_save(e->sched, put_sched_bytes, k) < 0)
+		if (sched_save(e->sched, put_all, k) < 0)
 			k->failed = 1;
+		return;
+	case RECORD_IDENTITY:
+		if (identity_save(e->identity, put_all, k) < 0)
+			k->failed = 1;
+		return;
+	case RECORD_LINKS:
+		put_links(k, e);
+		return;
+	case RECORD_QUOTA:
+		put_kept(k, e, e->quotas[i]);
 		return;
 	case RECORD_END:
 		return;
@@ -299,6 +378,13 @@ int engine_save(const struct engine *e, int (*put)(void *ctx, const void *p, siz
 	for (uint32_t i = e->all_leases.head; i && !k.failed; i = lease_at(e, i)->all.next)
 		record(&k, e, RECORD_LEASE, i);
 	record(&k, e, RECORD_SCHED, 0);
+	if (!identity_empty(e->identity))
+		record(&k, e, RECORD_IDENTITY, 0);
+	if (links_any(e))
+		record(&k, e, RECORD_LINKS, 0);
+	for (uint32_t i = 0; i <= e->limits.nodes_max; i++)
+		if (e->quotas[i])
+			record(&k, e, RECORD_QUOTA, i);
 	record(&k, e, RECORD_END, 0);
 	flush(&k);
 	return k.failed ? -1 : 0;

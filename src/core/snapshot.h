@@ -15,7 +15,16 @@ enum record_kind {
 	RECORD_JOB,
 	RECORD_LEASE,
 	RECORD_SCHED,
-	RECORD_END
+	RECORD_END,
+	RECORD_IDENTITY, /* before the end all the same; only when there is something */
+	RECORD_LINKS,    /* likewise, after it */
+	RECORD_QUOTA     /* likewise; one for each node that has a share, in their order */
 };
+
+/* Where a kind comes in the order of records. */
+static inline unsigned record_rank(unsigned kind)
+{
+	return kind >= RECORD_IDENTITY ? 4u * RECORD_SCHED + kind - RECORD_END : 4u * kind;
+}
 
 #endif

@@ -9,7 +9,7 @@
  *
  * A *unit* is what a lease runs: a task; of a verified step one replica of a task, numbered replica * tasks + task. A unit's
  * state is one byte, S_* in the high half; S_WAIT is ready when its bit is set, else blocked. The low half is the outcome of
- * S_DONE, and of S_WAIT and S_DELAYED its *mark*: 0, or k: it may only be leased with its likes, at most 2^(k-1) together,
+ * S_DONE, of S_LEASED 1 when it is *held* (commit.c), and of S_WAIT and S_DELAYED its *mark*: 0, or k: it may only be leased with its likes, at most 2^(k-1) together,
  * because a worker crashed somewhere among them. Arrays are zero to begin with: a blocked step costs no memory.
  */
 #ifndef OSIER_CORE_STATE_H
@@ -21,11 +21,12 @@
 #include "base/idmap.h"
 #include "base/pool.h"
 #include "core/engine.h"
+#include "core/identity.h"
+#include "core/jobspec.h"
 #include "core/sched.h"
 
-#define NONE           UINT32_MAX
-#define VOTES_MAX      64u /* replicas of a task */
-#define SPEC_BYTES_MAX (4u << 20)
+#define NONE      UINT32_MAX
+#define VOTES_MAX 64u /* replicas of a task */
 #define LEASE_SLACK_NS                                                                                       \
 	(60ull * 1000000000ull) /* beyond what its tasks may take, before a lease is given up */
 
@@ -54,6 +55,11 @@ struct step {
 	uint32_t retry_max, jitter_percent;
 	uint64_t backoff_ns, backoff_max_ns, grace_ns;
 	uint8_t comparator, handler, not_on_node_loss, finished;
+	uint8_t local; /* cannot be given to another machine: core/grant.h */
+	uint8_t member; /* a member of a hub's gang: an attempt that was stopped or lost is not made again here */
+	uint8_t apart;      /* of a gang: each member on a node of its own */
+	uint32_t gang;      /* members of each task, which are its replicas: gang.c; 0: it is none */
+	uint32_t slice_max; /* most tasks in one lease, so that it could be given away; 0 no limit */
 	/* Arrays: bytes from the job's block. */
 	uint32_t stamp_block; /* the stamps' own block, when an adjustment brought the queue timeout */
 	uint32_t n_variants;
@@ -71,44 +77,72 @@ struct step {
 	uint32_t units_ready;
 	uint32_t c[C_N];         /* tasks */
 	uint32_t before, behind; /* steps on the longest way to it, and from it, without itself */
+	uint64_t
+	        same; /* the replicas of a task run where this label has one value (sched_label_key()); 0 anywhere */
 	uint32_t adaptive; /* its replicas run one after another, as far as trust asks for them (trust.c) */
 };
 
 /* How a replica of a verified task ended. */
 struct vote {
-	uint8_t digest[32];
-	uint64_t lease;
-	uint32_t node;
-	uint8_t class_; /* 1 + the lowest replica that it agrees with; 0 not known */
-	uint8_t tried;  /* replicas below this were compared with it */
-	uint8_t asked;  /* 1 + the replica it is being compared with; 0 none */
+	uint8_t digest[32]; /* of a unit that is held: the commitment */
+	uint64_t lease;     /* that brought it, 0 none */
+	uint32_t node;      /* where it runs, or ran last; 0 nowhere */
+	uint8_t class_;     /* 1 + the lowest replica that it agrees with; 0 not known */
+	uint8_t tried;      /* replicas below this were compared with it */
+	uint8_t asked;      /* 1 + the replica it is being compared with; 0 none */
 	uint8_t unused;
 };
+
+#define CANCELLED_PREEMPTED 2u /* by the hub that it is a lease of: what runs is stopped as preempted */
 
 struct job {
 	uint64_t id;
 	struct link all;            /* by id */
+	struct link delegated;      /* jobs that are the parent's leases, by those */
 	struct list leases, delays; /* live ones */
 	uint32_t block, n_steps, steps_done;
 	uint32_t priority, concurrency, uid, gid;
-	uint8_t realtime, held, early, keep_going; /* early: before not_before */
-	uint8_t cancelled, timed_out, failing, in_sched;
+	uint8_t realtime, held, early, keep_going;       /* early: before not_before */
+	uint8_t cancelled, timed_out, failing, in_sched; /* cancelled: 1, or CANCELLED_PREEMPTED */
+	uint8_t adjusted;                                /* since it was submitted */
 	uint32_t deps_at, uses_at, exits_at, name_at, namespace_at, key_at, spec_at,
 	        spec_bytes; /* bytes from the block */
 	uint64_t submitted_ns, started_ns, finished_ns, deadline_ns, timeout_ns, timeout_from_ns,
 	        not_before_ns;
 	uint64_t queue_due_ns; /* least of its steps */
 	uint64_t attempts, cpu_us, key_hash;
+	/* Of a delegated job; of_lease 0: it is none. */
+	uint64_t of_parent, of_lease, of_first, stop_after_ns;
+	uint64_t prefix;            /* tasks before this have a result */
+	uint32_t of_tag, of_commit; /* of_commit: its results are committed to first */
+	/* `disconnect`, away.c. */
+	uint64_t lost_after_ns,
+	        halt_after_ns; /* halt: a node stops its tasks by itself so long after the loss, 0 never */
+	uint32_t n_parked, n_shared; /* of its leases */
+	uint8_t replace, reconcile;  /* Wire__Disconnect */
 };
 
 struct lease {
 	uint64_t id;
-	struct link all, of_job, doomed;
+	struct link all, of_job, of_node, doomed;
 	uint32_t job, step, node, variant, replica, n_devices;
 	uint64_t first, count, cursor; /* tasks */
 	uint64_t granted_ns, deadline_ns, run_ns;
-	uint8_t stopping, reason, is_doomed, doom; /* Wire__StopReason */
-	uint8_t unused[4];
+	uint64_t held_ns;                          /* since when it holds what it holds: granted, or back */
+	uint8_t stopping, reason, is_doomed, doom; /* Wire__StopReason, or DOOM_BACK */
+	uint8_t parked; /* its node is, or was, out of reach: it holds nothing, and has no tasks */
+	uint8_t shared; /* some of its tasks may be another's, too, or done */
+	uint8_t halted; /* its node was away for so long that it will have stopped it */
+	uint8_t unused;
+	uint32_t
+	        tag; /* of a child's: of who granted it, and when; after a journal was rolled back the same number has another */
+	uint8_t waits, impatient,
+	        revealing; /* for others to commit, holding nothing any more; long enough; it is asked */
+	uint64_t class_;   /* of its node: Wire__LeaseGranted */
+	uint64_t gang;     /* of a member: the lease of rank 0; 0: it is none */
+	uint32_t port;     /* of a member: where rank 0 may listen */
+	uint32_t unused2;
+	uint64_t held, look; /* units that are held; while it waits: a task that cannot be revealed yet */
 	uint32_t devices[DEVICES_PER_LEASE_MAX];
 };
 
@@ -126,21 +160,49 @@ struct trust {
 	        alone; /* results that counted unchecked since its tail last ran again: 0, there is none to look for */
 };
 
+/* A node as one that has joined, and what it runs. */
+struct child {
+	struct list leases; /* of any node, by number */
+	uint64_t
+	        from_size; /* its journal had at least so many entries when it last said something that counts */
+	uint64_t since_ns; /* of `link` */
+	uint8_t key[32], journal[32];
+	uint8_t joined, link; /* link: Wire__NodeSet__State UP, DISCONNECTED or LOST */
+	uint8_t set;          /* what its last NodeSet said, of any node */
+	uint8_t by_boot;      /* the link is down since this engine began, not since it was lost */
+	uint8_t commits;      /* it can commit to an answer before it says it */
+	uint8_t unused[3];
+};
+
+/* Whom this node has joined. */
+struct parent {
+	uint64_t number; /* of the last LinkSet */
+	uint64_t since_ns, lease_seen;
+	uint64_t lost_ns; /* it cannot be reached since then, and some of its jobs mind; 0: not so */
+	uint8_t key[32];
+	char name[64]; /* "": none */
+};
+
 struct engine {
 	struct engine_limits limits;
 	struct pool jobs, leases, delays;
-	struct list all_jobs, all_leases, doomed;
-	struct idmap job_ids, lease_ids, job_keys, delay_units;
+	struct list all_jobs, all_leases, doomed, delegated;
+	struct idmap job_ids, lease_ids, job_keys, delay_units, delegated_leases;
 	struct heap
 	        timers; /* items: jobs, then leases, then delays; ties: id or seq, times 4, plus 0, 1 or 2 */
 	struct blocks blocks;
 	struct sched *sched;
-	struct trust *trust;          /* by node */
+	struct identity *identity;
+	struct trust *trust;    /* by node */
+	struct child *children; /* by node */
+	struct parent parent;
+	uint32_t *quotas;    /* by node, 0 what this one has of its hub's: blocks likewise, of a QuotaSet */
+	uint32_t n_callable; /* shares of nodes that could be called back */
 	uint32_t *nodes, *namespaces; /* blocks: u32 length, then the packed NodeSet or NamespaceSet */
 	struct group_of {
 		uint32_t job, step;
 	} * groups; /* of the scheduler: whose they are */
-	uint32_t n_namespaces, unused;
+	uint32_t n_namespaces, n_parked;
 	uint64_t epoch, seed, last_job, last_lease, delay_seq;
 };
 
@@ -248,7 +310,11 @@ static inline uint64_t add_ns(uint64_t a, uint64_t b)
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+struct deciding;
+
 /* ---- apply: shared parts (steps.c, jobs.c, leases.c, verify.c, timers.c) ---- */
+
+struct deciding;
 
 /* What apply() carries along. */
 struct applying {
@@ -304,9 +370,21 @@ void step_stamps_make(struct applying *a, struct job *j, struct step *s);
 /* An attempt at one unit, at place C_LEASED, is over: done, or to be tried again. */
 void attempt_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o,
         int32_t code, unsigned mark);
-/* Stop or end a lease at the next tick. */
+/* Stop or end a lease at the next tick; DOOM_BACK: look at a parked one, its node is back. */
+#define DOOM_BACK WIRE__STOP_REASON__DONE
 void lease_doom(struct engine *e, struct lease *l, Wire__StopReason why);
+/* Out of lists and maps, and gone. */
+void lease_drop(struct engine *e, struct lease *l);
+/* Tasks from `task` on, to the end of the lease, that are alike: *own: nobody but this lease has them, and they are not done. */
+uint64_t lease_own_run(const struct engine *e, const struct job *j, const struct step *s,
+        const struct lease *l, uint64_t task, bool *own);
+/* Has another lease that is not parked this task, too? */
+bool lease_others_have(const struct engine *e, const struct job *j, const struct lease *l, uint64_t task);
+/* The lease gives up what it has not done of its tasks; `why` says what becomes of those. */
+void lease_give_up(struct applying *a, struct job *j, struct step *s, struct lease *l, Wire__StopReason why);
 void lease_undoom(struct engine *e, struct lease *l);
+/* All leases of the node end at the next ticks. */
+void leases_lost(struct engine *e, uint32_t node);
 uint64_t lease_deadline(const struct step *s, uint64_t granted_ns, uint64_t count);
 void lease_timer(struct engine *e, struct lease *l);
 void lease_link(struct engine *e, struct lease *l);
@@ -316,21 +394,152 @@ void delay_drop(struct engine *e, uint32_t d);
 uint64_t delay_key(const struct job *j, uint32_t step, uint64_t unit);
 uint32_t delay_find(const struct engine *e, const struct job *j, uint32_t step, uint64_t unit);
 
+/* Nodes out of reach, away.c. Since when; 0: it can be reached. */
+static inline uint64_t lease_away_ns(const struct engine *e, const struct lease *l)
+{
+	const struct child *c = &e->children[l->node];
+
+	return c->joined && c->link != WIRE__NODE_SET__STATE__UP ? c->since_ns | !c->since_ns : 0;
+}
+#define BOOT_NS       (15ull * 1000000000ull) /* children have so long to come back to a hub that began anew */
+#define PARKED_MAX(e) ((e)->limits.leases_max / 2)
+/* When its tasks are to wait again, its node being away; UINT64_MAX: it is not, or never. */
+uint64_t lease_park_due(const struct engine *e, const struct lease *l);
+/* When its timer goes off, or UINT64_MAX. */
+uint64_t lease_due(const struct engine *e, const struct lease *l);
+/* The link to the node went down; or is up again, after so long. */
+void away_begin(struct engine *e, uint32_t node);
+void away_end(struct engine *e, uint32_t node, uint64_t gone_ns, uint64_t now_ns);
+/* How many tasks from unit u on, at most `most`, are one parked lease's, or none's. */
+uint64_t parked_run(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint64_t most);
+/* A lease is now shared, or is not any more. */
+void lease_share(struct engine *e, struct lease *l, bool shared);
+
 /* Verified steps: a replica ended (its vote is in); a comparison was answered; the task's byte follows its units. */
 void verify_vote(struct applying *a, struct job *j, struct step *s, uint64_t u);
 void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task);
+/* Keep the votes of these results. */
+void record_votes(
+        struct applying *a, struct job *j, struct step *s, const struct lease *l, const Wire__Results *m);
+void results_learn(struct applying *a, const struct step *s, const struct lease *l, const Wire__Results *m,
+        uint64_t i, uint64_t n);
 void verify_digest(const Wire__Results *r, uint64_t i, uint64_t *out_at, uint64_t *sha_at, uint8_t out[32]);
+
+/* Commit and reveal, commit.c. */
+bool unit_held(const struct engine *e, const struct job *j, const struct step *s, uint64_t u);
+bool lease_holds(const struct engine *e, const struct lease *l, uint64_t task); /* this one does */
+void apply_committed(struct applying *a, struct lease *l, const Wire__Results *m);
+void apply_revealed(struct applying *a, struct lease *l, const Wire__Results *m);
+/* After results: when it has told them all and holds some, it gives back its allotment and waits. */
+void lease_wait(struct applying *a, struct job *j, struct lease *l);
+/* Something of the task changed: whoever waited for that is asked to reveal. */
+void reveal_look(struct applying *a, struct job *j, struct step *s, uint64_t task);
+/* They had time enough to commit. */
+void commit_due(struct applying *a, struct lease *l);
+/* What a lease commits to a task's digest with; the nonce has RESULT_NONCE_BYTES. */
+void commitment(
+        uint64_t lease, uint64_t task, const uint8_t digest[32], const uint8_t *nonce, uint8_t out[32]);
+/* A lease that is being stopped: until when a child may take to say that it has ended; 0: it has all the time. */
+uint64_t reveal_stop_ns(const struct applying *a, const struct lease *l);
+/* The engine began anew: who is to reveal has not been able to. The node of a lease is back after so long: likewise. */
+void reveal_boot(struct applying *a);
+void reveal_back(struct lease *l, uint64_t gone_ns, uint64_t now_ns);
+/* The lease ends without having revealed them: its votes are none, or its tasks run again. */
+void held_end(struct applying *a, struct lease *l, Wire__StopReason why);
+/* Why not, or true. */
+bool committed_ok(struct deciding *d, const struct lease *l, const Wire__Results *r);
 
 /* Adaptive steps, trust.c. May unit u go to this node, or did another replica of its task run there and others could? */
 bool trust_may(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node);
 /* The ready unit that a node gets first: a check before anything new. UINT64_MAX: none that may go there. */
 uint64_t trust_unit(const struct engine *e, const struct job *j, const struct step *s, uint32_t node);
-bool trust_filter(const void *engine, uint32_t group, uint32_t node);
+/* May unit u, which is ready, go to this node: by trust, and by where it failed before? */
+bool unit_may(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node);
+/* The ready unit that a node gets first; UINT64_MAX: none that may go there. */
+uint64_t unit_for(const struct engine *e, const struct job *j, const struct step *s, uint32_t node);
+bool unit_filter(const void *engine, uint32_t group, uint32_t node);
 /* Is the one answer of this node to the task to be checked by a second one? The same whenever it is asked, while trust stays. */
 bool trust_checks(
         const struct engine *e, const struct job *j, const struct step *s, uint64_t task, uint32_t node);
 /* The task is being decided; its replicas of class `best` agreed (0: none did): nodes rise, or are caught. */
 void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t task, unsigned best);
+
+/* The task is decided: its outcome, and what did not run of it is not needed. */
+void task_commit(struct applying *a, struct job *j, struct step *s, uint64_t task, Wire__Outcome o);
+
+/* Gangs, gang.c. An attempt at one member, at place C_LEASED, is over; `retry`: its outcome is worth one. */
+void gang_over(struct applying *a, struct job *j, struct step *s, uint64_t u, Wire__Outcome o, bool retry);
+/* Something of its members changed: the task's state follows, or is decided. */
+void gang_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task);
+/* All members that run are to stop. */
+void gang_stop(
+        struct applying *a, const struct job *j, const struct step *s, uint64_t task, Wire__StopReason why);
+/* Has a member ended otherwise than well? */
+bool gang_broken(const struct engine *e, const struct job *j, const struct step *s, uint64_t task);
+void gang_check(const struct engine *e, const struct job *j, const struct step *s, uint64_t task);
+/* A new engine, whose journal may have been cut in the middle of a grant: what is not whole is to stop. */
+void gang_boot(struct applying *a);
+/* Grant all members of the next task. */
+void gang_place(struct deciding *d, struct sched_placement *p);
+/* How long to wait before retry number nth, from 1. */
+uint64_t attempt_backoff(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, unsigned nth);
+
+/* children.c: nodes that have joined. */
+/* A NodeSet of a node with a key: it joined (anew); what it ran is lost. */
+void child_joined(struct applying *a, const Wire__NodeSet *m);
+/* It is not one of ours any more: what it ran is lost, and so is what it had of quotas. */
+void child_removed(struct applying *a, uint32_t node);
+/* Tell the scheduler what may be used of the node now: what was set, unless its link says otherwise. */
+void child_tell(struct engine *e, uint32_t node);
+/* A new engine: no link is up yet. */
+void children_boot(struct applying *a);
+/* Has this node a parent, or children, or had? */
+bool links_any(const struct engine *e);
+/* Something that counts came from the node when its journal had so many entries. */
+void child_heard(struct engine *e, uint32_t node, uint64_t from_size);
+/* The child has another key, for which the one that it had has vouched. */
+void child_rekey(struct engine *e, const Wire__CertSet *m);
+/* Do its replicas commit to successes before they tell them? */
+static inline bool step_commits(const struct step *s)
+{
+	return s->replicas > 1 && !s->gang;
+}
+/* Can tasks of the step be given to this node: does a child take such, and commit to what replicas answer? */
+bool child_takes(const struct engine *e, const struct step *s, uint32_t node);
+/* May this group run on that node at all (sched_filter())? */
+bool child_filter(const void *engine, uint32_t group, uint32_t node);
+static inline bool child_joined_is(const struct engine *e, uint32_t node)
+{
+	return e->children[node].joined != 0;
+}
+
+/* quota.c: shares of quotas, lent to nodes that have joined. */
+void apply_quota_set(struct applying *a, const Wire__QuotaSet *m);
+/* The node is gone, or (0) the hub is another: its share is none. */
+void quota_drop(struct applying *a, uint32_t node);
+/* The namespace that a job's tasks count in: of a hub's jobs NAME@hub, because they count at the hub. */
+const char *quota_namespace(const Wire__JobSpec *spec, const char *name, char buf[96]);
+void decide_quota_ask(struct deciding *d, const struct command *cmd);
+void decide_quota(struct deciding *d, const struct command *cmd);
+/* At a tick: its time is over; or something here waits for what a node has and does not use. */
+void decide_quota_over(struct deciding *d, uint32_t node);
+bool decide_quota_back(struct deciding *d);
+
+/* delegated.c: jobs that are leases of the parent's. */
+void delegated_link(struct engine *e, struct job *j, const Wire__Delegated *of);
+void delegated_unlink(struct engine *e, struct job *j);
+/* Is there something of an earlier parent's to stop or forget? At a tick: one of them; false: none. */
+bool delegated_due(const struct engine *e);
+bool decide_orphan(struct deciding *d);
+/* When the job is to be stopped because its parent cannot be reached; UINT64_MAX: never. */
+uint64_t delegated_alone_due(const struct engine *e, const struct job *j);
+void parent_link(struct applying *a, Wire__NodeSet__State state);
+void parent_boot(struct applying *a);
+void decide_parent_link(struct deciding *d, const Wire__NodeLink *m);
+/* At the end of an entry that touched the job. */
+void delegated_settle(struct applying *a, struct job *j);
 
 /* Shape of a job's block. */
 struct layout {
@@ -362,6 +571,8 @@ void time_text(uint64_t ns, char out[32]);
 void apply_boot(struct applying *a, const Wire__Boot *m);
 void apply_node_set(struct applying *a, const Wire__NodeSet *m);
 void apply_namespace_set(struct applying *a, const Wire__NamespaceSet *m);
+void apply_node_link(struct applying *a, const Wire__NodeLink *m);
+void apply_link_set(struct applying *a, const Wire__LinkSet *m);
 void apply_submitted(struct applying *a, const Wire__JobSubmitted *m);
 void apply_cancelled(struct applying *a, const Wire__JobCancelled *m);
 void apply_retried(struct applying *a, const Wire__JobRetried *m);
@@ -371,6 +582,8 @@ void apply_granted(struct applying *a, const Wire__LeaseGranted *m);
 void apply_results(struct applying *a, const Wire__Results *m);
 void apply_stopping(struct applying *a, const Wire__LeaseStopping *m);
 void apply_ended(struct applying *a, const Wire__LeaseEnded *m);
+void apply_parked(struct applying *a, const Wire__LeaseParked *m);
+void apply_late(struct applying *a, const Wire__LateResult *m);
 void apply_expired(struct applying *a, const Wire__Expired *m);
 void apply_compared(struct applying *a, const Wire__Compared *m);
 
@@ -391,13 +604,31 @@ void *entry_alloc(struct deciding *d, size_t n);
 void refuse(struct deciding *d, const char *what, const char *code, const char *hint, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
 
+/* The message for an entry, with the asker; when the node itself speaks, with its owner's labels as before. NULL: no room. */
+Wire__NodeSet *node_set_copy(struct deciding *d, uint32_t node, const Wire__NodeSet *m);
 void decide_submit(struct deciding *d, const Wire__JobSpec *spec, const char *key);
+/* As jobs come in, without a key; false: refused. Which refusals of a submission also hold for a delegated job. */
+bool submission_ok(struct deciding *d, const char *what, const Wire__JobSpec *spec, const char *key);
+void decide_delegated(struct deciding *d, const Wire__JobSpec *spec, const Wire__Delegated *of);
+void decide_handed_over(struct deciding *d, uint64_t job);
+void decide_node_join(struct deciding *d, const Wire__NodeSet *m);
+void decide_node_remove(struct deciding *d, uint32_t node);
+void decide_node_link(struct deciding *d, const Wire__NodeLink *m);
+void decide_link_set(struct deciding *d, const Wire__LinkSet *m);
 void decide_cancel(struct deciding *d, uint64_t job, const char *reason);
+void decide_preempt(struct deciding *d, uint64_t job);
 void decide_retry(struct deciding *d, uint64_t job);
 void decide_forget(struct deciding *d, uint64_t job, const char *policy);
 void decide_adjust(struct deciding *d, const Wire__JobAdjusted *m);
 void decide_results(struct deciding *d, const Wire__Results *r);
 void decide_ended(struct deciding *d, const Wire__LeaseEnded *m);
+/* The tick's: entries for a lease that is to stop or to end, whose node is away for too long, or is back. */
+void tick_stopping(struct deciding *d, const struct lease *l, Wire__StopReason why);
+void tick_ended(struct deciding *d, const struct lease *l, Wire__StopReason why, const char *note);
+void decide_park(struct deciding *d, const struct lease *l);
+void decide_back(struct deciding *d, const struct lease *l);
+/* Results of a lease whose tasks may be another's, or done. */
+void decide_shared(struct deciding *d, const struct lease *l, const Wire__Results *r);
 void decide_compared(struct deciding *d, const Wire__Compared *m);
 void decide_tick(struct deciding *d);
 

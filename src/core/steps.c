@@ -68,7 +68,7 @@ static enum verdict task_verdict(
 
 static void tasks_ready(struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n)
 {
-	for (uint32_t r = 0; r < (s->adaptive ? 1 : s->replicas); r++)
+	for (uint32_t r = 0; r < (s->adaptive || s->gang ? 1 : s->replicas); r++)
 		units_move(a, j, s, r * s->tasks + first, n, C_BLOCKED, C_READY, 0);
 }
 
@@ -76,7 +76,8 @@ static void tasks_ready(struct applying *a, struct job *j, struct step *s, uint6
 static void tasks_end(
         struct applying *a, struct job *j, struct step *s, uint64_t first, uint64_t n, Wire__Outcome o)
 {
-	for (uint32_t r = 0; r < s->replicas; r++)
+	for (uint32_t r = 0; r < (s->gang ? 1 : s->replicas);
+	        r++) /* of a gang, the others follow the first */
 		units_done(a, j, s, r * s->tasks + first, n, C_BLOCKED, o);
 }
 

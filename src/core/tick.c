@@ -9,7 +9,7 @@
 
 /* ---- decide ---- */
 
-static void stopping(struct deciding *d, const struct lease *l, Wire__StopReason why)
+void tick_stopping(struct deciding *d, const struct lease *l, Wire__StopReason why)
 {
 	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_LEASE_STOPPING);
 	Wire__LeaseStopping *m = entry_alloc(d, sizeof(*m));
@@ -22,7 +22,7 @@ static void stopping(struct deciding *d, const struct lease *l, Wire__StopReason
 	en->lease_stopping = m;
 }
 
-static void ended(struct deciding *d, const struct lease *l, Wire__StopReason why, const char *note)
+void tick_ended(struct deciding *d, const struct lease *l, Wire__StopReason why, const char *note)
 {
 	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_LEASE_ENDED);
 	Wire__LeaseEnded *m = entry_alloc(d, sizeof(*m));
@@ -60,6 +60,10 @@ static void job_due(struct deciding *d, const struct job *j)
 		expired(d, j, WIRE__EXPIRED__WHAT__JOB_TIMEOUT, 0, 0, 0);
 		return;
 	}
+	if (delegated_alone_due(d->e, j) <= d->now) {
+		expired(d, j, WIRE__EXPIRED__WHAT__ALONE, 0, 0, 0);
+		return;
+	}
 	if (j->early && j->not_before_ns <= d->now) {
 		expired(d, j, WIRE__EXPIRED__WHAT__NOT_BEFORE, 0, 0, 0);
 		return;
@@ -87,6 +91,10 @@ static void timer_due(struct deciding *d, uint32_t item)
 		return;
 	}
 	item -= e->limits.jobs_max;
+	if (item > e->limits.leases_max + e->limits.delayed_max) {
+		decide_quota_over(d, item - e->limits.leases_max - e->limits.delayed_max - 1);
+		return;
+	}
 	if (item > e->limits.leases_max) {
 		const struct delay *y = delay_at(e, item - e->limits.leases_max);
 
@@ -95,8 +103,20 @@ static void timer_due(struct deciding *d, uint32_t item)
 	}
 	/* Only who runs it can say that it has ended: until then its tasks may still run, and must not run elsewhere. */
 	l = lease_at(e, item);
-	CHECK(!l->stopping);
-	stopping(d, l, WIRE__STOP_REASON__EXPIRED);
+	if (lease_away_ns(e, l) && lease_park_due(e, l) <= d->now) {
+		decide_park(d, l);
+		return;
+	}
+	if (l->stopping) {
+		CHECK(l->revealing);
+		tick_ended(d, l, WIRE__STOP_REASON__EXPIRED, "its node does not answer");
+		return;
+	}
+	if (l->waits && !l->revealing) {
+		expired(d, job_at(e, l->job), WIRE__EXPIRED__WHAT__COMMIT_DUE, l->step, l->id, 1);
+		return;
+	}
+	tick_stopping(d, l, WIRE__STOP_REASON__EXPIRED);
 }
 
 /* How many tasks from unit u on one lease may take. */
@@ -111,6 +131,8 @@ static uint64_t slice(
 	if (mark && most > 1ull << (mark - 1))
 		most = 1ull << (mark - 1);
 	most = bitmap_run(&ready, u, most < to_row_end ? most : to_row_end);
+	if (j->n_parked)
+		most = parked_run(e, j, s, u, most);
 	if (!s->marked)
 		return most;
 	while (n < most && (st[u + n] & 15) == mark)
@@ -118,15 +140,15 @@ static uint64_t slice(
 	return n;
 }
 
-/* Of an adaptive step, those of them that may go to this node. */
+/* Where some may not go everywhere, those of them that may go to this node. */
 static uint64_t allowed(const struct engine *e, const struct job *j, const struct step *s, uint64_t u,
         uint64_t most, uint32_t node)
 {
 	uint64_t n = 1;
 
-	if (!s->adaptive)
+	if (!s->adaptive && !s->same && !sched_avoiding(e->sched, s->group))
 		return most;
-	while (n < most && trust_may(e, j, s, u + n, node))
+	while (n < most && unit_may(e, j, s, u + n, node))
 		n++;
 	return n;
 }
@@ -136,8 +158,7 @@ static void place(struct deciding *d, const struct sched_placement *p)
 	const struct engine *e = d->e;
 	const struct job *j = job_at(e, e->groups[p->group].job);
 	const struct step *s = step_at(e, j, e->groups[p->group].step);
-	struct bitmap ready = step_ready(e, j, s);
-	uint64_t u = s->adaptive ? trust_unit(e, j, s, p->node) : bitmap_next(&ready, 0);
+	uint64_t u = unit_for(e, j, s, p->node);
 	Wire__Entry *en = entry_new(d, WIRE__ENTRY__BODY_LEASE_GRANTED);
 	Wire__LeaseGranted *m = entry_alloc(d, sizeof(*m));
 
@@ -152,6 +173,7 @@ static void place(struct deciding *d, const struct sched_placement *p)
 	m->first = u % s->tasks;
 	m->count = allowed(e, j, s, u, slice(e, j, s, u, p->count_max), p->node);
 	m->node = p->node;
+	m->class_ = p->class_;
 	m->variant = p->variant;
 	m->n_devices = p->n_devices;
 	if (p->n_devices) {
@@ -161,8 +183,38 @@ static void place(struct deciding *d, const struct sched_placement *p)
 		memcpy(m->devices, p->devices, p->n_devices * sizeof(m->devices[0]));
 	}
 	m->run_ns = p->run_ns <= UINT64_MAX / m->count ? p->run_ns * m->count : UINT64_MAX;
-	m->deadline_ns = lease_deadline(s, d->now, m->count);
+	/* A child keeps the time of what it runs; what becomes of it without a link is the job's policy. */
+	m->deadline_ns = child_joined_is(e, p->node) ? 0 : lease_deadline(s, d->now, m->count);
 	en->lease_granted = m;
+}
+
+/* A node on which task after task fails pauses, or has done so for long enough. */
+static bool pause_due(struct deciding *d)
+{
+	Wire__NodeFacts f, *copy;
+	Wire__Entry *en;
+
+	if (!sched_pause(d->e->sched, d->now, &f))
+		return false;
+	en = entry_new(d, WIRE__ENTRY__BODY_NODE_FACTS);
+	copy = entry_alloc(d, sizeof(*copy));
+	if (en && copy) {
+		*copy = f;
+		en->node_facts = copy;
+	}
+	return true;
+}
+
+static void doomed(struct deciding *d, const struct lease *l)
+{
+	if (l->doom == WIRE__STOP_REASON__NODE_LOST)
+		tick_ended(d, l, WIRE__STOP_REASON__NODE_LOST, "its node is lost");
+	else if (l->doom == DOOM_BACK)
+		decide_back(d, l);
+	else if (l->parked || lease_away_ns(d->e, l)) /* nobody could tell us that it has stopped */
+		tick_ended(d, l, (Wire__StopReason)l->doom, "its node cannot be reached");
+	else
+		tick_stopping(d, l, (Wire__StopReason)l->doom);
 }
 
 void decide_tick(struct deciding *d)
@@ -173,29 +225,30 @@ void decide_tick(struct deciding *d)
 	uint64_t victim = 0;
 
 	if (e->doomed.head) {
-		const struct lease *l = lease_at(e, e->doomed.head);
-
-		if (l->doom == WIRE__STOP_REASON__NODE_LOST)
-			ended(d, l, WIRE__STOP_REASON__NODE_LOST, "its node is lost");
-		else
-			stopping(d, l, (Wire__StopReason)l->doom);
+		doomed(d, lease_at(e, e->doomed.head));
 		return;
 	}
+	if (decide_orphan(d))
+		return;
 	if (t && t->due <= d->now) {
 		timer_due(d, t->item);
 		return;
 	}
-	if (e->leases.n == e->leases.max)
+	if (pause_due(d) || e->leases.n == e->leases.max)
 		return;
 	switch (sched_pick(e->sched, d->now, &p, &victim)) {
 	case SCHED_NOTHING:
+		(void)decide_quota_back(d);
 		return;
 	case SCHED_PLACE:
-		place(d, &p);
+		if (p.gang)
+			gang_place(d, &p);
+		else
+			place(d, &p);
 		return;
 	case SCHED_PREEMPT:
 		CHECK(lease_find(e, victim) && !lease_find(e, victim)->stopping);
-		stopping(d, lease_find(e, victim), WIRE__STOP_REASON__PREEMPTED);
+		tick_stopping(d, lease_find(e, victim), WIRE__STOP_REASON__PREEMPTED);
 		return;
 	}
 }
@@ -205,7 +258,7 @@ uint64_t engine_deadline_ns(const struct engine *e, uint64_t now_ns)
 	const struct heap_node *t = heap_least(&e->timers);
 	uint64_t due = e->leases.n == e->leases.max ? UINT64_MAX : sched_wake_ns(e->sched, now_ns);
 
-	if (e->doomed.head)
+	if (e->doomed.head || delegated_due(e))
 		return 0;
 	return t && t->due < due ? t->due : due;
 }
@@ -258,6 +311,13 @@ void apply_expired(struct applying *a, const Wire__Expired *m)
 		CHECK(d && m->count == 1);
 		delay_drop(e, d);
 		units_move(a, j, s, m->first, 1, C_DELAYED, C_READY, unit_states(e, j, s)[m->first] & 15);
+		break;
+	case WIRE__EXPIRED__WHAT__ALONE:
+		j->cancelled = 1;
+		break;
+	case WIRE__EXPIRED__WHAT__COMMIT_DUE:
+		CHECK(lease_find(e, m->first));
+		commit_due(a, lease_find(e, m->first));
 		break;
 	case _WIRE__EXPIRED__WHAT_IS_INT_SIZE:
 		BUG("a timer of an unknown kind");

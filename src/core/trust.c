@@ -19,6 +19,7 @@
 #define TRUST_LEAST        10u
 #define TRUST_CHECKS_LEAST 50u
 #define TAIL_MAX           4096u
+#define CLASS_LOOK         1024u
 #define TRUST_LOOK         64u /* ready checks that one node is held against */
 
 static const struct vote *vote_at(
@@ -46,39 +47,156 @@ bool trust_checks(
 
 /* ---- where checks go ---- */
 
+/* Where another replica of u's task runs or has answered; 0 nowhere. */
+static uint32_t class_of(const struct engine *e, const struct job *j, const struct step *s, uint64_t u)
+{
+	for (uint64_t v = u % s->tasks; v < step_units(s); v += s->tasks) {
+		uint8_t byte = unit_states(e, j, s)[v];
+
+		if (v != u && vote_at(e, j, s, v)->node &&
+		        (byte >> 4 == S_LEASED ||
+		                (byte >> 4 == S_DONE && byte != (S_DONE << 4 | WIRE__OUTCOME__SKIPPED))))
+			return vote_at(e, j, s, v)->node;
+	}
+	return 0;
+}
+
+/* Is the node of the class that the first replica of the task was placed in? Without the label it is of none. */
+static bool is_class(
+        const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node)
+{
+	uint64_t value = s->same ? sched_label(e->sched, node, s->same) : 1;
+	uint32_t first = s->same ? class_of(e, j, s, u) : 0;
+
+	return value && (!first || sched_label(e->sched, first, s->same) == value);
+}
+
+/* Is there a node for u but these, of its class? Of many nodes only the first are looked at. */
+static bool another_could(const struct engine *e, const struct job *j, const struct step *s, uint64_t u,
+        const uint32_t *used, uint32_t n)
+{
+	uint32_t x = 0;
+
+	if (!s->same)
+		return sched_able_but(e->sched, s->group, used, n);
+	for (uint32_t k = 0; k < CLASS_LOOK && (x = sched_able_next(e->sched, s->group, x)) != 0; k++) {
+		bool in = false;
+
+		for (uint32_t i = 0; i < n; i++)
+			in |= used[i] == x;
+		if (!in && is_class(e, j, s, u, x))
+			return true;
+	}
+	return false;
+}
+
 bool trust_may(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node)
 {
 	uint32_t used[VOTES_MAX], n = 0;
 	bool here = false;
+
+	if (!is_class(e, j, s, u, node))
+		return false;
+	if (!s->adaptive)
+		return true;
 
 	for (uint64_t v = u % s->tasks; v < step_units(s); v += s->tasks)
 		if (v != u && vote_at(e, j, s, v)->node) {
 			used[n] = vote_at(e, j, s, v)->node;
 			here |= used[n++] == node;
 		}
-	return !here || !sched_able_but(e->sched, s->group, used, n);
+	return !here || !another_could(e, j, s, u, used, n);
 }
 
 uint64_t trust_unit(const struct engine *e, const struct job *j, const struct step *s, uint32_t node)
 {
 	struct bitmap ready = step_ready(e, j, s);
+	uint64_t best = UINT64_MAX;
 
 	for (uint32_t r = s->replicas; r-- > 0;) {
 		uint64_t end = (r + 1) * s->tasks, u = bitmap_next(&ready, r * s->tasks);
 
-		for (uint32_t n = 0; u < end && n < TRUST_LOOK; n++, u = bitmap_next(&ready, u + 1))
-			if (trust_may(e, j, s, u, node))
+		for (uint32_t n = 0; u < end && n < TRUST_LOOK; n++, u = bitmap_next(&ready, u + 1)) {
+			if (!unit_may(e, j, s, u, node))
+				continue;
+			if (s->adaptive)
 				return u;
+			/* Those of the least task: they wait for each other. */
+			if (best == UINT64_MAX || u % s->tasks <= best % s->tasks)
+				best = u;
+			break;
+		}
 	}
+	return best;
+}
+
+/* Is there a node that it did not fail on and that it may go to otherwise? Of many nodes only the first are looked at. */
+static bool could_go_elsewhere(const struct engine *e, const struct job *j, const struct step *s, uint64_t u,
+        const uint32_t *failed, uint32_t n)
+{
+	uint32_t x = 0;
+
+	if (!step_commits(s) && !s->local)
+		return sched_able_but(e->sched, s->group, failed, n);
+	for (uint32_t k = 0; k < TRUST_LOOK && (x = sched_able_next(e->sched, s->group, x)) != 0; k++) {
+		bool here = false;
+
+		for (uint32_t i = 0; i < n; i++)
+			here = here || failed[i] == x;
+		if (!here && child_takes(e, s, x) && ((!s->adaptive && !s->same) || trust_may(e, j, s, u, x)))
+			return true;
+	}
+	return false;
+}
+
+bool unit_may(const struct engine *e, const struct job *j, const struct step *s, uint64_t u, uint32_t node)
+{
+	uint32_t failed[FAILED_ON_MAX], n;
+
+	if ((s->adaptive || s->same) && !trust_may(e, j, s, u, node))
+		return false;
+	n = sched_failed_on(e->sched, s->group, u, failed);
+	for (uint32_t i = 0; i < n; i++)
+		if (failed[i] == node)
+			return !could_go_elsewhere(e, j, s, u, failed, n);
+	return true;
+}
+
+/* Of replicas, those of the least task: they wait for each other. */
+static uint64_t least_task(const struct step *s, const struct bitmap *ready)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (uint64_t row = 0; row < step_units(s); row += s->tasks) {
+		uint64_t u = bitmap_next(ready, row);
+
+		if (u < row + s->tasks && (best == UINT64_MAX || u % s->tasks < best % s->tasks))
+			best = u;
+	}
+	return best;
+}
+
+uint64_t unit_for(const struct engine *e, const struct job *j, const struct step *s, uint32_t node)
+{
+	struct bitmap ready = step_ready(e, j, s);
+	uint64_t u = bitmap_next(&ready, 0);
+
+	if (s->adaptive || s->same)
+		return trust_unit(e, j, s, node);
+	if (!sched_avoiding(e->sched, s->group))
+		return s->replicas > 1 ? least_task(s, &ready) : u;
+	for (uint32_t n = 0; u != UINT64_MAX && n < TRUST_LOOK; n++, u = bitmap_next(&ready, u + 1))
+		if (unit_may(e, j, s, u, node))
+			return u;
 	return UINT64_MAX;
 }
 
-bool trust_filter(const void *engine, uint32_t group, uint32_t node)
+bool unit_filter(const void *engine, uint32_t group, uint32_t node)
 {
 	const struct engine *e = engine;
 	const struct job *j = job_at(e, e->groups[group].job);
 
-	return trust_unit(e, j, step_at(e, j, e->groups[group].step), node) != UINT64_MAX;
+	return unit_for(e, j, step_at(e, j, e->groups[group].step), node) != UINT64_MAX;
 }
 
 /* ---- who is caught ---- */
@@ -166,8 +284,9 @@ void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t tas
 		Wire__Outcome o = (Wire__Outcome)(byte & 15);
 		struct trust *t = &a->e->trust[v->node];
 
-		if (byte >> 4 != S_DONE || v->node == 0 || o == WIRE__OUTCOME__SKIPPED ||
-		        o == WIRE__OUTCOME__STOPPED || o == WIRE__OUTCOME__QUEUE_TIMEOUT)
+		if (byte >> 4 != S_DONE || (v->lease == 0 && o != WIRE__OUTCOME__DISAGREED) ||
+		        o == WIRE__OUTCOME__SKIPPED || o == WIRE__OUTCOME__STOPPED ||
+		        o == WIRE__OUTCOME__QUEUE_TIMEOUT)
 			continue;
 		if (best && v->class_ == best) {
 			t->agreed += !counted_before(a->e, j, s, u);
@@ -175,7 +294,7 @@ void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t tas
 			continue;
 		}
 		t->agreed = 0;
-		if (best && o == WIRE__OUTCOME__SUCCEEDED)
+		if (best && (o == WIRE__OUTCOME__SUCCEEDED || o == WIRE__OUTCOME__DISAGREED))
 			run_tail_again(a, v->node);
 	}
 }
@@ -183,4 +302,23 @@ void trust_judge(struct applying *a, struct job *j, struct step *s, uint64_t tas
 uint64_t engine_trust(const struct engine *e, uint32_t node)
 {
 	return node <= e->limits.nodes_max ? e->trust[node].agreed : 0;
+}
+
+bool engine_class(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct class_view *out)
+{
+	const struct job *j = job_find(e, id.v);
+	const struct step *s = j && step < j->n_steps ? step_at(e, j, step) : NULL;
+
+	*out = (struct class_view){0};
+	if (!s || !s->same || task >= s->tasks || !j->in_sched)
+		return false;
+	out->any = sched_label_any(e->sched, s->same);
+	for (uint64_t u = task; u < step_units(s); u += s->tasks)
+		if (unit_place(e, j, s, u) == C_READY) {
+			out->replica = (uint32_t)(u / s->tasks);
+			out->node = class_of(e, j, s, u);
+			out->up = another_could(e, j, s, u, NULL, 0);
+			return true;
+		}
+	return false;
 }

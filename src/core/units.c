@@ -161,6 +161,8 @@ void units_done(struct applying *a, struct job *j, struct step *s, uint64_t u, u
 {
 	CHECK(from <= C_LEASED && n > 0);
 	leave(a->e, j, s, u, n, from);
+	for (uint64_t i = 0; s->group != 0 && i < n && sched_avoiding(a->e->sched, s->group); i++)
+		sched_settled(a->e->sched, s->group, u + i);
 	memset(unit_states(a->e, j, s) + u, S_DONE << 4 | (int)o, n);
 	if (from == C_READY)
 		step_offer(a->e, j, s);

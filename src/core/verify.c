@@ -75,7 +75,7 @@ static void unask(const struct engine *e, const struct job *j, struct step *s, u
 }
 
 /* The task is decided: what did not run is not needed, who waits for it goes on. */
-static void commit(struct applying *a, struct job *j, struct step *s, uint64_t task, Wire__Outcome o)
+void task_commit(struct applying *a, struct job *j, struct step *s, uint64_t task, Wire__Outcome o)
 {
 	uint8_t *byte = task_states(a->e, j, s) + task;
 	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
@@ -131,6 +131,7 @@ static bool classify(struct applying *a, struct job *j, struct step *s, uint64_t
 /* What the replicas say so far. */
 struct tally {
 	uint32_t open;              /* still to come, or to be compared */
+	uint32_t held;              /* committed to */
 	uint32_t idle;              /* of an adaptive step: not asked for so far */
 	unsigned leader;            /* the class of `best` */
 	uint32_t best, failures;    /* size of the largest class of successes; failures */
@@ -163,6 +164,9 @@ static void tally(
 
 		if (s->adaptive && place == C_BLOCKED) {
 			t->idle++;
+		} else if (unit_held(e, j, s, r * s->tasks + task)) {
+			t->held++;
+			t->state = S_LEASED;
 		} else if (place != C_N) {
 			tally_open(t, place);
 		} else if (o == WIRE__OUTCOME__SUCCEEDED) {
@@ -175,7 +179,7 @@ static void tally(
 		} else if (o == WIRE__OUTCOME__SKIPPED || o == WIRE__OUTCOME__STOPPED) {
 			t->ending = true;
 			t->end = o;
-		} else {
+		} else if (o != WIRE__OUTCOME__DISAGREED) { /* that is no vote at all */
 			if (t->failures++ == 0)
 				t->failure = o;
 			if (s->adaptive && o == WIRE__OUTCOME__QUEUE_TIMEOUT)
@@ -197,7 +201,7 @@ static uint32_t needed(const struct engine *e, const struct job *j, const struct
 static bool ask_next(struct applying *a, struct job *j, struct step *s, uint64_t task, const struct tally *t,
         uint32_t need)
 {
-	uint32_t most = t->best > t->failures ? t->best : t->failures, r = 0;
+	uint32_t most = (t->best > t->failures ? t->best : t->failures) + t->held, r = 0;
 
 	if (t->open || !t->idle || t->idle == s->replicas || t->ending || most >= need ||
 	        most + t->idle < need)
@@ -209,16 +213,26 @@ static bool ask_next(struct applying *a, struct job *j, struct step *s, uint64_t
 	return true;
 }
 
-void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task)
+/* What was revealed after the task was decided: nothing rests on it, but whether it agrees is told. */
+static void refresh_late(struct applying *a, struct job *j, struct step *s, uint64_t task)
+{
+	for (uint32_t r = 0; r < s->replicas && !s->comparator; r++)
+		if (succeeded(unit_byte(a->e, j, s, task, r)) && !vote_of(a->e, j, s, task, r)->class_)
+			(void)classify(a, j, s, task, r);
+}
+
+static void refresh(struct applying *a, struct job *j, struct step *s, uint64_t task)
 {
 	uint8_t *byte = task_states(a->e, j, s) + task;
 	static const unsigned place[] = {C_BLOCKED, C_LEASED, C_DELAYED, C_N, C_READY};
-	uint32_t need, most;
+	uint32_t need, most, left;
 	bool asked = false;
 	struct tally t;
 
-	if (*byte >> 4 == S_DONE)
+	if (*byte >> 4 == S_DONE) {
+		refresh_late(a, j, s, task);
 		return;
+	}
 	for (uint32_t r = 0; r < s->replicas; r++)
 		asked |= vote_of(a->e, j, s, task, r)->asked != 0;
 	for (uint32_t r = 0; r < s->replicas && !asked; r++)
@@ -227,25 +241,36 @@ void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t 
 	tally(a->e, j, s, task, &t);
 	need = needed(a->e, j, s, task, &t);
 	most = t.best > t.failures ? t.best : t.failures;
+	left = t.open + t.held + t.idle;
 	if (ask_next(a, j, s, task, &t, need))
 		return;
-	if (s->adaptive && need > 1 && (t.best >= need || (!t.ending && most + t.open + t.idle < need)))
+	if (s->adaptive && need > 1 && (t.best >= need || (!t.ending && most + left < need)))
 		trust_judge(a, j, s, task, t.best >= need ? t.leader : 0);
 	if (s->adaptive && need == 1 && t.best)
 		a->e->trust[vote_of(a->e, j, s, task, 0)->node].alone++;
 	if (t.best >= need) {
-		commit(a, j, s, task, WIRE__OUTCOME__SUCCEEDED);
+		task_commit(a, j, s, task, WIRE__OUTCOME__SUCCEEDED);
 	} else if (t.failures >= need) {
-		commit(a, j, s, task, t.failure);
-	} else if (t.open + t.idle == 0 && t.ending) {
-		commit(a, j, s, task, t.end);
-	} else if (!t.ending && most + t.open + t.idle < need) {
-		commit(a, j, s, task, WIRE__OUTCOME__DISAGREED);
+		task_commit(a, j, s, task, t.failure);
+	} else if (left == 0 && t.ending) {
+		task_commit(a, j, s, task, t.end);
+	} else if (!t.ending && most + left < need) {
+		task_commit(a, j, s, task, WIRE__OUTCOME__DISAGREED);
 	} else {
 		s->c[place[*byte >> 4]]--;
 		*byte = (uint8_t)(t.state << 4);
 		s->c[place[t.state]]++;
 	}
+}
+
+void verify_refresh(struct applying *a, struct job *j, struct step *s, uint64_t task)
+{
+	if (s->gang) {
+		gang_refresh(a, j, s, task);
+		return;
+	}
+	refresh(a, j, s, task);
+	reveal_look(a, j, s, task);
 }
 
 void apply_compared(struct applying *a, const Wire__Compared *m)
@@ -310,10 +335,16 @@ uint32_t engine_votes(
 		        .outcome = (Wire__Outcome)(unit_byte(e, j, s, task, r) & 15),
 		        .lease = {v->lease},
 		        .node = v->node,
+		        .held = unit_held(e, j, s, r * s->tasks + task),
 		        .class_ = v->class_ ? v->class_ - 1u : UINT32_MAX,
 		        .committed = v->class_ && size[v->class_] >= least &&
 		                     succeeded(task_states(e, j, s)[task])};
-		memcpy(out[r].digest, v->digest, sizeof(v->digest));
+		if (s->gang) { /* nobody agrees: rank 0 speaks for all */
+			out[r].class_ = UINT32_MAX;
+			out[r].committed = r == 0 && succeeded(task_states(e, j, s)[task]);
+		}
+		if (!out[r].held)
+			memcpy(out[r].digest, v->digest, sizeof(v->digest));
 	}
 	return s->replicas;
 }

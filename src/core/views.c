@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "core/jobspec.h"
 #include "core/state.h"
+#include "wire/entry.h"
 
 const char *job_state_name(enum job_state s)
 {
@@ -56,6 +57,7 @@ static void fill_job(const struct engine *e, const struct job *j, struct job_vie
 	        .started_ns = j->started_ns,
 	        .finished_ns = j->finished_ns,
 	        .timed_out = j->timed_out,
+	        .adjusted = j->adjusted != 0,
 	        .deadline_ns = j->deadline_ns,
 	        .attempts = j->attempts,
 	        .cpu_us = j->cpu_us};
@@ -140,14 +142,19 @@ bool engine_step(const struct engine *e, job_id id, uint32_t step, struct step_v
 static uint64_t lease_of(
         const struct engine *e, const struct job *j, uint32_t step, uint64_t task, uint32_t replica)
 {
+	uint64_t stopping = 0; /* while another goes on with its tasks */
+
 	for (uint32_t i = j->leases.head; i; i = lease_at(e, i)->of_job.next) {
 		const struct lease *l = lease_at(e, i);
 
-		if (l->step == step && l->replica == replica && task >= l->cursor &&
-		        task < l->first + l->count)
+		if (l->parked || l->step != step || l->replica != replica ||
+		        task < (l->held ? l->first : l->cursor) || task >= l->first + l->count)
+			continue;
+		if (!l->stopping)
 			return l->id;
+		stopping = l->id;
 	}
-	return 0;
+	return stopping;
 }
 
 bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task, struct task_view *out)
@@ -159,6 +166,7 @@ bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task
 	        [S_READY] = TASK_READY};
 	const struct job *j;
 	const struct step *s = find_step(e, id, step, &j);
+	bool ran = false;
 	uint8_t byte;
 
 	if (!s || task >= s->tasks)
@@ -174,10 +182,13 @@ bool engine_task(const struct engine *e, job_id id, uint32_t step, uint64_t task
 	for (uint32_t r = 0; r < s->replicas; r++) {
 		uint64_t u = r * s->tasks + task;
 		unsigned place = unit_place(e, j, s, u);
+		bool again = s->gang && ran; /* its members' attempt is one */
 		Wire__Outcome o = (Wire__Outcome)(unit_states(e, j, s)[u] & 15);
 
+		ran = place == C_LEASED || (place == C_N && o <= WIRE__OUTCOME__LOST);
 		out->attempts += unit_extras(e, j, s)[u];
-		out->attempts += place == C_LEASED || (place == C_N && o <= WIRE__OUTCOME__LOST);
+		out->attempts += (uint32_t)(ran && !again);
+		ran = ran || again;
 		if (place == C_LEASED && out->state == TASK_LEASED && !out->lease.v)
 			out->lease.v = lease_of(e, j, step, task, r);
 		if (place == C_DELAYED && out->state == TASK_DELAYED && !out->due_ns)
@@ -198,10 +209,18 @@ static void fill_lease(const struct engine *e, const struct lease *l, struct lea
 	        .count = l->count,
 	        .cursor = l->cursor,
 	        .replica = l->replica,
+	        .gang = l->gang,
+	        .port = l->port,
+	        .held = l->held,
+	        .revealing = l->revealing,
 	        .granted_ns = l->granted_ns,
 	        .n_devices = l->n_devices,
 	        .devices = l->devices,
 	        .stopping = l->stopping != 0,
+	        .tag = l->tag,
+	        .away_ns = lease_away_ns(e, l),
+	        .park_ns = lease_park_due(e, l),
+	        .parked = l->parked != 0,
 	        .reason = (Wire__StopReason)l->reason};
 }
 
@@ -253,6 +272,40 @@ bool engine_node(const struct engine *e, uint32_t node, const uint8_t **out, siz
 	*out = p + sizeof(len);
 	*out_n = len;
 	return true;
+}
+
+static bool is_over(const Wire__NodeSet *m, const char *key)
+{
+	for (size_t i = 0; i < m->n_admin_labels; i++)
+		if (strcmp(m->admin_labels[i]->key, key) == 0)
+			return true;
+	return false;
+}
+
+Wire__NodeSet *engine_node_open(const struct engine *e, uint32_t node, struct arena *a)
+{
+	ProtobufCAllocator alloc;
+	const uint8_t *bytes;
+	Wire__NodeSet *m;
+	Wire__Pair **labels;
+	size_t n = 0;
+
+	if (!engine_node(e, node, &bytes, &n))
+		return NULL;
+	arena_allocator(a, &alloc);
+	m = wire__node_set__unpack(&alloc, n, bytes);
+	labels = m ? arena_calloc(a, m->n_labels + m->n_admin_labels + 1, sizeof(*labels)) : NULL;
+	if (!labels)
+		return NULL;
+	n = 0;
+	for (size_t i = 0; i < m->n_labels; i++)
+		if (!is_over(m, m->labels[i]->key))
+			labels[n++] = m->labels[i];
+	for (size_t i = 0; i < m->n_admin_labels; i++)
+		labels[n++] = m->admin_labels[i];
+	m->labels = labels;
+	m->n_labels = n;
+	return m;
 }
 
 uint64_t engine_epoch(const struct engine *e)
