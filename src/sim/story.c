@@ -7,6 +7,16 @@
 #include "base/check.h"
 #include "core/jobspec.h"
 
+/* False: it says nothing of that. */
+static bool disconnect_make(const struct plain *p, Wire__Disconnect *d)
+{
+	d->lost_after_ns = p->lost_after_ns ? p->lost_after_ns : LOST_AFTER_NS;
+	d->stop_after_ns = p->stop_after_ns;
+	d->replace = p->replace;
+	d->reconcile = p->reconcile;
+	return p->lost_after_ns || p->stop_after_ns || p->replace || p->reconcile;
+}
+
 uint64_t story_submit(struct world *w, const struct plain *p)
 {
 	static char *argv[] = {"true"};
@@ -19,6 +29,9 @@ uint64_t story_submit(struct world *w, const struct plain *p)
 	Wire__Retry retry = WIRE__RETRY__INIT;
 	Wire__Verify verify = WIRE__VERIFY__INIT;
 	Wire__Worker worker = WIRE__WORKER__INIT;
+	Wire__Disconnect disconnect = WIRE__DISCONNECT__INIT;
+	Wire__Gang gang = WIRE__GANG__INIT;
+	Wire__Input *inputs[1];
 	struct err e;
 
 	command.argv = argv;
@@ -32,9 +45,13 @@ uint64_t story_submit(struct world *w, const struct plain *p)
 	param.stride = 1;
 	param.count = p->tasks;
 	retry.max = p->retries;
+	retry.not_on_node_loss = p->fails_on_loss;
+	if (disconnect_make(p, &disconnect))
+		job.disconnect = &disconnect;
 	verify.replicas = p->replicas;
 	verify.agree = p->agree ? p->agree : 2;
 	verify.adaptive = p->adaptive;
+	verify.same = (char *)(uintptr_t)(p->same ? p->same : "");
 	worker.function = (char *)(uintptr_t) "f";
 	step.name = step.kind = (char *)(uintptr_t) "s";
 	step.command = &command;
@@ -46,8 +63,17 @@ uint64_t story_submit(struct world *w, const struct plain *p)
 	step.tasks = p->tasks;
 	step.retry = &retry;
 	step.verify = p->replicas ? &verify : NULL;
+	gang.size = p->gang;
+	gang.apart = p->apart;
+	step.gang = p->gang ? &gang : NULL;
 	step.pids_max = 10;
 	step.run_timeout_ns = p->run_timeout_ns;
+	step.place = (Wire__Place *)(uintptr_t)p->place;
+	inputs[0] = (Wire__Input *)(uintptr_t)p->input;
+	step.inputs = inputs;
+	step.n_inputs = p->input != NULL;
+	job.pack = p->pack;
+	job.origin = (char *)(uintptr_t) "n1";
 	job.version = 1;
 	job.name = (char *)(uintptr_t) "job";
 	job.namespace_ = (char *)(uintptr_t) "default";

@@ -9,7 +9,17 @@
 struct plain {
 	uint64_t tasks, cpu, deadline_after_ns, run_timeout_ns;
 	uint32_t retries, replicas, agree;
-	bool realtime, worker, adaptive;
+	bool realtime, worker, adaptive, fails_on_loss;
+	const char *same;
+	uint32_t gang; /* members */
+	bool apart;    /* each on a node of its own */
+	const Wire__Place *place;
+	Wire__JobSpec__Pack pack;
+	const Wire__Input *input;
+	/* `disconnect`; lost_after_ns 0: 30 s. */
+	uint64_t lost_after_ns, stop_after_ns;
+	Wire__Disconnect__Replace replace;
+	Wire__Disconnect__Reconcile reconcile;
 };
 /* Its number, or 0. A job that is not valid aborts. */
 uint64_t story_submit(struct world *w, const struct plain *p);

@@ -20,6 +20,8 @@ void world_say(struct world *w, const char *fmt, ...)
 	if (!w->trace)
 		return;
 	(void)fprintf(w->trace, "[%7.3f] ", (double)w->now / 1e9);
+	if (w->name)
+		(void)fprintf(w->trace, "%-6s ", w->name);
 	va_start(ap, fmt);
 	(void)vfprintf(w->trace, fmt, ap);
 	va_end(ap);
@@ -74,104 +76,6 @@ static struct event pop(struct world *w)
 	return top;
 }
 
-/* ---- books ---- */
-
-struct book *world_book(struct world *w, uint64_t job)
-{
-	for (size_t i = 0; i < w->n_books; i++)
-		if (w->books[i].job == job)
-			return &w->books[i];
-	return NULL;
-}
-
-const Wire__JobSpec *world_spec(struct world *w, const struct book *b)
-{
-	const Wire__JobSpec *spec;
-	struct arena a;
-	struct err e;
-
-	arena_init(&a, w->spec_mem, SCRATCH_BYTES);
-	CHECK(jobspec_decode(&a, b->spec, b->spec_n, &spec, &e) == 0);
-	return spec;
-}
-
-static void book_job(struct world *w, const Wire__JobSubmitted *s, uint64_t seq)
-{
-	struct book b = {.job = s->job, .seq = seq, .n_steps = (uint32_t)s->spec->n_steps};
-
-	CHECK(!world_book(w, s->job) && b.n_steps <= BOOK_STEPS_MAX);
-	b.spec_n = jobspec_size(s->spec);
-	b.spec = malloc(b.spec_n + 1);
-	CHECK(b.spec);
-	(void)jobspec_encode(s->spec, b.spec);
-	for (uint32_t i = 0; i < b.n_steps; i++) {
-		b.tasks[i] = s->spec->steps[i]->tasks;
-		b.verified[i] = s->spec->steps[i]->verify && s->spec->steps[i]->verify->replicas > 1;
-		b.success[i] = calloc(b.tasks[i], sizeof(uint64_t));
-		CHECK(b.success[i]);
-	}
-	ROOM(w->books, w->n_books, w->books_room);
-	w->books[w->n_books++] = b;
-}
-
-static void book_forgotten(struct world *w, uint64_t job, uint64_t seq)
-{
-	struct book *b = world_book(w, job);
-	struct job_view v;
-
-	CHECK(b && !b->forgotten && engine_job(w->engine, (job_id){job}, &v) && v.finished_ns);
-	b->forgotten = seq + 1;
-	w->counts.forgotten++;
-}
-
-static void book_free(struct book *b)
-{
-	for (uint32_t i = 0; i < b->n_steps; i++)
-		free(b->success[i]);
-	free(b->spec);
-}
-
-/* Write down a success that is about to be committed; a second one for the same task is the bug we are here for. */
-static void book_results(struct world *w, const Wire__Results *r, uint64_t seq)
-{
-	struct lease_view v;
-	struct book *b;
-
-	CHECK(engine_lease(w->engine, (lease_id){r->lease}, &v));
-	CHECK(r->first == v.cursor && r->first + r->count <= v.first + v.count);
-	b = world_book(w, v.job.v);
-	CHECK(b && v.step < b->n_steps);
-	for (uint64_t i = r->first; i < r->first + r->count && !b->verified[v.step]; i++) {
-		Wire__Outcome o = RESULT_COLUMN(r, outcome, i - r->first);
-
-		CHECK(b->success[v.step][i] == 0);
-		if (o == WIRE__OUTCOME__SUCCEEDED)
-			b->success[v.step][i] = seq + 1;
-	}
-}
-
-/* Entries from `size` on never were. */
-static void books_forget(struct world *w, uint64_t size)
-{
-	for (size_t k = 0; k < w->n_books;) {
-		struct book *b = &w->books[k];
-
-		if (b->seq >= size) {
-			CHECK(!b->acked);
-			book_free(b);
-			*b = w->books[--w->n_books];
-			continue;
-		}
-		if (b->forgotten > size)
-			b->forgotten = 0;
-		for (uint32_t s = 0; s < b->n_steps; s++)
-			for (uint64_t i = 0; i < b->tasks[s]; i++)
-				if (b->success[s][i] > size)
-					b->success[s][i] = 0;
-		k++;
-	}
-}
-
 /* ---- the engine and its disk ---- */
 
 static struct engine *engine_make(void **out_mem, size_t *out_n)
@@ -195,34 +99,30 @@ static void hold(struct world *w, struct held h)
 	w->held[w->n_held++] = h;
 }
 
-static void tell_entry(struct world *w, const Wire__Entry *en)
+/* Whoever is asked to reveal: has everybody else committed, is over, or was not asked to run? */
+static void check_reveal(struct world *w, const struct effect *fx)
 {
-	if (!w->trace)
-		return;
-	if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED) {
-		const Wire__LeaseGranted *l = en->lease_granted;
+	struct lease_view l;
 
-		world_say(w, "engine > job %lu step %u: tasks %lu-%lu to node %u, lease %lu",
-		        (unsigned long)l->job, l->step, (unsigned long)l->first,
-		        (unsigned long)(l->first + l->count - 1), l->node, (unsigned long)l->lease);
-	} else if (en->body_case == WIRE__ENTRY__BODY_RESULTS) {
-		const Wire__Results *r = en->results;
+	CHECK(engine_lease(w->engine, fx->lease, &l) && l.revealing && l.held &&
+	        l.cursor == l.first + l.count);
+	for (uint64_t task = l.first; task < l.cursor; task++) {
+		struct vote_view v[REPLICAS_MAX];
+		uint32_t n = engine_votes(w->engine, l.job, l.step, task, v, REPLICAS_MAX), held = 0;
+		struct task_view t;
+		bool said = false;
 
-		world_say(w, "engine > lease %lu: task %lu %s%s", (unsigned long)r->lease,
-		        (unsigned long)r->first, outcome_name(RESULT_COLUMN(r, outcome, 0)),
-		        r->count > 1 ? " and more" : "");
-	} else if (en->body_case == WIRE__ENTRY__BODY_LEASE_ENDED) {
-		world_say(w, "engine > lease %lu ended: %s", (unsigned long)en->lease_ended->lease,
-		        stop_reason_name(en->lease_ended->reason));
-	} else if (en->body_case == WIRE__ENTRY__BODY_LEASE_STOPPING) {
-		world_say(w, "engine > stop lease %lu: %s", (unsigned long)en->lease_stopping->lease,
-		        stop_reason_name(en->lease_stopping->reason));
-	} else if (en->body_case == WIRE__ENTRY__BODY_REFUSED) {
-		world_say(w, "engine > refused: %s", en->refused->reason);
-	} else if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED) {
-		world_say(w, "engine > job %lu submitted", (unsigned long)en->job_submitted->job);
-	} else {
-		world_say(w, "engine > %s", entry_kind_name(en));
+		CHECK(engine_task(w->engine, l.job, l.step, task, &t));
+		for (uint32_t r = 0; r < n; r++)
+			said |= v[r].state == TASK_DONE && v[r].outcome == WIRE__OUTCOME__SUCCEEDED;
+		if (said || t.state == TASK_DONE || !v[l.replica].held || v[l.replica].lease.v != l.id.v)
+			continue;
+		for (uint32_t r = 0; r < n; r++)
+			held += v[r].held;
+		/* Two agree in every job here, at least: then late ones are not waited for. */
+		for (uint32_t r = 0; r < n; r++)
+			CHECK(held >= 2 || v[r].held || v[r].state == TASK_DONE ||
+			        v[r].state == TASK_BLOCKED);
 	}
 }
 
@@ -233,13 +133,21 @@ static void write_down(struct world *w, const Wire__Entry *en)
 	uint64_t seq = w->n_disk;
 	struct stored s;
 
-	tell_entry(w, en);
+	world_tell_entry(w, en);
+	if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED) {
+		executor_check_class(w, en->lease_granted);
+		executor_check_place(w, en->lease_granted);
+	}
 	if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED)
 		book_job(w, en->job_submitted, seq);
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS)
 		book_results(w, en->results, seq);
 	if (en->body_case == WIRE__ENTRY__BODY_JOB_FORGOTTEN)
 		book_forgotten(w, en->job_forgotten->job, seq);
+	if (en->body_case == WIRE__ENTRY__BODY_LATE_RESULT)
+		book_late(w, en->late_result);
+	if (en->body_case == WIRE__ENTRY__BODY_LEASE_STOPPING)
+		book_stopping(w, en->lease_stopping);
 	s.n = entry_size(en);
 	s.bytes = malloc(s.n + 1);
 	CHECK(s.bytes && entry_encode(en, s.bytes) == s.n);
@@ -248,20 +156,67 @@ static void write_down(struct world *w, const Wire__Entry *en)
 	engine_apply(w->engine, en, &list);
 	w->counts.entries++;
 	for (size_t i = 0; i < list.n; i++)
+		if (fx[i].kind == EFFECT_REVEAL)
+			check_reveal(w, &fx[i]);
+	for (size_t i = 0; i < list.n; i++)
 		hold(w, (struct held){.seq = seq, .kind = HELD_EFFECT, .effect = fx[i]});
 	if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED)
 		hold(w, (struct held){.seq = seq, .kind = HELD_JOB, .id = en->job_submitted->job});
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS) {
-		w->counts.results += en->results->count;
+		w->counts.results += en->results->commitments.len ? 0 : en->results->count;
 		hold(w, (struct held){.seq = seq,
 		                .kind = HELD_RESULTS,
 		                .id = en->results->lease,
 		                .cursor = en->results->first + en->results->count});
 	}
+	if (en->body_case == WIRE__ENTRY__BODY_LATE_RESULT)
+		hold(w, (struct held){.seq = seq,
+		                .kind = HELD_RESULTS,
+		                .id = en->late_result->lease,
+		                .cursor = en->late_result->first + en->late_result->count});
 	if (en->body_case == WIRE__ENTRY__BODY_LEASE_ENDED)
 		hold(w, (struct held){.seq = seq, .kind = HELD_END, .id = en->lease_ended->lease});
 	w->counts.stale += en->body_case == WIRE__ENTRY__BODY_REFUSED;
+	w->back |= en->body_case == WIRE__ENTRY__BODY_LEASE_PARKED &&
+	           en->lease_parked->what == WIRE__LEASE_PARKED__WHAT__BACK;
 	w->counts.leases += en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED;
+	w->node_changed |=
+	        en->body_case == WIRE__ENTRY__BODY_NODE_SET || en->body_case == WIRE__ENTRY__BODY_NODE_LINK;
+	if (en->body_case == WIRE__ENTRY__BODY_REFUSED)
+		(void)err_set(&w->refusal, strcmp(en->refused->code, "full") ? ERR_INVALID : ERR_FULL, "%s",
+		        en->refused->reason);
+	if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED && w->machine) {
+		struct lease_view v;
+
+		CHECK(engine_lease(w->engine, (lease_id){en->lease_granted->lease}, &v));
+		ROOM(w->grants, w->n_grants, w->grants_room);
+		w->grants[w->n_grants++] = (struct grantbook){v.id.v, seq + 1, v.node, v.tag};
+	}
+}
+
+/* Members are granted all together, in one decision and in order, each where it may be. */
+static void check_gang(struct world *w, const struct entry_list *list)
+{
+	const Wire__LeaseGranted *first = list->n ? list->v[0]->lease_granted : NULL;
+	const struct book *b;
+	const Wire__Gang *g;
+
+	if (!list->n || list->v[0]->body_case != WIRE__ENTRY__BODY_LEASE_GRANTED || !first->gang)
+		return;
+	b = world_book(w, first->job);
+	CHECK(b);
+	g = world_spec(w, b)->steps[first->step]->gang;
+	CHECK(g && list->n == g->size && first->lease == first->gang);
+	for (size_t i = 0; i < list->n; i++) {
+		const Wire__LeaseGranted *m = list->v[i]->lease_granted;
+
+		CHECK(list->v[i]->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED && m->replica == i);
+		CHECK(m->lease == first->lease + i && m->gang == first->gang && m->port == first->port);
+		CHECK(m->job == first->job && m->step == first->step && m->first == first->first &&
+		        m->count == 1);
+		for (size_t k = 0; g->apart && k < i; k++)
+			CHECK(list->v[k]->lease_granted->node != m->node);
+	}
 }
 
 /* Decide one command and apply what comes; returns how many entries came. */
@@ -273,8 +228,9 @@ static size_t ask(struct world *w, const struct command *cmd, uint64_t *out_job)
 	uint64_t life = w->engine_life;
 
 	arena_init(&a, w->scratch, SCRATCH_BYTES);
-	engine_decide(w->engine, w->base + w->now, cmd, &list);
+	engine_decide(w->engine, world_clock_ns(w), cmd, &list);
 	CHECK(!list.full);
+	check_gang(w, &list);
 	for (size_t i = 0; i < list.n && life == w->engine_life; i++) {
 		if (out_job && v[i]->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED)
 			*out_job = v[i]->job_submitted->job;
@@ -302,19 +258,59 @@ static void commit(struct world *w)
 static void settle(struct world *w)
 {
 	struct command tick = {.kind = CMD_TICK};
-	uint64_t at, rounds = 0;
+	uint64_t at, clock, rounds = 0;
 
 	while (ask(w, &tick, NULL))
 		CHECK(++rounds < 1000000);
 	commit(w);
-	at = engine_deadline_ns(w->engine, w->base + w->now);
+	clock = world_clock_ns(w);
+	at = engine_deadline_ns(w->engine, clock);
 	if (at == UINT64_MAX)
 		return;
-	at = at > w->base + w->now ? at - w->base : w->now + 1;
+	at = at > clock ? w->now + (at - clock) : w->now + 1;
 	if (w->tick_at <= w->now || at < w->tick_at) {
 		w->tick_at = at;
 		world_at(w, at, (struct event){.kind = EV_TICK, .life = w->engine_life});
 	}
+}
+
+bool world_ask(struct world *w, const struct command *cmd)
+{
+	w->refusal = (struct err){0};
+	(void)ask(w, cmd, NULL);
+	return w->refusal.code == ERR_NONE;
+}
+
+void world_settle(struct world *w)
+{
+	settle(w);
+}
+
+uint64_t world_next_at(const struct world *w)
+{
+	return w->n_heap ? w->heap[0].at : UINT64_MAX;
+}
+
+const struct grantbook *world_grant(const struct world *w, uint64_t lease)
+{
+	size_t lo = 0, hi = w->n_grants;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (w->grants[mid].lease < lease)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < w->n_grants && w->grants[lo].lease == lease ? &w->grants[lo] : NULL;
+}
+
+uint64_t world_granted_seq(const struct world *w, uint64_t lease)
+{
+	const struct grantbook *g = world_grant(w, lease);
+
+	return g ? g->seq : 0;
 }
 
 void world_command(struct world *w, const struct command *cmd)
@@ -353,6 +349,7 @@ static void node_set(struct world *w, uint32_t node)
 	Wire__NodeSet__Device dev[2] = {WIRE__NODE_SET__DEVICE__INIT, WIRE__NODE_SET__DEVICE__INIT}, *pdev[2];
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
 	struct command cmd = {.kind = CMD_NODE_SET, .u.node_set = &n};
+	Wire__Pair class_ = WIRE__PAIR__INIT, *labels = &class_;
 	char name[16];
 	const uint64_t q = w->node[node].quarters, gpus = q / 2;
 	const uint64_t amounts[3] = {1000 * q, q << 31, 1000 * gpus};
@@ -370,12 +367,18 @@ static void node_set(struct world *w, uint32_t node)
 	}
 	(void)snprintf(name, sizeof(name), "n%u", node);
 	n.node = node;
+	n.commits = w->fleet && node > 1;
 	n.name = name;
 	n.n_capacity = gpus ? 3 : 2; /* gpus are devices, or there are none */
 	n.capacity = pneeds;
 	n.n_devices = gpus;
 	n.devices = pdev;
 	n.state = w->node[node].state;
+	class_.key = (char *)(uintptr_t) "class";
+	class_.value = (char *)(uintptr_t)(w->class_ ? w->class_ : node % 2 ? "odd" : "even");
+	n.labels = &labels;
+	n.n_labels = 1;
+	n.address = name;
 	(void)ask(w, &cmd, NULL);
 }
 
@@ -386,26 +389,6 @@ void world_node(struct world *w, uint32_t node, Wire__NodeSet__State state, uint
 	w->node[node].quarters = quarters;
 	node_set(w, node);
 	settle(w);
-}
-
-void world_namespace(struct world *w, const char *name, uint32_t weight, uint64_t cpu, uint64_t gpu)
-{
-	static char names[2][8] = {"cpu", "gpu"};
-	Wire__Need needs[2] = {WIRE__NEED__INIT, WIRE__NEED__INIT}, *pneeds[2];
-	Wire__NamespaceSet n = WIRE__NAMESPACE_SET__INIT;
-	struct command cmd = {.kind = CMD_NAMESPACE_SET, .u.namespace_set = &n};
-
-	n.name = (char *)(uintptr_t)name;
-	n.weight = weight;
-	n.quota = pneeds;
-	for (uint32_t i = 0; i < 2; i++) {
-		if (!(i ? gpu : cpu))
-			continue;
-		needs[i].name = names[i];
-		needs[i].amount = i ? gpu : cpu;
-		pneeds[n.n_quota++] = &needs[i];
-	}
-	world_command(w, &cmd);
 }
 
 /* Fold what is on the disk into a fresh engine; half of the time by way of a snapshot in the middle. */
@@ -468,12 +451,37 @@ static void boot(struct world *w)
 	struct command cmd = {.kind = CMD_BOOT, .u.boot = &b};
 
 	b.version = (char[]){"sim"};
-	b.seed = w->seed;
+	b.seed = w->machine ? prng_next(&w->prng) : w->seed;
 	(void)ask(w, &cmd, NULL);
-	for (uint32_t i = 1; i <= w->nodes; i++)
+	node_set(w, 1);
+	cut_boot(w, w->engine_life ? 2 * SIM_S : 0);
+	for (uint32_t i = 2; i <= w->nodes; i++)
 		node_set(w, i);
 	executor_engine_started(w);
 	settle(w);
+	if (w->machine)
+		machine_restarted(w);
+}
+
+/* What is on the disk beyond `to` never was; a new engine starts from the rest. */
+static void start_again(struct world *w, size_t to)
+{
+	for (size_t i = to; i < w->n_disk; i++)
+		free(w->disk[i].bytes);
+	w->n_disk = w->durable = to;
+	w->committing = 0;
+	w->n_held = 0;
+	w->tick_at = 0;
+	w->engine_life++;
+	w->counts.kills++;
+	books_forget(w, to);
+	world_clock_boot(w);
+	while (w->n_grants && w->grants[w->n_grants - 1].seq > to)
+		w->n_grants--;
+	(void)munmap(w->memory, w->memory_n);
+	w->engine = recover(
+	        w, to, prng_below(&w->prng, 2) ? prng_below(&w->prng, to + 1) : 0, &w->memory, &w->memory_n);
+	boot(w);
 }
 
 void world_kill_engine(struct world *w)
@@ -485,27 +493,24 @@ void world_kill_engine(struct world *w)
 		to = w->committing;
 	world_say(w, "world  > the engine is killed; %lu of %lu entries were durable", (unsigned long)to,
 	        (unsigned long)w->n_disk);
-	for (size_t i = to; i < w->n_disk; i++)
-		free(w->disk[i].bytes);
-	w->n_disk = w->durable = to;
-	w->committing = 0;
-	w->n_held = 0;
-	w->tick_at = 0;
-	w->engine_life++;
-	w->counts.kills++;
-	books_forget(w, to);
-	(void)munmap(w->memory, w->memory_n);
-	w->engine = recover(
-	        w, to, prng_below(&w->prng, 2) ? prng_below(&w->prng, to + 1) : 0, &w->memory, &w->memory_n);
-	boot(w);
+	start_again(w, to);
+}
+
+void world_rollback(struct world *w, size_t size)
+{
+	CHECK(size && size <= w->durable);
+	world_say(w, "world  > its disk is what it was, with %lu of %lu entries", (unsigned long)size,
+	        (unsigned long)w->n_disk);
+	executor_lost(w, 0);
+	w->rolled_back = true;
+	start_again(w, size);
 }
 
 void world_kill_keeper(struct world *w)
 {
 	world_say(w, "world  > the keeper is killed, and the engine with it");
-	w->keeper_life++;
 	w->counts.keeper_kills++;
-	executor_lost(w);
+	executor_lost(w, w->fleet ? 1 : 0);
 	world_kill_engine(w);
 }
 
@@ -532,7 +537,8 @@ static void committed(struct world *w)
 	for (size_t i = 0; i < n; i++) {
 		switch (ready[i].kind) {
 		case HELD_EFFECT:
-			executor_effect(w, &ready[i].effect);
+			if (!w->machine || !machine_effect(w, &ready[i].effect))
+				executor_effect(w, &ready[i].effect);
 			break;
 		case HELD_JOB:
 			world_book(w, ready[i].id)->acked = true;
@@ -551,15 +557,17 @@ static void committed(struct world *w)
 
 /* ---- the world ---- */
 
-struct world *world_new(uint64_t seed, const struct faults *f, uint32_t nodes, FILE *trace)
+static struct world *make(uint64_t seed, const struct faults *f, uint32_t nodes, FILE *trace, bool fleet)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
 	CHECK(w);
 	w->seed = seed;
-	w->base = BASE_NS;
+	w->wall = (int64_t)BASE_NS;
+	w->clock.now_ns = BASE_NS;
 	w->trace = trace;
 	w->nodes = nodes;
+	w->fleet = fleet;
 	CHECK(nodes <= NODES_MAX);
 	for (uint32_t i = 1; i <= nodes; i++)
 		w->node[i].quarters = 4;
@@ -574,6 +582,16 @@ struct world *world_new(uint64_t seed, const struct faults *f, uint32_t nodes, F
 	return w;
 }
 
+struct world *world_new(uint64_t seed, const struct faults *f, uint32_t nodes, FILE *trace)
+{
+	return make(seed, f, nodes, trace, false);
+}
+
+struct world *world_new_fleet(uint64_t seed, const struct faults *f, uint32_t nodes, FILE *trace)
+{
+	return make(seed, f, nodes, trace, true);
+}
+
 void world_free(struct world *w)
 {
 	if (!w)
@@ -582,7 +600,7 @@ void world_free(struct world *w)
 		free(w->disk[i].bytes);
 	for (size_t i = 0; i < w->n_books; i++)
 		book_free(&w->books[i]);
-	executor_lost(w);
+	executor_lost(w, 0);
 	(void)munmap(w->memory, w->memory_n);
 	free(w->disk);
 	free(w->books);
@@ -591,6 +609,7 @@ void world_free(struct world *w)
 	free(w->heap);
 	free(w->scratch);
 	free(w->spec_mem);
+	free(w->grants);
 	free(w);
 }
 
@@ -609,6 +628,16 @@ uint32_t world_nodes(const struct world *w)
 	return w->nodes;
 }
 
+bool world_has_links(const struct world *w)
+{
+	return w->fleet || w->machine;
+}
+
+bool world_is_fleet(const struct world *w)
+{
+	return w->fleet;
+}
+
 uint64_t world_now_ns(const struct world *w)
 {
 	return w->now;
@@ -617,11 +646,24 @@ uint64_t world_now_ns(const struct world *w)
 void world_set_faults(struct world *w, const struct faults *f)
 {
 	w->faults = *f;
+	if (f->clock_drift) {
+		(void)world_clock_ns(w);
+		w->drift = (int64_t)prng_below(&w->prng, 2 * f->clock_drift + 1) - (int64_t)f->clock_drift;
+	}
 }
 
 void world_poison(struct world *w, uint64_t task)
 {
 	w->poison = task;
+}
+
+void world_guile(struct world *w, uint32_t node, enum world_guile g)
+{
+	static const char *const words[] = {"is honest", "copies", "switches answers", "does not reveal"};
+
+	CHECK(node && node <= w->nodes && (unsigned)g < ARRAY_LEN(words));
+	w->guile[node] = (uint8_t)g;
+	world_say(w, "world  > node %u %s from now on", node, words[g]);
 }
 
 void world_liar(struct world *w, uint32_t node, uint8_t lie)
@@ -639,6 +681,22 @@ void world_mute(struct world *w, bool mute)
 	w->muted = mute ? to : NULL;
 }
 
+/* What befalls the nodes that have joined, and their cables. */
+static void tear(struct world *w)
+{
+	uint32_t node;
+
+	if (world_chance(w, w->faults.cuts))
+		world_cut(w, 2 + (uint32_t)prng_below(&w->prng, w->nodes - 1),
+		        prng_below(&w->prng, prng_below(&w->prng, 3) ? 20 * SIM_MS : 4 * SIM_S));
+	if (world_chance(w, w->faults.heals)) {
+		node = 2 + (uint32_t)prng_below(&w->prng, w->nodes - 1);
+		world_heal(w, node);
+	}
+	if (world_chance(w, w->faults.node_kill))
+		world_kill_node(w, 2 + (uint32_t)prng_below(&w->prng, w->nodes - 1));
+}
+
 bool world_step(struct world *w)
 {
 	struct event ev;
@@ -648,8 +706,7 @@ bool world_step(struct world *w)
 	ev = pop(w);
 	w->now = ev.at;
 	w->counts.steps++;
-	if (world_chance(w, w->faults.clock_jumps))
-		w->base += prng_below(&w->prng, 3600) * SIM_S;
+	world_clock_wrong(w);
 	switch (ev.kind) {
 	case EV_TICK:
 		if (ev.life == w->engine_life) {
@@ -671,13 +728,20 @@ bool world_step(struct world *w)
 	case EV_STOPPED:
 	case EV_RESEND:
 	case EV_COMPARED:
+	case EV_REVEAL:
 		executor_event(w, &ev);
+		break;
+	case EV_LINK:
+	case EV_HALT:
+		cut_event(w, &ev);
 		break;
 	}
 	if (world_chance(w, w->faults.engine_kill))
 		world_kill_engine(w);
 	if (world_chance(w, w->faults.keeper_kill))
 		world_kill_keeper(w);
+	if (w->fleet && w->nodes > 1)
+		tear(w);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #define OSIER_SIM_WORLD_STATE_H
 
 #include "base/check.h"
+#include "io/clock.h"
 #include "sim/world.h"
 #include "wire/entry.h"
 
@@ -18,7 +19,10 @@ enum event_kind {
 	EV_STOPPED,
 	EV_RESEND,
 	EV_COMPARED,
-	EV_DISK_FAILED
+	EV_REVEAL,
+	EV_DISK_FAILED,
+	EV_LINK, /* look at the link to node `arg` */
+	EV_HALT  /* node `arg` has been alone for a while, since its cut number `lease` */
 };
 
 struct event {
@@ -60,7 +64,10 @@ struct run {
 	uint64_t acked; /* of them, durable at the engine */
 	uint64_t told;  /* of them, told to the engine of this life */
 	struct outcome *results;
-	bool worker, stopping, over, end_acked; /* over: nothing runs any more; end_acked: the engine knows */
+	bool worker, verified, waiting,
+	        revealing; /* waiting: nothing runs, and what it committed to was not asked for */
+	bool stopping, over, end_acked; /* over: nothing runs any more; end_acked: the engine knows */
+	bool orphan; /* the engine does not know it any more: it is dropped when it has stopped */
 	Wire__StopReason reason;
 	uint64_t epoch; /* of the event that ends the running task */
 };
@@ -77,10 +84,22 @@ struct book {
 	uint64_t tasks[BOOK_STEPS_MAX];
 	bool verified[BOOK_STEPS_MAX];
 	uint64_t *success[BOOK_STEPS_MAX];
+	/* Of a delegated job: which lease of the hub's it is; what each task came to, and seq + 1 of the entry that says so. */
+	uint64_t of_lease, of_first;
+	uint32_t of_tag;
+	struct answer {
+		uint64_t seq;
+		struct outcome o;
+	} * answers;
 };
 
 struct world {
-	uint64_t seed, now, base, orders;
+	uint64_t seed, now, orders;
+	/* `clock` is the engine's; both that it reads go by `boot`, time as this machine measures it, which is `boot_at` in the world's. */
+	struct clock clock;
+	uint64_t boot, boot_at;
+	int64_t wall, drift; /* the wall clock is boot + wall; millionths that a second is too long */
+	bool leapt; /* it was set forward, or the engine's clock lost time at a start: what ends by it ends early or late */
 	struct prng prng;
 	struct faults faults;
 	FILE *trace, *muted; /* muted: the trace, while nothing is to be said */
@@ -92,7 +111,13 @@ struct world {
 		Wire__NodeSet__State state;
 		uint32_t quarters;
 	} node[NODES_MAX + 1];
-	uint64_t engine_life, keeper_life;
+	uint64_t engine_life, keeper_life[NODES_MAX + 1];
+	bool fleet; /* all nodes but the first have joined, and can be cut off */
+	struct {
+		bool cut, session;
+		uint64_t cuts, since; /* since: without a session */
+		uint64_t lease_seen;  /* the highest that it has heard of */
+	} link[NODES_MAX + 1];
 	struct event *heap;
 	size_t n_heap, heap_room;
 	struct stored *disk;
@@ -106,9 +131,23 @@ struct world {
 	size_t n_books, books_room;
 	uint64_t tick_at; /* the time of the one tick that is scheduled */
 	uint64_t poison;
-	uint8_t liar[NODES_MAX + 1]; /* what a node says instead of the truth; 0: it is honest */
-	uint8_t *scratch, *spec_mem; /* arena memory for decide, for world_spec() */
+	uint8_t liar[NODES_MAX + 1];  /* what a node says instead of the truth; 0: it is honest */
+	uint8_t guile[NODES_MAX + 1]; /* enum world_guile */
+	uint8_t *scratch, *spec_mem;  /* arena memory for decide, for world_spec() */
 	struct world_counts counts;
+	/* Of a machine in a fleet (fleet.c), else NULL. */
+	struct machine *machine;
+	const char *name;
+	const char *class_, *wanted; /* NULL: as without a fleet */
+	bool back;                   /* some lease that was replaced is back, and holds again what it held */
+	bool rolled_back;            /* its disk went back in time: what was acknowledged may be gone */
+	bool node_changed;           /* what it can do may have changed */
+	struct err refusal;          /* of the last command, if it was refused */
+	struct grantbook {           /* seq of each LeaseGranted, by lease */
+		uint64_t lease, seq;
+		uint32_t node, tag;
+	} * grants;
+	size_t n_grants, grants_room;
 };
 
 #define SCRATCH_BYTES (4u << 20)
@@ -122,12 +161,56 @@ struct world {
 		}                                                                                            \
 	} while (0)
 
+/* books.c: as entries come; and when those from `size` on never were. */
+void book_job(struct world *w, const Wire__JobSubmitted *s, uint64_t seq);
+void book_results(struct world *w, const Wire__Results *r, uint64_t seq);
+void book_forgotten(struct world *w, uint64_t job, uint64_t seq);
+void books_forget(struct world *w, uint64_t size);
+void book_free(struct book *b);
+
+void world_tell_entry(struct world *w, const Wire__Entry *en); /* tell.c */
 void world_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void world_at(struct world *w, uint64_t at, struct event ev); /* schedule; sets at and order */
 struct book *world_book(struct world *w, uint64_t job);
+/* books.c: each before its entry is applied. */
+void book_job(struct world *w, const Wire__JobSubmitted *s, uint64_t seq);
+void book_results(struct world *w, const Wire__Results *r, uint64_t seq);
+void book_late(struct world *w, const Wire__LateResult *m);
+void book_stopping(struct world *w, const Wire__LeaseStopping *m);
+void book_forgotten(struct world *w, uint64_t job, uint64_t seq);
+void books_forget(struct world *w, uint64_t size); /* entries from `size` on never were */
+void book_free(struct book *b);
 bool world_chance(struct world *w, uint32_t per_thousand);
 /* The job's specification, decoded into memory that the next call uses again. */
 const Wire__JobSpec *world_spec(struct world *w, const struct book *b);
+
+/* wallclock.c */
+void world_clock_boot(struct world *w);  /* as an engine that starts has it: not before the newest entry */
+void world_clock_wrong(struct world *w); /* a step: it may be set */
+
+/* cut.c */
+bool node_down(const struct world *w, uint32_t node); /* nothing passes between it and the engine */
+void cut_event(struct world *w, const struct event *ev);
+void cut_boot(struct world *w, uint64_t within_ns); /* a new engine: nodes come back to it within this time */
+
+/* Decide and apply; false: it was refused (w->refusal). world_settle() when all was asked. */
+bool world_ask(struct world *w, const struct command *cmd);
+void world_settle(struct world *w);
+/* When its next event is, or UINT64_MAX. */
+uint64_t world_next_at(const struct world *w);
+/* The disk is as it was when it had so many entries; nothing runs any more. */
+void world_rollback(struct world *w, size_t size);
+/* seq + 1 of the lease's LeaseGranted, 0 unknown. */
+uint64_t world_granted_seq(const struct world *w, uint64_t lease);
+const struct grantbook *world_grant(
+        const struct world *w, uint64_t lease); /* NULL: never, or it was forgotten */
+
+/* fleet.c, of a world with a machine. An effect is durable: true when it was for a link. */
+bool machine_effect(struct world *w, const struct effect *fx);
+/* Its own, and those that joined it and have no nodes of their own. */
+uint32_t machine_gang_nodes(const struct world *w);
+/* The engine started anew. */
+void machine_restarted(struct world *w);
 
 /* executor.c */
 void executor_effect(struct world *w, const struct effect *fx);
@@ -135,8 +218,21 @@ void executor_event(struct world *w, const struct event *ev);
 void executor_engine_started(struct world *w);                         /* a new engine says HELLO */
 void executor_acked(struct world *w, uint64_t lease, uint64_t cursor); /* results before cursor are durable */
 void executor_end_acked(struct world *w, uint64_t lease);
-void executor_lost(struct world *w); /* the keeper died: nothing runs any more, nothing is remembered */
+void executor_lost(struct world *w,
+        uint32_t
+                node); /* its keeper died: nothing runs there any more, nothing is remembered; 0: all nodes */
+void executor_cut(struct world *w, uint32_t node);                     /* it is alone from now on */
+void executor_halt(struct world *w, uint32_t node, uint64_t alone_ns); /* it stops by itself what it is to */
+void executor_forget(struct world *w, uint32_t node); /* it stops what the engine does not know */
+void executor_gone(struct world *w,
+        const struct lease_view
+                *v); /* says so, if it was there and is not any more, or never was while it was parked */
+void executor_hello(struct world *w, const struct lease_view *v); /* about one that the engine knows */
 void executor_check(struct world *w);
+/* Before it is applied: is it where the other replicas' class is, if they are held to one? */
+void executor_check_place(
+        struct world *w, const Wire__LeaseGranted *g); /* its node meets the step's `where` */
+void executor_check_class(struct world *w, const Wire__LeaseGranted *g);
 struct run *executor_run(struct world *w, uint64_t lease);
 /* What an honest node answers. */
 static inline uint8_t task_truth(uint64_t task)
