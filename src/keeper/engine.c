@@ -404,7 +404,7 @@ static bool is_final(struct keeper *k, int code)
 {
 	struct engine_end *en = &k->engine;
 
-	if (code == ENGINE_STOP_CODE)
+	if (code == ENGINE_STOP_CODE || code == ENGINE_FENCED_CODE)
 		return true;
 	if (!en->notified && code != ENGINE_CANNOT_CODE && en->starts >= NEVER_WELL) {
 		sys_say("the engine ended %u times without ever being ready; giving up", en->starts);

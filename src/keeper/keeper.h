@@ -37,7 +37,8 @@
 #define CLEAR_EVERY_NS      2000000u /* how often what lives on is killed again, at first */
 #define CLEAR_GIVE_UP_NS    10000000000u /* then its cgroup is left behind */
 #define WORKER_BUFFER_BYTES (1u << 20)
-#define ENGINE_STOP_CODE    0 /* the engine's exit code that ends the keeper */
+#define ENGINE_STOP_CODE    0  /* the engine's exit code that ends the keeper */
+#define ENGINE_FENCED_CODE  79 /* another engine does its work: likewise, at once */
 #define ENGINE_CANNOT_CODE                                                                                   \
 	78 /* EX_CONFIG: it cannot run here; ends the keeper too, unless an engine ran here before (engine.c) */
 

@@ -14,11 +14,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "keeper/sys.h"
 
-#define READ_BYTES 65536
+#define READ_BYTES   65536
+#define SPOOL_LEAVES (1u << 20) /* bytes of the disk */
 
 void stream_clear(struct stream *st)
 {
@@ -66,8 +68,20 @@ void stream_poll(struct keeper *k, struct slot *s, bool on)
 	}
 }
 
+/* What tasks print leaves the last of the disk to the journal: an end that cannot be written down frees no output. */
+static int spool_room(int fd, size_t n)
+{
+	struct statvfs v;
+
+	if (fstatvfs(fd, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < n + SPOOL_LEAVES)
+		return ENOSPC;
+	return 0;
+}
+
 static void spool_write(struct stream *st, const uint8_t *p, size_t n)
 {
+	if (n && !st->sys)
+		st->sys = spool_room(st->spool, n);
 	while (n && !st->sys) {
 		ssize_t w = write(st->spool, p, n);
 
