@@ -11,6 +11,8 @@
 
 #include "base/check.h"
 #include "engine/api_int.h"
+#include "engine/carrier.h"
+#include "engine/hub_copies.h"
 #include "io/blobs.h"
 
 struct put {
@@ -115,6 +117,18 @@ static void put_run(uv_work_t *work)
 		p->err.code = ERR_NONE;
 }
 
+/* It lies at the hub's standbys, too. */
+static void put_copied(void *ctx)
+{
+	struct put *p = ctx;
+
+	p->busy = false;
+	if (p->q)
+		blob_json(p->q, p->there ? 200 : 201, p->must, p->bytes);
+	else
+		put_free(p);
+}
+
 static void put_done(uv_work_t *work, int status)
 {
 	struct put *p = work->data;
@@ -133,8 +147,10 @@ static void put_done(uv_work_t *work, int status)
 		answer_error(q, 422, "invalid", p->err.msg, p->err.hint);
 	else if (p->err.code)
 		answer_err(q, &p->err);
-	else
-		blob_json(q, p->there ? 200 : 201, p->must, p->bytes);
+	else {
+		p->busy = true;
+		hub_copy(q->api->node, p->must, p->bytes, put_copied, p);
+	}
 }
 
 void h_blob_put(struct request *q)
@@ -198,4 +214,74 @@ void h_blobs_missing(struct request *q)
 	jo_array_end(o);
 	jo_object_end(o);
 	answer_json(q, 200);
+}
+
+/* ---- from and to the hub that this node has joined ---- */
+
+struct carrying {
+	struct request *q; /* NULL: gone */
+	uint8_t digest[32];
+	bool awaited;
+};
+
+static void carrying_gone(void *own)
+{
+	struct carrying *c = own;
+
+	c->q = NULL;
+	if (!c->awaited)
+		free(c);
+}
+
+static void carried(void *ctx, const struct err *e)
+{
+	struct carrying *c = ctx;
+	struct request *q = c->q;
+	uint64_t bytes = 0;
+
+	c->awaited = false;
+	if (!q) {
+		free(c);
+		return;
+	}
+	(void)blobs_has(node_blobs(q->api->node), c->digest, &bytes);
+	if (e)
+		answer_err(q, e);
+	else
+		blob_json(q, 200, c->digest, bytes);
+}
+
+static struct carrying *carry(struct request *q)
+{
+	json_t *body = body_json(q, true);
+	struct carrying *c;
+	uint8_t digest[32];
+
+	if (!body || body_keys(q, body, ",") < 0 || digest_of(q, digest) < 0)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	CHECK(c);
+	memcpy(c->digest, digest, 32);
+	c->q = q;
+	c->awaited = true;
+	q->own = c;
+	q->own_free = carrying_gone;
+	request_sleep(q);
+	return c;
+}
+
+void h_blob_fetch(struct request *q)
+{
+	struct carrying *c = carry(q);
+
+	if (c)
+		carrier_get(q->api->node, c->digest, UINT64_MAX, NULL, 0, carried, c);
+}
+
+void h_blob_send(struct request *q)
+{
+	struct carrying *c = carry(q);
+
+	if (c)
+		carrier_put(q->api->node, c->digest, NULL, carried, c);
 }

@@ -5,10 +5,12 @@
  * Keys are the names in osier.proto. Fields with their default value are left out, as Protocol Buffers do. Depth is that
  * of the schema, which is no circle.
  */
+#include "engine/api_entry.h"
+
 #include <ctype.h>
 #include <string.h>
 
-#include "engine/api_int.h"
+#include "wire/entry.h"
 
 static void enum_json(struct json_out *o, const ProtobufCEnumDescriptor *d, int v)
 {
@@ -151,5 +153,22 @@ void message_json(struct json_out *o, const ProtobufCMessage *m)
 	jo_object(o);
 	for (unsigned i = 0; m && i < m->descriptor->n_fields; i++)
 		field_json(o, m, &m->descriptor->fields[i]);
+	jo_object_end(o);
+}
+
+void entry_json(struct json_out *o, uint64_t seq, const uint8_t leaf[32], const Wire__Entry *en)
+{
+	jo_object(o);
+	jo_key(o, "seq");
+	jo_u64(o, seq);
+	jo_key(o, "leaf");
+	jo_hex(o, leaf, 32);
+	jo_key(o, "time");
+	jo_time(o, en->time_ns);
+	jo_key(o, "kind");
+	jo_str(o, entry_kind_name(en));
+	jo_key(o, "body");
+	/* Every member of the oneof is a message: its pointer is where the first one's is. */
+	message_json(o, (const ProtobufCMessage *)en->boot);
 	jo_object_end(o);
 }

@@ -164,7 +164,11 @@ static void results(struct scan *s, const Wire__Results *m)
 		say(&s->row, "lease %llu", (unsigned long long)m->lease);
 	}
 	say_tasks(&s->row, m->first, m->count);
-	if (first_bad < 0)
+	if (m->commitments.len)
+		say(&s->row, ": committed to an answer");
+	else if (first_bad < 0 && m->nonces.len)
+		say(&s->row, " succeeded: revealed");
+	else if (first_bad < 0)
 		say(&s->row, " succeeded");
 	else if (done == 0)
 		say(&s->row, " %s", outcome_name((Wire__Outcome)first_bad));
@@ -183,6 +187,44 @@ static void ended(struct scan *s, const Wire__LeaseEnded *m)
 		say(&s->row, ": ");
 	}
 	say(&s->row, "lease %llu ended early: %s", (unsigned long long)m->lease, stop_reason_name(m->reason));
+}
+
+static void parked(struct scan *s, const Wire__LeaseParked *m)
+{
+	static const char *const what[] = {
+	        "waits for its node, which cannot be reached; its tasks wait again",
+	        "has its tasks again, its node is back", "is to stop, others have done its tasks"};
+	const struct lease_found *l = lease_of(s, m->lease);
+
+	if (l->found) {
+		say_step(s, l->job, l->step);
+		set_node(&s->row, l->node);
+		say(&s->row, ": ");
+	}
+	say(&s->row, "lease %llu %s", (unsigned long long)m->lease,
+	        (unsigned)m->what < ARRAY_LEN(what) ? what[m->what] : "?");
+	for (size_t i = 0; i < m->n_stop; i++)
+		say(&s->row, "%s %llu", i ? "," : "; of attempts at the same tasks stops lease",
+		        (unsigned long long)m->stop[i]);
+}
+
+static void late(struct scan *s, const Wire__LateResult *m)
+{
+	struct sched_node_view v;
+
+	say_step(s, m->job, m->step);
+	say_tasks(&s->row, m->first, m->count);
+	if (sched_node(engine_sched(node_engine(s->q->api->node)), m->node, &v))
+		set_node(&s->row, v.name);
+	say(&s->row, ": late, refused (lease %llu): others had committed", (unsigned long long)m->lease);
+}
+
+static void away(struct scan *s, const Wire__Entry *en)
+{
+	if (en->body_case == WIRE__ENTRY__BODY_LEASE_PARKED)
+		parked(s, en->lease_parked);
+	else
+		late(s, en->late_result);
 }
 
 static void adjusted(struct scan *s, const Wire__JobAdjusted *m)
@@ -214,11 +256,55 @@ static void adjusted(struct scan *s, const Wire__JobAdjusted *m)
 
 static void node_set(struct scan *s, const Wire__NodeSet *m)
 {
-	static const char *const states[] = {"up", "drained", "lost"};
+	static const char *const states[] = {"up", "drained", "lost", "cordoned", "disconnected"};
 
+	by(&s->row, m->by);
 	set_node(&s->row, m->name);
 	say(&s->row, "node %s is %s", m->name,
 	        (unsigned)m->state < ARRAY_LEN(states) ? states[m->state] : "?");
+	for (size_t i = 0; m->by && i < m->n_admin_labels; i++)
+		say(&s->row, "%s %.63s=%.80s", i ? "," : ", with", m->admin_labels[i]->key,
+		        m->admin_labels[i]->value);
+}
+
+static void token_set(struct row *r, const Wire__TokenSet *m)
+{
+	by(r, m->by);
+	if (*m->used_by)
+		say(r, "%.63s used a token", m->used_by);
+	else
+		say(r, "%s",
+		        m->revoked   ? "withdrew a token for joining"
+		        : m->standby ? "made a token for a standby, which gets the hub's keys"
+		                     : "made a token for joining");
+}
+
+static void cert_set(struct row *r, const Wire__CertSet *m)
+{
+	by(r, m->by);
+	if (m->revoked)
+		say(r, "removed node %.63s, its certificates are revoked%s%.200s", m->node,
+		        *m->reason ? ": " : "", m->reason);
+	else if (*m->standby)
+		say(r, "%.63s stands by at %.200s, and may have the hub's keys", m->node, m->standby);
+	else
+		say(r, "certificate for node %.63s%s", m->node, m->was.len ? ", which has a new key" : "");
+}
+
+/* Only what people would ask about: latencies and blobs come and go. */
+static bool node_facts(struct scan *s, const Wire__NodeFacts *m)
+{
+	struct sched_node_view v;
+
+	if ((m->set & WIRE__NODE_FACTS__WHAT__PAUSE) == 0 ||
+	        !sched_node(engine_sched(node_engine(s->q->api->node)), m->node, &v))
+		return false;
+	set_node(&s->row, v.name);
+	if (m->paused_until_ns != 0)
+		say(&s->row, "node %s pauses: %u tasks in a row failed on it", v.name, m->failures);
+	else
+		say(&s->row, "node %s works again", v.name);
+	return true;
 }
 
 static void key_set(struct scan *s, const Wire__KeySet *m)
@@ -245,6 +331,12 @@ static void asked(
 		say(&s->row, ": %.300s", reason);
 }
 
+static void namespace_set(struct row *r, const Wire__NamespaceSet *m)
+{
+	by(r, m->by);
+	say(r, "set namespace %.100s: weight %u, %zu quotas", m->name, m->weight, m->n_quota);
+}
+
 /* False: an entry that is nobody's doing. */
 static bool describe(struct scan *s, const Wire__Entry *en)
 {
@@ -257,9 +349,7 @@ static bool describe(struct scan *s, const Wire__Entry *en)
 		node_set(s, en->node_set);
 		return true;
 	case WIRE__ENTRY__BODY_NAMESPACE_SET:
-		by(&s->row, en->namespace_set->by);
-		say(&s->row, "set namespace %.100s: weight %u, %zu quotas", en->namespace_set->name,
-		        en->namespace_set->weight, en->namespace_set->n_quota);
+		namespace_set(&s->row, en->namespace_set);
 		return true;
 	case WIRE__ENTRY__BODY_JOB_SUBMITTED:
 		submitted(s, en->job_submitted);
@@ -279,6 +369,10 @@ static bool describe(struct scan *s, const Wire__Entry *en)
 			return false;
 		ended(s, en->lease_ended);
 		return true;
+	case WIRE__ENTRY__BODY_LEASE_PARKED:
+	case WIRE__ENTRY__BODY_LATE_RESULT:
+		away(s, en);
+		return true;
 	case WIRE__ENTRY__BODY_JOB_CANCELLED:
 		asked(s, en->job_cancelled->by, "cancelled", en->job_cancelled->job,
 		        en->job_cancelled->reason);
@@ -295,10 +389,21 @@ static bool describe(struct scan *s, const Wire__Entry *en)
 	case WIRE__ENTRY__BODY_KEY_SET:
 		key_set(s, en->key_set);
 		return true;
+	case WIRE__ENTRY__BODY_TOKEN_SET:
+		token_set(&s->row, en->token_set);
+		return true;
+	case WIRE__ENTRY__BODY_CERT_SET:
+		cert_set(&s->row, en->cert_set);
+		return true;
+	case WIRE__ENTRY__BODY_NODE_FACTS:
+		return node_facts(s, en->node_facts);
 	case WIRE__ENTRY__BODY_LEASE_STOPPING:
 	case WIRE__ENTRY__BODY_EXPIRED:
 	case WIRE__ENTRY__BODY_COMPARED:
 	case WIRE__ENTRY__BODY_RECEIPTS:
+	case WIRE__ENTRY__BODY_QUOTA_SET:
+	case WIRE__ENTRY__BODY_NODE_LINK:
+	case WIRE__ENTRY__BODY_LINK_SET:
 	case WIRE__ENTRY__BODY__NOT_SET:
 	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
 		break;

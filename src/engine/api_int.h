@@ -23,6 +23,7 @@
 #include "core/sched.h"
 #include "engine/api.h"
 #include "engine/api_path.h"
+#include "engine/api_entry.h"
 #include "engine/json_out.h"
 #include "engine/node.h"
 #include "engine/spec_cache.h"
@@ -250,11 +251,15 @@ struct lease_found {
 void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t task, char *out, size_t room);
 void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_t step, uint64_t task);
 
+/* What came too late for a task (api_late.c), in words ("" when nothing did), and as a member of an open object. */
+void late_text(struct request *q, job_id job, uint32_t step, uint64_t task, char *out, size_t room);
+void late_json(struct request *q, struct json_out *o, job_id job, uint32_t step, uint64_t task);
+/* Of an attempt on a node that cannot be reached; false: it can. */
+bool away_text(const struct engine *en, const struct lease_view *l, uint64_t now, char *out, size_t room);
+
 /* Find the entry that granted the lease, before entry `before`: a search by halves, since leases are numbered in order.
  * Not found when that history was dropped. */
 void lease_find(struct api *a, uint64_t lease, uint64_t before, struct lease_found *out);
-/* A message of osier.proto as JSON: bytes in hexadecimal, enums by name in lower case. */
-void message_json(struct json_out *o, const ProtobufCMessage *m);
 
 /* The published log (api_ledger.c) with its last head; < 0: answered. */
 struct logstore;
@@ -298,6 +303,13 @@ void streams_close(struct api *a); /* all of them end */
 void job_event_json(struct api *a, struct json_out *o, const struct job_view *v, uint64_t rate_milli);
 void totals_json(struct json_out *o, const struct engine *en); /* the key too */
 void nodes_json(struct api *a, struct json_out *o);            /* the key too */
+struct sched_node_view;
+void node_view_json(struct api *a, struct json_out *o, const struct sched_node_view *v);
+/* The key `runs`: which steps have leases there, in short: what is being looked at all the time (events) goes without. */
+void runs_json(struct api *a, struct json_out *o, uint32_t node);
+/* What was last said about the node; NULL: nothing. For node_set_free(). */
+Wire__NodeSet *node_set_of(struct api *a, uint32_t node);
+void node_set_free(Wire__NodeSet *m);
 
 /* ---- connections (api.c) ---- */
 void api_kick(struct api *a); /* libmicrohttpd has something to do */
@@ -310,7 +322,10 @@ void h_version(struct request *q);
 void h_metrics(struct request *q);
 void h_shutdown(struct request *q);
 void h_nodes(struct request *q);
+void h_node(struct request *q);
+void h_node_patch(struct request *q);
 void h_drain(struct request *q);
+void h_node_remove(struct request *q);
 void h_resume(struct request *q);
 void h_namespaces(struct request *q);
 void h_namespace_put(struct request *q);
@@ -354,9 +369,19 @@ void h_witnesses(struct request *q);
 void h_witnesses_failed(struct request *q);
 void h_cosignatures(struct request *q);
 void h_witness(struct request *q);
+void h_fabric(struct request *q);
 void h_add_checkpoint(struct request *q);
 void h_witness_checkpoint(struct request *q);
 void h_anchors(struct request *q);
 void h_anchor_put(struct request *q);
+void h_hub(struct request *q);
+void h_hub_set(struct request *q);
+void h_hub_token(struct request *q);
+void h_hub_revoke(struct request *q);
+void h_parent(struct request *q);
+void h_join(struct request *q);
+void h_leave(struct request *q);
+void h_blob_fetch(struct request *q);
+void h_blob_send(struct request *q);
 
 #endif

@@ -31,23 +31,6 @@ void h_head(struct request *q)
 	answer_json(q, 200);
 }
 
-static void entry_json(struct json_out *o, uint64_t seq, const uint8_t leaf[32], const Wire__Entry *en)
-{
-	jo_object(o);
-	jo_key(o, "seq");
-	jo_u64(o, seq);
-	jo_key(o, "leaf");
-	jo_hex(o, leaf, 32);
-	jo_key(o, "time");
-	jo_time(o, en->time_ns);
-	jo_key(o, "kind");
-	jo_str(o, entry_kind_name(en));
-	jo_key(o, "body");
-	/* Every member of the oneof is a message: its pointer is where the first one's is. */
-	message_json(o, (const ProtobufCMessage *)en->boot);
-	jo_object_end(o);
-}
-
 /* `from` may count from the end; < 0: answered. */
 static int parse_from(struct request *q, uint64_t size, uint64_t *out)
 {

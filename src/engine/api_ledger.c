@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "engine/api_int.h"
+#include "engine/hub_copies.h"
 #include "io/cosigned.h"
 #include "io/gzip.h"
 #include "io/logstore.h"
@@ -353,6 +354,22 @@ static void published(void *ctx, const struct err *e)
 		w->answer(w->q);
 }
 
+static void keys_are_copied(void *ctx)
+{
+	published(ctx, NULL);
+}
+
+/* A hub's new key is told of when its standbys have it, too. */
+static void rotated(void *ctx, const struct err *e)
+{
+	struct publishing *w = ctx;
+
+	if (e || !w->q)
+		published(w, e);
+	else
+		hub_keys_wait(w->q->api->node, keys_are_copied, w);
+}
+
 static struct publishing *publishing_new(struct request *q, void (*answer)(struct request *q))
 {
 	struct publishing *w = calloc(1, sizeof(*w));
@@ -394,15 +411,17 @@ void h_key_rotate(struct request *q)
 
 	if (!body || body_keys(q, body, ",role,") < 0)
 		return;
-	if (!role || (strcmp(role, "log") != 0 && strcmp(role, "node") != 0)) {
-		answer_error(q, 400, "invalid", "'role' must be log or node", NULL);
+	if (!role || (strcmp(role, "log") != 0 && strcmp(role, "node") != 0 && strcmp(role, "anchor") != 0)) {
+		answer_error(q, 400, "invalid", "'role' must be log, node or anchor", NULL);
 		return;
 	}
 	w = publishing_new(q, h_keys);
 	principal_of(q, &by);
 	w->awaited = ledger_rotate(q->api->node,
-	                     strcmp(role, "log") == 0 ? WIRE__KEY_SET__ROLE__LOG : WIRE__KEY_SET__ROLE__NODE,
-	                     &by, published, w, &e) == 0;
+	                     strcmp(role, "log") == 0      ? WIRE__KEY_SET__ROLE__LOG
+	                     : strcmp(role, "anchor") == 0 ? WIRE__KEY_SET__ROLE__ANCHOR
+	                                                   : WIRE__KEY_SET__ROLE__NODE,
+	                     &by, rotated, w, &e) == 0;
 	if (w->awaited)
 		request_sleep(q);
 	else

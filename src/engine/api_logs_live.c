@@ -63,7 +63,7 @@ static void tail_open(struct logs *l, const struct lease_view *v)
 
 static bool wants(const struct logs *l, const struct lease_view *v)
 {
-	if (v->job.v != l->job.v || v->step < l->step || v->step >= l->step_end ||
+	if (v->node != NODE_THIS || v->job.v != l->job.v || v->step < l->step || v->step >= l->step_end ||
 	        v->cursor >= v->first + v->count)
 		return false;
 	return (!l->one || v->cursor == l->index) && !l->spec.spec->steps[v->step]->worker;

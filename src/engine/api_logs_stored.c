@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "core/gang.h"
 #include "engine/api_logs.h"
 #include "io/blobs.h"
 #include "wire/entry.h"
@@ -34,8 +35,9 @@ static bool fetch(struct logs *l, uint32_t step, uint64_t index)
 		return true;
 	l->results = NULL;
 	growing_clear(&l->mem);
-	if (journal_read_result(node_reader(l->api->node), l->job.v, step, index, &seq, &bytes, &n, &outputs,
-	            &n_outputs, NULL) < 0)
+	if (journal_read_result_of(node_reader(l->api->node), l->job.v, step, index,
+	            engine_gang_result(node_engine(l->api->node), l->job, step, index).v, &seq, &bytes, &n,
+	            &outputs, &n_outputs, NULL) < 0)
 		return false; /* it never ran to a result */
 	if (entry_decode(&l->mem.arena, bytes, n, &en, NULL) < 0 || !en->results ||
 	        index - en->results->first >= en->results->count)

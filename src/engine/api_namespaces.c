@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "engine/api_int.h"
 
+#define SAID_BYTES 65536u /* enough for one NamespaceSet */
+
 static void amounts_json(
         struct json_out *o, const struct sched *s, const uint64_t v[RESOURCES_MAX], uint64_t none)
 {
@@ -23,8 +25,64 @@ static void amounts_json(
 	jo_object_end(o);
 }
 
-static void namespace_json(struct json_out *o, const struct sched *s, const struct sched_namespace_view *v)
+static void said_json(struct json_out *o, Wire__Need *const *v, size_t n)
 {
+	jo_object(o);
+	for (size_t i = 0; i < n; i++) {
+		jo_key_text(o, v[i]->name);
+		amount_json(o, v[i]->name, v[i]->amount);
+	}
+	jo_object_end(o);
+}
+
+/* What joined nodes have of it for good, and for how long they have the rest. */
+static void lending_json(struct json_out *o, const struct engine *e, const char *name)
+{
+	uint8_t *mem = malloc(SAID_BYTES);
+	Wire__NamespaceSet *m = NULL;
+	struct arena a;
+
+	CHECK(mem);
+	arena_init(&a, mem, SAID_BYTES);
+	m = engine_namespace_open(e, name, &a);
+	jo_key(o, "local");
+	said_json(o, m ? m->local : NULL, m ? m->n_local : 0);
+	jo_key(o, "lend_s");
+	jo_seconds(o, m && m->lend_ns ? m->lend_ns : QUOTA_LEND_NS);
+	free(mem);
+}
+
+/* What the hub lets this node have of it, or null. */
+static void share_json(struct json_out *o, const struct engine *e, const struct sched_namespace_view *v)
+{
+	struct quota_view q;
+	struct parent_view p;
+	bool capped = false;
+
+	for (uint32_t r = 0; r < RESOURCES_MAX; r++)
+		capped |= v->cap[r] != UINT64_MAX;
+	jo_key(o, "share");
+	if (!capped || !engine_quota(e, 0, &q) || !engine_parent(e, &p)) {
+		jo_null(o);
+		return;
+	}
+	jo_object(o);
+	jo_key(o, "of");
+	jo_str(o, p.name);
+	jo_key(o, "until");
+	if (q.over)
+		jo_null(o);
+	else
+		jo_time(o, q.until_ns);
+	jo_key(o, "quota");
+	amounts_json(o, engine_sched(e), v->cap, UINT64_MAX);
+	jo_object_end(o);
+}
+
+static void namespace_json(struct json_out *o, const struct engine *e, const struct sched_namespace_view *v)
+{
+	const struct sched *s = engine_sched(e);
+
 	jo_object(o);
 	jo_key(o, "name");
 	jo_str(o, v->name);
@@ -34,6 +92,10 @@ static void namespace_json(struct json_out *o, const struct sched *s, const stru
 	amounts_json(o, s, v->quota, UINT64_MAX);
 	jo_key(o, "used");
 	amounts_json(o, s, v->used, 0);
+	jo_key(o, "lent");
+	amounts_json(o, s, v->lent, 0);
+	lending_json(o, e, v->name);
+	share_json(o, e, v);
 	jo_object_end(o);
 }
 
@@ -47,7 +109,7 @@ void h_namespaces(struct request *q)
 	jo_key(o, "namespaces");
 	jo_array(o);
 	for (uint32_t k = 0; sched_namespace(s, k, &v); k++)
-		namespace_json(o, s, &v);
+		namespace_json(o, node_engine(q->api->node), &v);
 	jo_array_end(o);
 	jo_object_end(o);
 	answer_json(q, 200);
@@ -79,7 +141,7 @@ static void on_set(struct request *q, const struct node_answer *a)
 	for (uint32_t k = 0; sched_namespace(s, k, &v); k++) {
 		if (strcmp(v.name, q->bound[0]) != 0)
 			continue;
-		namespace_json(answer_out(q), s, &v);
+		namespace_json(answer_out(q), node_engine(q->api->node), &v);
 		answer_json(q, 200);
 		return;
 	}
@@ -107,11 +169,33 @@ static int read_need(struct request *q, const char *key, json_t *v, Wire__Need *
 	return 0;
 }
 
+static int read_needs(
+        struct request *q, json_t *j, Wire__Need ***out, size_t *out_n, Wire__Need *needs, Wire__Need **list)
+{
+	const char *key;
+	json_t *v;
+
+	if (j && (!json_is_object(j) || json_object_size(j) > RESOURCES_MAX)) {
+		answer_error(
+		        q, 400, "invalid", "'quota' and 'local' must be objects of up to 16 resources", NULL);
+		return -1;
+	}
+	*out = list;
+	json_object_foreach(j, key, v)
+	{
+		if (read_need(q, key, v, &needs[*out_n]) < 0)
+			return -1;
+		list[*out_n] = &needs[*out_n];
+		(*out_n)++;
+	}
+	return 0;
+}
+
 static int read_body(
         struct request *q, json_t *body, Wire__NamespaceSet *m, Wire__Need *needs, Wire__Need **list)
 {
-	json_t *weight = json_object_get(body, "weight"), *quota = json_object_get(body, "quota"), *v;
-	const char *key;
+	json_t *weight = json_object_get(body, "weight"), *quota = json_object_get(body, "quota"),
+	       *local = json_object_get(body, "local"), *lend = json_object_get(body, "lend_s");
 
 	m->weight = 1;
 	if (weight && (!json_is_integer(weight) || json_integer_value(weight) < 1 ||
@@ -121,30 +205,29 @@ static int read_body(
 	}
 	if (weight)
 		m->weight = (uint32_t)json_integer_value(weight);
-	if (quota && (!json_is_object(quota) || json_object_size(quota) > RESOURCES_MAX)) {
-		answer_error(q, 400, "invalid", "'quota' must be an object of up to 16 resources", NULL);
+	if (read_needs(q, quota, &m->quota, &m->n_quota, needs, list) < 0 ||
+	        read_needs(q, local, &m->local, &m->n_local, needs + RESOURCES_MAX, list + RESOURCES_MAX) < 0)
+		return -1;
+	if (lend && (!json_is_number(lend) || json_number_value(lend) < 10 ||
+	                    json_number_value(lend) > 365 * 86400.0)) {
+		answer_error(
+		        q, 400, "invalid", "'lend_s' must be a number of seconds from 10 to 31536000", NULL);
 		return -1;
 	}
-	m->quota = list;
-	json_object_foreach(quota, key, v)
-	{
-		if (read_need(q, key, v, &needs[m->n_quota]) < 0)
-			return -1;
-		list[m->n_quota] = &needs[m->n_quota];
-		m->n_quota++;
-	}
+	if (lend)
+		m->lend_ns = (uint64_t)(json_number_value(lend) * 1e9);
 	return 0;
 }
 
 void h_namespace_put(struct request *q)
 {
 	Wire__NamespaceSet m = WIRE__NAMESPACE_SET__INIT;
-	Wire__Need needs[RESOURCES_MAX], *list[RESOURCES_MAX];
+	Wire__Need needs[2 * RESOURCES_MAX], *list[2 * RESOURCES_MAX];
 	struct command c = {.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m};
 	Wire__Principal by;
 	json_t *body = body_json(q, false);
 
-	if (!body || body_keys(q, body, ",weight,quota,") < 0)
+	if (!body || body_keys(q, body, ",weight,quota,local,lend_s,") < 0)
 		return;
 	if (!name_ok(q->bound[0])) {
 		answer_error(q, 400, "invalid",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "core/gang.h"
 #include "engine/api_int.h"
 #include "engine/api_result.h"
 #include "io/blobs.h"
@@ -130,7 +131,9 @@ static void answer_blob(struct request *q, const struct result_output *out)
 		MHD_add_response_header(q->response, "Osier-Truncated", "1");
 }
 
-static void answer_stored(struct request *q, job_id job, uint32_t step, uint64_t index, uint32_t k)
+/* lease 0: of the newest attempt, or of that which counts. */
+static void answer_stored(
+        struct request *q, job_id job, uint32_t step, uint64_t index, uint32_t k, uint64_t lease)
 {
 	const uint8_t *bytes, *outputs;
 	size_t n, n_outputs;
@@ -141,8 +144,9 @@ static void answer_stored(struct request *q, job_id job, uint32_t step, uint64_t
 	struct err e;
 
 	growing_init(&g, 64u << 10, 4 * ENTRY_BYTES_MAX);
-	if (journal_read_result(node_reader(q->api->node), job.v, step, index, &seq, &bytes, &n, &outputs,
-	            &n_outputs, &e) < 0) {
+	if (journal_read_result_of(node_reader(q->api->node), job.v, step, index,
+	            lease ? lease : engine_gang_result(node_engine(q->api->node), job, step, index).v, &seq,
+	            &bytes, &n, &outputs, &n_outputs, &e) < 0) {
 		if (e.code == ERR_NOTFOUND)
 			err_hint(&e, "no attempt of the task has ended yet");
 		answer_err(q, &e);
@@ -174,18 +178,22 @@ void h_output(struct request *q)
 	struct spec_ref ref;
 	struct task_view t;
 	uint32_t step, k;
-	uint64_t index;
+	uint64_t index, lease = 0;
 
 	if (request_task(q, &v, &step, &index, &ref) < 0)
 		return;
+	if (query_u64(q, "attempt", 1, UINT64_MAX, &lease) < 0) {
+		spec_release(&ref);
+		return;
+	}
 	if (!may_change(q, &v)) {
 		answer_errf(q, 403, "denied", "ask as its owner, as root or as the user whose node it is",
 		        "the outputs of job %llu belong to uid %u, and you are %s",
 		        (unsigned long long)v.id.v, v.uid, q->client->name);
 	} else if (which(q, ref.spec->steps[step], q->bound[3], &k) == 0) {
 		CHECK(engine_task(node_engine(q->api->node), v.id, step, index, &t));
-		if (t.state != TASK_LEASED || !answer_live(q, v.id, step, index, k))
-			answer_stored(q, v.id, step, index, k);
+		if (lease || t.state != TASK_LEASED || !answer_live(q, v.id, step, index, k))
+			answer_stored(q, v.id, step, index, k, lease);
 	}
 	spec_release(&ref);
 }

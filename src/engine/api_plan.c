@@ -12,10 +12,11 @@
 
 #include "base/check.h"
 #include "engine/api_jobfile.h"
+#include "engine/api_places.h"
 #include "wire/entry.h"
 
 #define DECIDED_BYTES (1u << 20)
-#define DECIDED_MAX   64u
+#define DECIDED_MAX   128u
 #define UNKNOWN_MAX   8u
 
 struct plan_step {
@@ -114,7 +115,7 @@ static void plan_step(struct plan *p, uint32_t i)
 		return;
 	out->refusal[0] = 0;
 	end = sched_earliest_finish_ns(p->s, p->now, realtime, p->spec->priority, p->deadline_ns,
-	        p->spec->namespace_, s->kind, v, s->n_variants, s->tasks);
+	        p->spec->namespace_, s->kind, v, s->n_variants, s->place, s->tasks);
 	if (!end) {
 		unknown(p, "how long tasks of step '%.80s' take: none has run yet", s->name);
 		out->start_ns = ready;
@@ -194,7 +195,24 @@ static uint64_t fits(const struct sched *s, const struct sched_node_view *n, con
 	return most == UINT64_MAX ? 0 : most;
 }
 
-static void places_json(struct json_out *o, const struct plan *p, const Wire__Step *s)
+/* How many of it the node takes, with those below it, as far as the step's `where` asks for them; out_now: now. */
+static uint64_t room_of(
+        const struct plan *p, const Wire__Step *s, const Wire__Variant *v, uint32_t node, uint64_t *out_now)
+{
+	struct sched_node_view at;
+	uint64_t most = 0;
+
+	*out_now = 0;
+	for (uint32_t k = 0; sched_class(p->s, node, k, &at); k++) {
+		if (!sched_class_meets(p->s, node, k, s->place))
+			continue;
+		most += fits(p->s, &at, v, false);
+		*out_now += at.state == WIRE__NODE_SET__STATE__UP ? fits(p->s, &at, v, true) : 0;
+	}
+	return most;
+}
+
+static void room_json(struct json_out *o, const struct plan *p, const Wire__Step *s)
 {
 	struct sched_node_view n;
 
@@ -202,7 +220,7 @@ static void places_json(struct json_out *o, const struct plan *p, const Wire__St
 	jo_array(o);
 	for (uint32_t at = 0; sched_node_next(p->s, at, &n); at = n.node)
 		for (uint32_t v = 0; v < s->n_variants; v++) {
-			uint64_t most = fits(p->s, &n, s->variants[v], false);
+			uint64_t now, most = room_of(p, s, s->variants[v], n.node, &now);
 
 			if (!most || n.state == WIRE__NODE_SET__STATE__LOST)
 				continue;
@@ -216,8 +234,7 @@ static void places_json(struct json_out *o, const struct plan *p, const Wire__St
 			jo_key(o, "at_once");
 			jo_u64(o, most);
 			jo_key(o, "now");
-			jo_u64(o, n.state == WIRE__NODE_SET__STATE__UP ? fits(p->s, &n, s->variants[v], true)
-			                                               : 0);
+			jo_u64(o, now);
 			jo_object_end(o);
 		}
 	jo_array_end(o);
@@ -245,7 +262,8 @@ static void steps_json(struct json_out *o, const struct plan *p)
 		seconds_or_null(o, sched_run_ns(p->s, s->kind, 900));
 		jo_key(o, "refusal");
 		jo_str(o, p->steps[i].refusal[0] ? p->steps[i].refusal : NULL);
-		places_json(o, p, s);
+		room_json(o, p, s);
+		places_json(o, p->en, &(struct places){.step = s, .now = p->now});
 		jo_object_end(o);
 	}
 	jo_array_end(o);

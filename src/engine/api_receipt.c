@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "core/dsse.h"
 #include "core/provenance.h"
+#include "core/gang.h"
 #include "engine/api_int.h"
 #include "io/ed25519.h"
 #include "io/logstore.h"
@@ -19,7 +20,9 @@
 /* The entries that a task's receipt is of: the attempt that counts, and other replicas that came to the same, byte for byte. */
 struct attempts {
 	uint64_t lease[1 + RECEIPT_AGREED_MAX], seq[1 + RECEIPT_AGREED_MAX];
+	uint64_t held[1 + RECEIPT_AGREED_MAX]; /* with which each committed to its answer; 0: it did not */
 	size_t n;
+	bool committing;  /* these are looked for */
 	struct growing g; /* of the entry at hand */
 };
 
@@ -34,7 +37,7 @@ static int each_attempt(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
 		return 0; /* whoever needs it will be told */
 	for (size_t i = 0; i < a->n; i++)
 		if (a->lease[i] == en->results->lease)
-			a->seq[i] = seq;
+			(a->committing ? a->held : a->seq)[i] = seq;
 	return 0;
 }
 
@@ -66,14 +69,22 @@ static int find_results(struct request *q, const struct job_view *v, uint32_t st
 	int rc;
 
 	memset(a->seq, 0, sizeof(a->seq));
+	memset(a->held, 0, sizeof(a->held));
+	a->committing = false;
 	agreed_leases(q, v, step, index, a);
 	if (a->n == 0) {
 		a->n = 1;
-		return journal_read_result(
-		        r, v->id.v, step, index, &a->seq[0], &bytes, &n, &outputs, &n_outputs, e);
+		return journal_read_result_of(r, v->id.v, step, index,
+		        engine_gang_result(node_engine(q->api->node), v->id, step, index).v, &a->seq[0],
+		        &bytes, &n, &outputs, &n_outputs, e);
 	}
 	growing_init(&a->g, 64u << 10, 8 * ENTRY_BYTES_MAX);
 	rc = journal_read_attempts(r, v->id.v, step, index, each_attempt, a, e);
+	a->committing = true;
+	if (rc == 0 &&
+	        journal_read_attempts(r, v->id.v, JOURNAL_HELD | step, index, each_attempt, a, e) < 0 &&
+	        e->code != ERR_NOTFOUND)
+		rc = -1;
 	growing_release(&a->g);
 	for (size_t i = 0; rc == 0 && i < a->n; i++)
 		if (a->seq[i] == 0)
@@ -182,7 +193,7 @@ void h_receipt(struct request *q)
 	if (open_log(q, &l, &head) < 0)
 		return;
 	if (find_results(q, &v, step, index, &a, &e) < 0 ||
-	        logstore_receipt(l, a.seq[0], index, a.seq + 1, a.n - 1, &file, &n, &e) < 0)
+	        logstore_receipt(l, a.seq[0], index, a.seq + 1, a.n - 1, a.held, &file, &n, &e) < 0)
 		answer_err(q, &e);
 	else
 		answer_receipt(q, l, file, n, format && strcmp(format, "dsse") == 0);

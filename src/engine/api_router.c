@@ -18,6 +18,9 @@
 const struct route api_routes[] = {
         {"GET", "/v1/version", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_version, NULL},
         {"GET", "/v1/nodes", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_nodes, NULL},
+        {"GET", "/v1/nodes/{node}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_node, NULL},
+        {"PATCH", "/v1/nodes/{node}", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_node_patch, NULL},
+        {"POST", "/v1/nodes/{node}/remove", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_node_remove, NULL},
         {"POST", "/v1/nodes/{node}/drain", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_drain, NULL},
         {"POST", "/v1/nodes/{node}/resume", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_resume, NULL},
         {"GET", "/v1/jobs", ",state,namespace,name,uid,label,limit,before,", BODY_NONE, ACCESS_ANY,
@@ -42,7 +45,7 @@ const struct route api_routes[] = {
                 NULL},
         {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/why", ",", BODY_NONE, ACCESS_ANY, SETTLE_BEFORE, h_why,
                 NULL},
-        {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/output/{name}", ",", BODY_NONE, ACCESS_ANY,
+        {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/output/{name}", ",attempt,", BODY_NONE, ACCESS_ANY,
                 SETTLE_BEFORE, h_output, NULL},
         {"GET", "/v1/jobs/{job}/tasks/{step}/{index}/receipt", ",format,", BODY_NONE, ACCESS_ANY,
                 SETTLE_BEFORE, h_receipt, NULL},
@@ -63,6 +66,14 @@ const struct route api_routes[] = {
         {"GET", "/v1/ledger/witnesses", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_witnesses, NULL},
         {"POST", "/v1/ledger/witnesses", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_witnesses_failed, NULL},
         {"POST", "/v1/ledger/cosignatures", ",", BODY_TEXT, ACCESS_OWNER, SETTLE_NOT, h_cosignatures, NULL},
+        {"GET", "/v1/hub", ",", BODY_NONE, ACCESS_ANY, SETTLE_AFTER, h_hub, NULL},
+        {"POST", "/v1/hub", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_hub_set, NULL},
+        {"POST", "/v1/hub/tokens", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_hub_token, NULL},
+        {"POST", "/v1/hub/revoke", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_hub_revoke, NULL},
+        {"GET", "/v1/parent", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_parent, NULL},
+        {"POST", "/v1/join", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_join, NULL},
+        {"POST", "/v1/leave", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_leave, NULL},
+        {"GET", "/v1/ledger/fabric", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_fabric, NULL},
         {"GET", "/v1/witness", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_witness, NULL},
         {"POST", "/v1/witness/add-checkpoint", ",", BODY_TEXT, ACCESS_ANY, SETTLE_NOT, h_add_checkpoint,
                 NULL},
@@ -72,6 +83,8 @@ const struct route api_routes[] = {
         {"PUT", "/v1/blobs/{sha256}", ",", BODY_STREAM, ACCESS_ANY, SETTLE_NOT, h_blob_put, h_blob_piece},
         {"GET", "/v1/blobs/{sha256}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_blob_get, NULL},
         {"HEAD", "/v1/blobs/{sha256}", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_blob_get, NULL},
+        {"POST", "/v1/blobs/{sha256}/fetch", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_blob_fetch, NULL},
+        {"POST", "/v1/blobs/{sha256}/send", ",", BODY_JSON, ACCESS_OWNER, SETTLE_NOT, h_blob_send, NULL},
         {"GET", "/v1/journal/head", ",", BODY_NONE, ACCESS_ANY, SETTLE_NOT, h_head, NULL},
         {"GET", "/v1/journal/entries", ",from,limit,", BODY_NONE, ACCESS_OWNER, SETTLE_NOT, h_entries, NULL},
         {"GET", "/v1/history", ",job,node,uid,since,before,limit,", BODY_NONE, ACCESS_ANY, SETTLE_BEFORE,
@@ -157,11 +170,13 @@ unsigned status_of(enum err_code code)
 	case ERR_EXISTS:
 		return 409;
 	case ERR_DENIED:
+	case ERR_REMOVED:
 		return 403;
 	case ERR_FULL:
 		return 507;
 	case ERR_TIMEOUT:
 		return 504;
+	case ERR_FENCED:
 	case ERR_CLOSED:
 		return 503;
 	case ERR_CORRUPT:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/check.h"
 #include "engine/api_int.h"
@@ -300,6 +301,15 @@ static struct submit *submit_new(struct request *q, const struct jobfile_jobs *j
 	return s;
 }
 
+/* What the members of its gangs know each other by is made of this. */
+static void gang_secrets(const Wire__JobSpec *spec, uint8_t secret[16])
+{
+	CHECK(getrandom(secret, 16, 0) == 16);
+	for (size_t k = 0; k < spec->n_steps; k++)
+		if (spec->steps[k]->gang)
+			spec->steps[k]->gang->secret = (ProtobufCBinaryData){16, secret};
+}
+
 static void submit_all(struct request *q, const struct jobfile_jobs *jobs, json_t *keys)
 {
 	struct submit *s = submit_new(q, jobs);
@@ -309,8 +319,15 @@ static void submit_all(struct request *q, const struct jobfile_jobs *jobs, json_
 	/* One answer is awaited from the start by us, so that early ones do not answer the request half-way. */
 	s->awaited = jobs->n + 1;
 	for (size_t i = 0; i < jobs->n; i++) {
+		Wire__JobSpec spec = *jobs->specs[i];
+		uint8_t secret[16];
+
 		principal_of(q, &by);
-		c.u.submit.spec = jobs->specs[i];
+		gang_secrets(&spec, secret);
+		spec.origin = (char *)(uintptr_t)node_name(q->api->node);
+		if (spec.pack == WIRE__JOB_SPEC__PACK__FIRST)
+			spec.pack = (Wire__JobSpec__Pack)node_pack(q->api->node);
+		c.u.submit.spec = &spec;
 		c.u.submit.key = keys ? json_string_value(json_array_get(keys, i)) : query_text(q, "key");
 		node_command(q->api->node, &c, on_answer, &s->v[i]);
 	}

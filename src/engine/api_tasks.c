@@ -122,8 +122,21 @@ static void outcome_json(struct json_out *o, const struct task_view *t)
 		jo_null(o);
 }
 
-static void task_json(struct json_out *o, const struct job_view *v, const char *step, uint64_t index,
-        const struct task_view *t)
+/* Where it runs, or null. */
+static void where_json(struct json_out *o, const struct engine *en, const struct task_view *t)
+{
+	struct sched_node_view n;
+	struct lease_view l;
+
+	if (t->state == TASK_LEASED && engine_lease(en, t->lease, &l) &&
+	        sched_node(engine_sched(en), l.node, &n))
+		jo_str(o, n.name);
+	else
+		jo_null(o);
+}
+
+static void task_json(struct json_out *o, const struct engine *en, const struct job_view *v, const char *step,
+        uint64_t index, const struct task_view *t)
 {
 	jo_object(o);
 	jo_key(o, "id");
@@ -143,6 +156,8 @@ static void task_json(struct json_out *o, const struct job_view *v, const char *
 		jo_u64(o, t->lease.v);
 	else
 		jo_null(o);
+	jo_key(o, "node");
+	where_json(o, en, t);
 	jo_key(o, "due");
 	jo_time_or_null(o, t->state == TASK_DELAYED ? t->due_ns : 0);
 	jo_object_end(o);
@@ -177,7 +192,7 @@ static void page_json(struct json_out *o, const struct engine *en, const struct 
 			if (!engine_task(en, v->id, p->step, p->index, &t) ||
 			        !(p->states & state_bit(task_state_text(&t))))
 				continue;
-			task_json(o, v, s->name, p->index, &t);
+			task_json(o, en, v, s->name, p->index, &t);
 			n++;
 		}
 		p->at_end = p->index >= end && p->step == p->last_step;
@@ -440,6 +455,8 @@ static void live_json(struct json_out *o, const struct engine *en, const struct 
 	jo_u64(o, index > l.cursor ? index - l.cursor : 0);
 	jo_key(o, "stopping");
 	jo_str(o, l.stopping ? stop_reason_name(l.reason) : NULL);
+	jo_key(o, "away_since");
+	jo_time_or_null(o, l.away_ns);
 	jo_object_end(o);
 }
 
@@ -477,6 +494,7 @@ void h_task(struct request *q)
 	params_json(o, &v, ref.spec, step, index);
 	live_json(o, en, &t, index);
 	votes_json(o, en, v.id, step, index);
+	late_json(q, o, v.id, step, index);
 	attempts_json(q, o, &v, step, index, ref.spec->steps[step]);
 	jo_object_end(o);
 	answer_json(q, 200);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/gang.h"
 #include "engine/api_int.h"
 #include "wire/entry.h"
 
@@ -67,6 +68,26 @@ static bool said_before(const struct vote_view *v, uint32_t i)
 	return false;
 }
 
+/* Of a gang: who ended it. */
+static void broken_json(
+        struct json_out *o, const struct engine *en, const struct vote_view *v, uint32_t n, lease_id by)
+{
+	char text[200] = "";
+
+	for (uint32_t i = 0; i < n; i++)
+		if (by.v && v[i].lease.v == by.v && v[i].state == TASK_DONE &&
+		        v[i].outcome != WIRE__OUTCOME__SUCCEEDED)
+			(void)snprintf(text, sizeof(text), "rank %u (%s) %s", i, node_of(en, &v[i]),
+			        outcome_name(v[i].outcome));
+	jo_key(o, "broken_by");
+	jo_str(o, text[0] ? text : NULL);
+	jo_key(o, "result_of");
+	if (by.v)
+		jo_u64(o, by.v);
+	else
+		jo_null(o);
+}
+
 void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t task, char *out, size_t room)
 {
 	struct words w = {.out = out, .room = room};
@@ -74,6 +95,8 @@ void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t tas
 	uint32_t n = engine_votes(en, job, step, task, v, VOTES_SHOWN), groups = 0, failed = 0;
 
 	out[0] = '\0';
+	if (engine_gang_result(en, job, step, task).v)
+		return; /* its members need not agree */
 	n = n < VOTES_SHOWN ? n : VOTES_SHOWN;
 	for (uint32_t i = 0; i < n; i++) {
 		groups += answered(&v[i]) && !said_before(v, i);
@@ -89,7 +112,9 @@ void votes_text(const struct engine *en, job_id job, uint32_t step, uint64_t tas
 		if (v[i].state == TASK_DONE && !answered(&v[i]) && v[i].outcome != WIRE__OUTCOME__SKIPPED)
 			say(&w, "%sreplica %u (%s) %s", w.n ? "; " : "", i, node_of(en, &v[i]),
 			        v[i].outcome == WIRE__OUTCOME__SUCCEEDED ? "was not compared"
-			                                                 : outcome_name(v[i].outcome));
+			        : v[i].outcome == WIRE__OUTCOME__DISAGREED
+			                ? "did not reveal what it had committed to"
+			                : outcome_name(v[i].outcome));
 }
 
 void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_t step, uint64_t task)
@@ -101,6 +126,7 @@ void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_
 	votes_text(en, job, step, task, text, sizeof(text));
 	jo_key(o, "disagreement");
 	jo_str(o, text[0] ? text : NULL);
+	broken_json(o, en, v, n < VOTES_SHOWN ? n : VOTES_SHOWN, engine_gang_result(en, job, step, task));
 	jo_key(o, "votes");
 	jo_array(o);
 	for (uint32_t i = 0; i < n && i < VOTES_SHOWN; i++) {
@@ -113,6 +139,8 @@ void votes_json(struct json_out *o, const struct engine *en, job_id job, uint32_
 		jo_str(o, v[i].node ? node_of(en, &v[i]) : NULL);
 		jo_key(o, "outcome");
 		jo_str(o, v[i].state == TASK_DONE ? outcome_name(v[i].outcome) : NULL);
+		jo_key(o, "held");
+		jo_bool(o, v[i].held);
 		jo_key(o, "group");
 		if (answered(&v[i]))
 			jo_u64(o, v[i].class_);

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "core/jobspec.h"
+#include "core/gang.h"
 #include "engine/api_int.h"
 #include "engine/api_result.h"
 #include "engine/api_why.h"
@@ -78,8 +79,9 @@ static void say_last(const struct asked *a, struct why *w)
 	struct growing g;
 
 	growing_init(&g, 64u << 10, 4 * ENTRY_BYTES_MAX);
-	if (journal_read_result(node_reader(a->q->api->node), a->job->id.v, a->step, a->index, &seq, &bytes,
-	            &n, &outputs, &n_outputs, NULL) == 0 &&
+	if (journal_read_result_of(node_reader(a->q->api->node), a->job->id.v, a->step, a->index,
+	            engine_gang_result(a->en, a->job->id, a->step, a->index).v, &seq, &bytes, &n, &outputs,
+	            &n_outputs, NULL) == 0 &&
 	        entry_decode(&g.arena, bytes, n, &en, NULL) == 0 && en->results &&
 	        (i = a->index - en->results->first) < en->results->count) {
 		int32_t code = RESULT_COLUMN(en->results, code, i);
@@ -142,11 +144,25 @@ static void why_running(const struct asked *a, struct why *w)
 	uint64_t run = sched_run_ns(engine_sched(a->en), s->kind, 500), before;
 	struct sched_node_view n;
 	struct lease_view l;
-	char ago[32], d[32];
+	char ago[32], d[32], away[256];
 
 	w->reason = "running";
 	if (!engine_lease(a->en, a->task.lease, &l)) {
 		why_say(w, "it is about to run");
+		return;
+	}
+	if (l.held && a->index < l.cursor) {
+		why_say(w,
+		        "it ran on %s, which has committed to its answer: it is told when the other replicas "
+		        "have, too",
+		        sched_node(engine_sched(a->en), l.node, &n) ? n.name : "its node");
+		return;
+	}
+	if (away_text(a->en, &l, a->now, away, sizeof(away))) {
+		w->reason = "disconnected";
+		w->start_ns = l.park_ns == UINT64_MAX ? 0 : l.park_ns;
+		why_say(w, "%s", away);
+		why_advise(w, "'osier node remove' says that a node will not come back");
 		return;
 	}
 	before = a->index > l.cursor ? a->index - l.cursor : 0;
@@ -170,6 +186,30 @@ static void why_running(const struct asked *a, struct why *w)
 		return;
 	api_duration_text(run, d, sizeof(d));
 	why_say(w, "; such tasks take about %s", d);
+}
+
+/* A replica that is held to one class of nodes, of which none is there. */
+static bool why_class(const struct asked *a, struct why *w)
+{
+	const Wire__Step *s = a->spec->steps[a->step];
+	struct sched_node_view n;
+	struct class_view c;
+
+	if ((a->task.state != TASK_READY && a->task.state != TASK_LEASED) ||
+	        !engine_class(a->en, a->job->id, a->step, a->index, &c) || c.up)
+		return false;
+	w->reason = "class";
+	if (c.node)
+		why_say(w,
+		        "its replica %u waits for a node whose label '%s' is that of %s, where another ran: "
+		        "none is up",
+		        c.replica, s->verify->same,
+		        sched_node(engine_sched(a->en), c.node, &n) ? n.name : "the node");
+	else
+		why_say(w, "it waits for a node with the label '%s': none %s", s->verify->same,
+		        c.any ? "that is up could take it" : "has it");
+	why_advise(w, "'osier nodes' shows who is up; 'labels' in a node's config.yaml");
+	return true;
 }
 
 static void why_delayed(const struct asked *a, struct why *w)
@@ -307,10 +347,33 @@ static bool why_node_waits(const struct asked *a, struct why *w)
 	return true;
 }
 
+/* Attempts at it that may still come back. */
+static void why_parked(const struct asked *a, struct why *w)
+{
+	struct lease_view l;
+	char text[256];
+
+	for (lease_id at = {0}; engine_parked_next(a->en, a->job->id, a->step, a->index, at, &l); at = l.id)
+		if (away_text(a->en, &l, a->now, text, sizeof(text)))
+			why_say(w, "; %s", text);
+}
+
+static void why_late(const struct asked *a, struct why *w)
+{
+	char text[512];
+
+	late_text(a->q, a->job->id, a->step, a->index, text, sizeof(text));
+	if (text[0])
+		why_say(w, "; %s", text);
+}
+
 static void explain(const struct asked *a, struct why *w)
 {
-	if (a->task.state == TASK_DONE)
+	if (a->task.state == TASK_DONE) {
 		why_done(a, w);
+		why_late(a, w);
+	} else if (why_class(a, w))
+		;
 	else if (a->task.state == TASK_LEASED)
 		why_running(a, w);
 	else if (why_job_waits(a, w))
@@ -321,6 +384,8 @@ static void explain(const struct asked *a, struct why *w)
 		why_blocked(a, w);
 	else if (!why_node_waits(a, w))
 		why_queue(a->en, a->job, a->spec, a->step, a->now, w);
+	if (a->task.state != TASK_DONE)
+		why_parked(a, w);
 }
 
 /* ---- writing it down ---- */

@@ -5,7 +5,7 @@
 #ifndef OSIER_ENGINE_API_WHY_H
 #define OSIER_ENGINE_API_WHY_H
 
-#include "engine/api_int.h"
+#include "engine/api_places.h"
 
 #define WHY_ADVICE_MAX 4u
 #define WHY_WAITS_MAX  16u
@@ -24,6 +24,7 @@ struct why {
 	char advice[WHY_ADVICE_MAX][240];
 	struct why_wait waits[WHY_WAITS_MAX];
 	bool has_resource, has_behind;
+	struct places places; /* step NULL: it does not wait for a place */
 	struct sched_why s;
 };
 

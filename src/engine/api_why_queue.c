@@ -83,6 +83,38 @@ static void say_reserved(const struct words *t, struct why *w)
 	        (unsigned long long)t->job->id.v);
 }
 
+/* Of a quota of the hub's, how much of it is here, and until when. */
+static void say_quota(const struct words *t, struct why *w)
+{
+	struct sched_namespace_view ns;
+	struct parent_view p;
+	struct quota_view q;
+	char until[TIME_TEXT_BYTES], used[40], may[40];
+	uint32_t r = w->s.resource;
+
+	if (!sched_namespace_named(engine_sched(t->en), t->job->namespace_, &ns) || ns.cap[r] == UINT64_MAX ||
+	        ns.cap[r] > ns.quota[r] || !engine_quota(t->en, 0, &q) || !engine_parent(t->en, &p)) {
+		why_say(w, "namespace %s has used up its quota of %s (%s): it needs %s and %s is left",
+		        t->job->namespace_, t->resource, t->capacity, t->needs, t->free);
+		why_advise(w, "the node's owner can raise the quota");
+		return;
+	}
+	api_amount_text(t->resource, ns.used[r] + ns.lent[r], used, sizeof(used));
+	api_amount_text(t->resource, ns.cap[r], may, sizeof(may));
+	jo_time_text(q.until_ns, until);
+	until[16] = '\0'; /* "2026-11-21T12:00" */
+	if (q.over)
+		why_say(w,
+		        "namespace '%s' may use %s %s here (%s has not been heard of for so long that its "
+		        "share ran "
+		        "out), %s are in use",
+		        t->job->namespace_, may, t->resource, p.name, used);
+	else
+		why_say(w, "namespace '%s' may use %s %s here until %sZ (delegated by %s), %s are in use",
+		        t->job->namespace_, may, t->resource, until, p.name, used);
+	why_advise(w, "submit it at %s, or let its owner raise the quota there", p.name);
+}
+
 static void say_limits(const struct words *t, struct why *w)
 {
 	unsigned long long job = t->job->id.v;
@@ -94,9 +126,7 @@ static void say_limits(const struct words *t, struct why *w)
 	} else if (w->s.reason == WAIT_QUOTA) {
 		w->reason = "quota";
 		w->has_resource = true;
-		why_say(w, "namespace %s has used up its quota of %s (%s): it needs %s and %s is left",
-		        t->job->namespace_, t->resource, t->capacity, t->needs, t->free);
-		why_advise(w, "the node's owner can raise the quota");
+		say_quota(t, w);
 	} else if (w->s.reason == WAIT_DRAINED) {
 		w->reason = "drained";
 		why_say(w, "every node that could take it is drained or lost");
@@ -107,6 +137,34 @@ static void say_limits(const struct words *t, struct why *w)
 		why_say(w, "no node could ever take it: it needs %s of %s, and the largest node has %s",
 		        t->needs, t->resource, t->capacity);
 		why_advise(w, "ask for less %s, or cancel it: osier cancel %llu", t->resource, job);
+	}
+}
+
+/* It waits for one of those nodes that it may go to. */
+static void say_place(const struct words *t, struct why *w)
+{
+	char change[200];
+
+	if (w->s.reason == WAIT_WHERE) {
+		w->reason = "where";
+		why_say(w, "no node has the labels that it asks for with 'where'");
+		if (places_change(t->en, &w->places, change, sizeof(change)))
+			why_advise(w, "%s", change);
+		why_advise(w, "cancel it and submit it with another 'where': osier cancel %llu",
+		        (unsigned long long)t->job->id.v);
+	} else if (w->s.reason == WAIT_PAUSED) {
+		w->reason = "paused";
+		why_say(w, "%s has room, but pauses: task after task failed on it", t->node);
+		why_advise(w, "osier history --node %s tells what failed there", t->node);
+	} else if (w->s.reason == WAIT_LINK) {
+		w->reason = "link";
+		why_say(w, "%s has room, but what may come over its link is used up, or it is not the hour",
+		        t->node);
+		why_advise(w, "raise link.bytes or change link.hours in the config.yaml of %s", t->node);
+	} else {
+		w->reason = "elsewhere";
+		why_say(w, "%s has room, but it failed there, and waits for another node that could take it",
+		        t->node);
 	}
 }
 
@@ -149,6 +207,20 @@ static void say_reason(const struct words *t, struct why *w)
 		w->reason = "behind";
 		say_behind(t, w);
 		break;
+	case WAIT_GANG:
+		w->reason = "gang";
+		why_say(w, "its %llu members must start at one time; there is room for %llu now",
+		        (unsigned long long)w->s.needs, (unsigned long long)w->s.free);
+		if (w->s.capacity < w->s.needs)
+			why_say(w, ", and for %llu were all nodes that are up empty",
+			        (unsigned long long)w->s.capacity);
+		break;
+	case WAIT_WHERE:
+	case WAIT_PAUSED:
+	case WAIT_LINK:
+	case WAIT_ELSEWHERE:
+		say_place(t, w);
+		break;
 	case WAIT_CONCURRENCY:
 	case WAIT_QUOTA:
 	case WAIT_DRAINED:
@@ -171,6 +243,7 @@ void why_queue(const struct engine *en, const struct job_view *job, const Wire__
 		return;
 	}
 	words_init(&t, &w->s);
+	w->places = (struct places){.step = spec->steps[step], .group = v.group, .now = now};
 	say_reason(&t, w);
 	w->start_ns = w->s.start_ns;
 	if (w->start_ns > now) {
@@ -247,4 +320,5 @@ void why_queue_json(struct json_out *o, const struct engine *en, const struct wh
 	}
 	holders_json(o, en, w, resource ? resource : "");
 	behind_json(o, en, w);
+	places_json(o, en, &w->places);
 }

@@ -9,11 +9,12 @@
 
 #include "base/check.h"
 #include "engine/api_int.h"
+#include "engine/fabric.h"
 #include "engine/witness.h"
 #include "io/clock.h"
 #include "io/sha256.h"
 
-#define LOGS_MAX POLICY_ITEMS_MAX
+#define LOGS_MAX (8u * POLICY_ITEMS_MAX) /* nodes of a hub, too */
 
 static struct witness *the_witness(struct request *q)
 {
@@ -95,6 +96,62 @@ void h_witness_checkpoint(struct request *q)
 	}
 	answer_text(q, 200, "text/plain; charset=utf-8", text, n);
 	free(text);
+}
+
+/* ---- over links ---- */
+
+static void one_json(void *ctx, const struct fabric_view *v)
+{
+	struct json_out *o = ctx;
+
+	jo_object(o);
+	jo_key(o, "name");
+	jo_str(o, v->name);
+	jo_key(o, "hub");
+	jo_bool(o, v->parent);
+	jo_key(o, "origin");
+	jo_str(o, *v->origin ? v->origin : NULL);
+	jo_key(o, "vkey");
+	jo_str(o, *v->witness ? v->witness : NULL);
+	jo_key(o, "size");
+	jo_u64(o, v->theirs);
+	jo_key(o, "time");
+	jo_time_or_null(o, v->theirs_s * 1000000000u);
+	jo_key(o, "own_size");
+	jo_u64(o, v->ours);
+	jo_key(o, "own_time");
+	jo_time_or_null(o, v->ours_s * 1000000000u);
+	jo_key(o, "alarm");
+	jo_str(o, *v->alarm ? v->alarm : NULL);
+	jo_key(o, "evidence");
+	jo_str(o, *v->evidence ? v->evidence : NULL);
+	jo_key(o, "alarm_time");
+	jo_time_or_null(o, v->alarm_s * 1000000000u);
+	jo_key(o, "mirrored");
+	jo_u64(o, v->mirrored);
+	jo_key(o, "mirror_bytes");
+	jo_u64(o, v->mirror_bytes);
+	jo_key(o, "mirror");
+	jo_str(o, v->mirror && *v->mirror ? v->mirror : NULL);
+	jo_key(o, "error");
+	jo_str(o, *v->error ? v->error : NULL);
+	jo_object_end(o);
+}
+
+void h_fabric(struct request *q)
+{
+	struct json_out *o = answer_out(q);
+	uint64_t every;
+
+	jo_object(o);
+	jo_key(o, "logs");
+	jo_array(o);
+	every = fabric_each(q->api->node, one_json, o);
+	jo_array_end(o);
+	jo_key(o, "every");
+	jo_u64(o, every / 1000000000u);
+	jo_object_end(o);
+	answer_json(q, 200);
 }
 
 /* ---- add-checkpoint ---- */

@@ -64,6 +64,8 @@ void h_witnesses(struct request *q)
 	struct logstore *l;
 	struct log_head head;
 	uint64_t met;
+	size_t lines_n;
+	char *lines;
 	struct err e;
 
 	if (!p || open_log(q, &l, &head) < 0)
@@ -80,6 +82,13 @@ void h_witnesses(struct request *q)
 	jo_u64(o, met);
 	jo_key(o, "quorum");
 	jo_str(o, p->quorum >= 0 ? p->member[p->quorum].name : NULL);
+	lines_n = policy_print_members(p, NULL, 0);
+	lines = malloc(lines_n);
+	CHECK(lines);
+	(void)policy_print_members(p, lines, lines_n);
+	jo_key(o, "policy");
+	jo_str_n(o, lines, lines_n);
+	free(lines);
 	jo_key(o, "witnesses");
 	jo_array(o);
 	for (unsigned i = 0; i < p->members; i++)

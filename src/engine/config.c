@@ -8,13 +8,16 @@
 #include "base/check.h"
 #include "core/note.h"
 #include "engine/config_read.h"
+#include "io/pg.h"
 
 #define DAY_NS (86400ull * 1000000000ull)
 
 void config_default(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->name = c->origin = c->policy = c->witness = c->ledger_listen = "";
+	c->name = c->record = c->origin = c->policy = c->witness = c->ledger_listen = c->address = "";
+	c->fabric_ns = 60ull * 1000000000ull;
+	c->mirror_bytes = CONFIG_MIRROR;
 	c->history_age_ns = 30 * DAY_NS;
 	c->history_bytes = 1ull << 30;
 	c->blobs_age_ns = 7 * DAY_NS;
@@ -124,7 +127,7 @@ static int read_devices(struct config_reader *r, const struct doc *d, struct con
 
 static int read_namespaces(struct config_reader *r, const struct doc *d, struct config *c)
 {
-	static const char *const keys[] = {"weight", "quota", NULL};
+	static const char *const keys[] = {"weight", "quota", "local", "lend", NULL};
 	size_t i = 0;
 
 	if (config_items(r, d, DOC_MAP, sizeof(*c->namespaces), &c->namespaces, &c->n_namespaces) < 0)
@@ -136,7 +139,7 @@ static int read_namespaces(struct config_reader *r, const struct doc *d, struct 
 
 		ns->name = it->key;
 		if (config_key_name(r, it, "a namespace") < 0 ||
-		        config_map(r, it, "a map with weight and quota", keys) < 0)
+		        config_map(r, it, "a map with weight, quota, local and lend", keys) < 0)
 			return -1;
 		v = config_child(it, "weight");
 		if (v && config_count(r, v, 1, 1000000, &weight) < 0)
@@ -145,6 +148,12 @@ static int read_namespaces(struct config_reader *r, const struct doc *d, struct 
 		v = config_child(it, "quota");
 		if (v && read_amounts(r, v, &ns->quota, &ns->n_quota) < 0)
 			return -1;
+		v = config_child(it, "local");
+		if (v && read_amounts(r, v, &ns->local, &ns->n_local) < 0)
+			return -1;
+		v = config_child(it, "lend");
+		if (v && (v->kind != DOC_SCALAR || config_ns(v->text, &ns->lend_ns) < 0))
+			return config_bad(r, v, "a time such as 1h or 7d");
 	}
 	return 0;
 }
@@ -198,12 +207,13 @@ static int read_limits(struct config_reader *r, const struct doc *d, struct conf
 static int read_ledger(struct config_reader *r, const struct doc *d, struct config *c)
 {
 	static const char *const keys[] = {
-	        "origin", "policy", "witness", "anchors", "listen", "entries", NULL};
+	        "origin", "policy", "witness", "fabric", "anchors", "listen", "entries", NULL};
 	struct sockaddr_storage sa;
 	const struct doc *v;
 	socklen_t n;
 
-	if (config_map(r, d, "a map with origin, policy, witness, anchors, listen and entries", keys) < 0 ||
+	if (config_map(r, d, "a map with origin, policy, witness, fabric, anchors, listen and entries",
+	            keys) < 0 ||
 	        config_text_of(r, d, "policy", false, &c->policy) < 0 ||
 	        config_text_of(r, d, "witness", false, &c->witness) < 0)
 		return -1;
@@ -221,14 +231,38 @@ static int read_ledger(struct config_reader *r, const struct doc *d, struct conf
 		return -1;
 	if (v && !note_name_ok(c->origin, strlen(c->origin)))
 		return config_bad(r, v, "a name such as example.com/press-4, without spaces and '+'");
+	v = config_child(d, "fabric");
+	if (v && config_fabric(r, v, c) < 0)
+		return -1;
 	v = config_child(d, "anchors");
 	return v ? config_anchors(r, v, &c->anchors, &c->n_anchors) : 0;
+}
+
+static int read_record(struct config_reader *r, const struct doc *root, struct config *c)
+{
+	const struct doc *v = config_child(root, "record");
+	struct err e;
+
+	/* What is wrong with it is said without it: it may hold a password. */
+	if (v && (config_text(r, v, 1, PG_URL_MAX, &c->record) < 0))
+		return -1;
+	if (v && pg_url_check(c->record, &e) < 0)
+		return err_set(
+		        r->err, ERR_INVALID, "%s:%u:%u: 'record': %s", r->source, v->line, v->column, e.msg);
+	v = config_child(root, "standby");
+	if (v && (v->kind != DOC_SCALAR || (strcmp(v->text, "yes") != 0 && strcmp(v->text, "no") != 0)))
+		return config_bad(r, v, "yes or no");
+	c->standby = v && strcmp(v->text, "yes") == 0;
+	if (c->standby && !c->record[0])
+		return config_bad(r, v, "a 'record' beside it: what to stand by for");
+	return 0;
 }
 
 static int read_all(struct config_reader *r, const struct doc *root, struct config *c)
 {
 	static const char *const keys[] = {"name", "labels", "ledger", "capacity", "devices", "namespaces",
-	        "history", "blobs", "limits", NULL};
+	        "history", "blobs", "link", "scheduling", "limits", "record", "standby", "address", "gang",
+	        NULL};
 	const struct doc *v;
 
 	if (config_map(r, root, "a map of keys and values", keys) < 0)
@@ -237,7 +271,9 @@ static int read_all(struct config_reader *r, const struct doc *root, struct conf
 	if (v && (config_text(r, v, 1, CONFIG_NAME_MAX, &c->name) < 0 || config_name_ok(r, v, c->name) < 0))
 		return -1;
 	v = config_child(root, "labels");
-	if (v && read_pairs(r, v, &c->labels, &c->n_labels) < 0)
+	if (v && (read_pairs(r, v, &c->labels, &c->n_labels) < 0 || config_labels_ok(r, v) < 0))
+		return -1;
+	if (read_record(r, root, c) < 0)
 		return -1;
 	v = config_child(root, "ledger");
 	if (v && read_ledger(r, v, c) < 0)
@@ -256,6 +292,14 @@ static int read_all(struct config_reader *r, const struct doc *root, struct conf
 		return -1;
 	v = config_child(root, "blobs");
 	if (v && read_policy(r, v, &c->blobs_age_ns, &c->blobs_bytes) < 0)
+		return -1;
+	v = config_child(root, "link");
+	if (v && config_link_read(r, v, &c->link) < 0)
+		return -1;
+	v = config_child(root, "scheduling");
+	if (v && config_scheduling_read(r, v, &c->pack) < 0)
+		return -1;
+	if (config_reach_read(r, root, c) < 0)
 		return -1;
 	v = config_child(root, "limits");
 	return v ? read_limits(r, v, c) : 0;

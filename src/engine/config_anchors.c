@@ -55,6 +55,41 @@ static int read_time(struct config_reader *r, const struct doc *map, const char 
 	return 0;
 }
 
+static int read_mirror(struct config_reader *r, const struct doc *map, struct config *c)
+{
+	const struct doc *v = config_child(map, "mirror");
+
+	if (!v)
+		return 0;
+	if (v->kind == DOC_SCALAR && strcmp(v->text, "no") == 0) {
+		c->mirror_bytes = 0;
+		return 0;
+	}
+	c->mirror_said = true;
+	if (v->kind == DOC_SCALAR && strcmp(v->text, "yes") == 0)
+		return 0;
+	if (v->kind != DOC_SCALAR || config_bytes(v->text, &c->mirror_bytes) < 0 ||
+	        c->mirror_bytes < (1u << 20) || c->mirror_bytes > (1ull << 44))
+		return config_bad(r, v, "yes, no, or a size from 1MiB to 16TiB");
+	return 0;
+}
+
+int config_fabric(struct config_reader *r, const struct doc *d, struct config *c)
+{
+	static const char *const keys[] = {"every", "mirror", NULL};
+
+	if (d->kind == DOC_SCALAR && strcmp(d->text, "no") == 0) {
+		c->fabric_ns = 0;
+		return 0;
+	}
+	if (d->kind != DOC_MAP)
+		return config_bad(r, d, "no, or a map such as {every: 60s}");
+	if (config_map(r, d, "a map with every and mirror", keys) < 0 || read_mirror(r, d, c) < 0)
+		return -1;
+	return read_time(
+	        r, d, "every", SECOND_NS, 24 * HOUR_NS, "a time from 1s to 1d such as 60s", &c->fabric_ns);
+}
+
 /* A price in wei: "30gwei", "1.5gwei", "1000000wei". */
 static int read_price(struct config_reader *r, const struct doc *map, const char *key, uint64_t *out)
 {

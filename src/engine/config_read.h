@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "core/jobspec.h"
+#include "engine/config.h"
 
 struct config_reader {
 	struct arena *arena;
@@ -46,7 +47,17 @@ int config_items(struct config_reader *r, const struct doc *d, enum doc_kind kin
 /* The list of `ledger: anchors` (config_anchors.c). */
 struct config_anchor;
 int config_anchors(struct config_reader *r, const struct doc *d, struct config_anchor **out, size_t *out_n);
+/* `ledger: fabric`, likewise. */
+int config_fabric(struct config_reader *r, const struct doc *d, struct config *c);
+/* `link` and `scheduling` (config_place.c); no label may have a key that the node gives itself. */
+struct config_link;
+int config_link_read(struct config_reader *r, const struct doc *d, struct config_link *l);
+int config_scheduling_read(struct config_reader *r, const struct doc *d, uint32_t *out_pack);
+int config_labels_ok(struct config_reader *r, const struct doc *d);
 /* "127.0.0.1:8700", "[::]:8700": < 0 when it is no numeric address with a port (0: any that is free). */
 int config_address(const char *text, struct sockaddr_storage *out, socklen_t *out_n);
+
+/* `address` and `gang`: config_place.c. */
+int config_reach_read(struct config_reader *r, const struct doc *root, struct config *c);
 
 #endif

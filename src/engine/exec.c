@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec - runs, and what the keeper says of them; see exec.h. */
 #include <errno.h>
-#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #include "base/check.h"
 #include "engine/exec_int.h"
 #include "engine/gather.h"
+#include "engine/rest.h"
+#include "io/sha256.h"
 #include "wire/entry.h"
 
 /* ---- runs ---- */
@@ -80,6 +81,7 @@ static struct run *run_new(struct exec *x, const struct lease_view *v)
 	r->end = v->first + v->count;
 	r->next = r->told = r->sent = r->durable = v->cursor;
 	r->granted_ns = v->granted_ns;
+	r->commits = engine_commits(x->n->engine, v->id);
 	r->n_devices = v->n_devices;
 	memcpy(r->devices, v->devices, v->n_devices * sizeof(r->devices[0]));
 	r->begun = r->refused_at = UINT64_MAX;
@@ -101,6 +103,7 @@ static void run_free(struct exec *x, struct run *r)
 	*p = r->hash_next;
 	parked_drop(r);
 	results_back(x, r);
+	run_unpack(r);
 	spec_release(&r->spec);
 	r->hash_next = x->free_runs;
 	x->free_runs = r;
@@ -108,6 +111,34 @@ static void run_free(struct exec *x, struct run *r)
 }
 
 /* The job's side of the run: specification, submitter, timeouts as they are now. */
+/* Each lease of a hub's is a job of its own here. */
+static uint64_t likeness_of(const Wire__JobSpec *spec, const Wire__Step *s, uint32_t uid)
+{
+	Wire__Step same = *s;
+	struct sha256 *h;
+	uint8_t *bytes, digest[SHA256_BYTES];
+	uint64_t out;
+	size_t n;
+
+	if (!s->worker || !s->tasks_whole)
+		return 0;
+	same.tasks = same.index_first = 0;
+	same.sources = NULL;
+	n = wire__step__get_packed_size(&same);
+	bytes = malloc(n);
+	CHECK(bytes && wire__step__pack(&same, bytes) == n);
+	h = sha256_new();
+	sha256_update(h, spec->name, strlen(spec->name) + 1);
+	sha256_update(h, spec->namespace_, strlen(spec->namespace_) + 1);
+	sha256_update(h, &uid, sizeof(uid));
+	sha256_update(h, bytes, n);
+	sha256_end(h, digest);
+	sha256_free(h);
+	free(bytes);
+	memcpy(&out, digest, sizeof(out));
+	return out ? out : 1;
+}
+
 static int run_know(struct exec *x, struct run *r, struct err *e)
 {
 	struct job_view job;
@@ -124,6 +155,7 @@ static int run_know(struct exec *x, struct run *r, struct err *e)
 	r->uid = job.uid;
 	r->gid = job.gid;
 	r->run_timeout_ns = step.run_timeout_ns;
+	r->likeness = likeness_of(r->spec.spec, r->s, r->uid);
 	return 0;
 }
 
@@ -148,6 +180,11 @@ void run_tell(struct exec *x, struct run *r)
 
 	if (!r->res || r->res->n == 0)
 		return;
+	if (is_live(x, r) && r->commits) {
+		commit_tell(x, r, r->res);
+		results_back(x, r);
+		return;
+	}
 	results_message(r->res, &m);
 	m.lease = r->lease;
 	m.first = r->told;
@@ -159,17 +196,11 @@ void run_tell(struct exec *x, struct run *r)
 	results_back(x, r);
 }
 
-static void run_end(struct exec *x, struct run *r)
+/* Nothing of it runs any more: its slot is for others, as soon as what was told is durable. */
+static void leave_slot(struct exec *x, struct run *r)
 {
-	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
-	struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &m};
 	struct slot *s = r->slot;
 
-	m.lease = r->lease;
-	m.reason = r->reason;
-	m.note = r->note;
-	if (is_live(x, r))
-		round_command(x->n, &cmd, NULL, 0, NULL);
 	/* A worker's own EXITED, and STOPPED, are acknowledged by the index of a worker. */
 	if (r->stopped || r->exited)
 		round_hold_ack(x->n, (lease_id){r->lease}, 0, 0);
@@ -180,6 +211,19 @@ static void run_end(struct exec *x, struct run *r)
 		s->ending = true;
 		round_hold_slot(x->n, s->id);
 	}
+}
+
+static void run_end(struct exec *x, struct run *r)
+{
+	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
+	struct command cmd = {.kind = CMD_LEASE_ENDED, .u.ended = &m};
+
+	m.lease = r->lease;
+	m.reason = r->reason;
+	m.note = r->note;
+	if (is_live(x, r))
+		round_command(x->n, &cmd, NULL, 0, NULL);
+	leave_slot(x, r);
 	run_free(x, r);
 }
 
@@ -257,6 +301,13 @@ void exec_round(struct exec *x)
 		}
 		unstage(x, r);
 		run_tell(x, r);
+		if (r->reveal && !r->stopped)
+			commit_reveal(x, r);
+		else if (commit_waits(x, r)) {
+			leave_slot(x, r);
+			r->held = true;
+			continue;
+		}
 		run_end(x, r);
 	}
 	if (x->n->stopping)
@@ -381,16 +432,18 @@ static int keep_text(void *ctx, const void *p, size_t n, bool same, uint8_t out_
 
 void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in *out)
 {
+	const Wire__JobSpec__As *as = r->spec.spec->as; /* of a hub's: who they are there */
+
 	user_look_up(x, r->uid, r->gid);
 	r->building = task;
 	r->inline_bytes = 0;
 	*out = (struct start_in){.spec = r->spec.spec,
 	        .step = r->step,
 	        .variant = r->v,
-	        .job = r->job,
-	        .attempt = r->lease,
+	        .job = as ? as->job : r->job,
+	        .attempt = as ? as->attempt : r->lease,
 	        .task = task,
-	        .node = x->n->name,
+	        .node = as ? as->node : x->n->name,
 	        .user = x->user,
 	        .worker = r->s->worker != NULL,
 	        .has_gpus = x->n->has_gpus,
@@ -403,7 +456,8 @@ void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in 
 	        .keep = keep_text,
 	        .line = source_line,
 	        .ctx = r,
-	        .run_timeout_ns = r->run_timeout_ns};
+	        .run_timeout_ns = r->run_timeout_ns,
+	        .pack = run_pack(r)};
 }
 
 int exec_send(struct exec *x, const struct keeper_msg *m, struct err *e)
@@ -602,7 +656,7 @@ static void give_memory_back(struct exec *x)
 {
 	while (x->n_spare)
 		results_free(x->spare[--x->n_spare]);
-	(void)malloc_trim(64u << 10);
+	rest_give_memory_back();
 }
 
 static void on_timer(uv_timer_t *t)
@@ -647,13 +701,12 @@ int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)
 	CHECK(x);
 	x->n = n;
 	x->waiting_end = &x->waiting;
-	for (uint32_t i = 0; i < KEEPER_SLOTS_MAX; i++)
-		x->slots[i].id = i;
 	if (keeper_link_open(keeper_fd, &cb, &x->keeper, e) < 0) {
 		free(x);
 		return -1;
 	}
 	x->builder = start_builder_new();
+	growing_init(&x->member, 4096, 1u << 20);
 	x->packet = malloc(WORKER_PACKET_MAX);
 	CHECK(x->packet);
 	CHECK(uv_poll_init(&n->loop, &x->keeper_poll, keeper_link_fd(x->keeper)) == 0);
@@ -722,6 +775,7 @@ void exec_free(struct exec *x)
 	(void)uv_poll_stop(&x->keeper_poll);
 	keeper_link_close(x->keeper);
 	start_builder_free(x->builder);
+	growing_release(&x->member);
 	free(x->packet);
 	uv_close((uv_handle_t *)&x->keeper_poll, on_handle_closed);
 	uv_close((uv_handle_t *)&x->timer, on_handle_closed);

@@ -21,12 +21,15 @@ void exec_free(struct exec *x);
 
 /* After the journal was folded: take up the leases that are live, ask the keeper what it knows of them, wait for its READY. */
 int exec_hello(struct exec *x, struct err *e);
+/* The journal was another engine's meanwhile: a lease that the keeper does not know has run elsewhere. Before exec_resume(). */
+void exec_not_resumed(struct exec *x);
 /* After CMD_BOOT: go on with what runs, give up what nobody knows. */
 void exec_resume(struct exec *x);
 
 /* Effects, once durable. */
 void exec_start(struct exec *x, lease_id lease);
 void exec_stop(struct exec *x, lease_id lease, Wire__StopReason reason);
+void exec_reveal(struct exec *x, lease_id lease);
 void exec_compare(struct exec *x, const struct effect *ef);
 void exec_ack(struct exec *x, lease_id lease, uint64_t cursor, uint64_t who);
 /* The end of the lease that was in the slot is durable: another may have it. */
@@ -42,6 +45,12 @@ void exec_flush(struct exec *x);
 
 /* Stop everything; the keeper leaves. */
 void exec_shutdown(struct exec *x);
+
+/* The output named `output` ("stdout" or a declared path) that a task of an earlier step has left here. `spec`: of its job. out->data is
+ * valid until the next call. < 0: there is none any more (ERR_NOTFOUND), or it cannot be read. */
+struct start_source;
+int exec_output(struct exec *x, const Wire__JobSpec *spec, uint64_t job, uint32_t step, uint64_t task,
+        const char *output, struct start_source *out, struct err *e);
 
 int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room,
         struct err *e);

@@ -10,6 +10,7 @@
 
 #include "core/sched.h"
 #include "engine/exec.h"
+#include "io/growing.h"
 #include "engine/node_int.h"
 #include "engine/results.h"
 #include "engine/start.h"
@@ -59,6 +60,8 @@ struct run {
 	uint32_t start_bytes; /* of the last START, about */
 	uint64_t durable;     /* results before it were durable when the run was taken up */
 	uint64_t granted_ns;
+	uint64_t
+	        likeness; /* of a worker's step that is a part of a hub's: equal for equal steps of equal jobs; else 0 */
 	uint32_t uid, gid;
 	uint32_t n_devices, devices[DEVICES_PER_LEASE_MAX];
 	struct spec_ref spec;
@@ -74,12 +77,17 @@ struct run {
 	bool stopping; /* STOP was sent */
 	bool stopped;  /* nothing of it runs, nothing more will come */
 	bool gone;     /* LEASE_ENDED was given */
+	bool commits;  /* its successes are committed to */
+	bool held;     /* all is told, its slot given back: it waits to be asked to reveal */
+	bool reveal;   /* it was asked */
 	Wire__StopReason reason;
 	char note[240];
 
 	/* while a task is being built, for exec_source.c */
 	uint64_t building;
 	size_t inline_bytes;
+	const uint8_t *pack; /* of Step.sources, mapped */
+	size_t pack_bytes;
 	bool kept; /* the step's stdin, the same for every task, is this blob */
 	uint8_t kept_sha256[32];
 
@@ -116,7 +124,7 @@ struct slot {
 	bool idle;
 	uint64_t idle_since_ns;
 	/* what it was made for */
-	uint64_t job;
+	uint64_t job, likeness;
 	uint32_t step, variant;
 	struct spec_ref spec; /* held while there is a worker */
 	uint32_t uid, n_devices, devices[DEVICES_PER_LEASE_MAX];
@@ -133,6 +141,7 @@ struct slot {
 struct exec {
 	struct node *n;
 	struct keeper_link *keeper;
+	struct growing member; /* of the gang of the task that is being built */
 	uv_poll_t keeper_poll;
 	bool polling;
 	int polled_events;
@@ -214,6 +223,8 @@ void exec_on_lost(void *ctx, const struct err *e);
 bool slot_take(struct exec *x, struct run *r);
 /* A slot without a worker for something that is no lease: not idle, no run. NULL: all are taken. */
 struct slot *slot_take_cold(struct exec *x);
+/* The first n slots may be used. The others are memory that was never touched. */
+void slots_reach(struct exec *x, uint32_t n);
 void slot_give(struct exec *x, struct slot *s);    /* idle from now on */
 void slot_release(struct exec *x, struct slot *s); /* the keeper drops it, its worker dies */
 void slots_expire(struct exec *x, uint64_t now_ns);
@@ -262,11 +273,22 @@ int source_find(
 /* The output of one attempt, whatever came of it; data is valid until the next look-up. */
 int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_t step, uint64_t task,
         uint64_t lease, const char *output, struct start_source *out, struct err *e);
+/* The bytes of the pack that came with the lease; NULL: none did, or it is not here. Until the run is over. */
+const uint8_t *run_pack(struct run *r);
+void run_unpack(struct run *r);
 bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task);
 int source_line(
         void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
 void sources_free(struct exec *x);
 
+/* ---- exec_commit.c ---- */
+
+/* Tell the core of these results: commitments to successes, and failures. */
+void commit_tell(struct exec *x, struct run *r, struct results *res);
+/* Has it committed to something that it has not revealed? */
+bool commit_waits(struct exec *x, struct run *r);
+/* Reveal all of it. What cannot be found ends the run with a reason, and its tasks run again. */
+void commit_reveal(struct exec *x, struct run *r);
 /* ---- exec_compare.c ---- */
 
 void compare_resume(struct exec *x);

@@ -24,8 +24,7 @@ static void on_slot(struct exec *x, const struct keeper_msg *m, int fd)
 	}
 	s = &x->slots[m->slot];
 	s->known = true;
-	if (m->slot >= x->slots_used)
-		x->slots_used = m->slot + 1;
+	slots_reach(x, m->slot + 1);
 	if (!r || !r->recovering || r->slot) {
 		if (fd >= 0)
 			(void)close(fd);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/exec_int.h"
 #include "engine/gather.h"
+#include "engine/hub_copies.h"
 
 bool run_must_park(const struct run *r)
 {
@@ -144,6 +145,10 @@ static void on_gathered(void *ctx, struct gather *g, const struct gathered *file
 
 	CHECK(r->gathering == g);
 	r->gathering = NULL;
+	/* Not waited for: see docs/record.md, what a standby has. */
+	for (size_t i = 0; i < n; i++)
+		if (!files[i].failed && files[i].bytes > OUTPUT_SMALL_MAX)
+			hub_copy(x->n, files[i].sha256, files[i].bytes, NULL, NULL);
 	settle(x, r, files, n);
 	go_on(x, r);
 	run_refusals(x, r);

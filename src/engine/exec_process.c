@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/gang.h"
 #include "engine/exec_int.h"
 #include "engine/gather.h"
 #include "io/sha256.h"
@@ -14,6 +15,15 @@ static int send_start(struct exec *x, struct run *r, uint64_t task, struct err *
 	struct start_in in;
 
 	run_start_in(x, r, task, &in);
+	if (r->s->gang || r->s->member) {
+		struct lease_view v;
+
+		growing_clear(&x->member);
+		if (engine_lease(x->n->engine, (lease_id){r->lease}, &v))
+			in.member = gang_member(x->n->engine, &v, r->s, &x->member.arena);
+		if (!in.member)
+			return err_set(e, ERR_FULL, "the gang has ended");
+	}
 	if (start_build(x->builder, &in, &m.u.start, e) < 0)
 		return -1;
 	r->slot->known = true;

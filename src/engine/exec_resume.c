@@ -24,7 +24,7 @@ int exec_hello(struct exec *x, struct err *e)
 	struct lease_view v;
 	lease_id at = {0};
 
-	while (engine_lease_next(x->n->engine, at, &v)) {
+	while (engine_node_lease_next(x->n->engine, NODE_THIS, at, &v)) {
 		at = v.id;
 		run_take_up(x, &v)->recovering = true;
 	}
@@ -50,6 +50,30 @@ int exec_hello(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* All of it was told before; the last engine may have kept the slot. What it committed to needs no keeper. */
+static void resume_held(struct exec *x, struct run *r)
+{
+	struct lease_view v;
+	struct slot *s = r->slot;
+
+	CHECK(engine_lease(x->n->engine, (lease_id){r->lease}, &v));
+	r->held = true;
+	r->slot = NULL;
+	if (s) {
+		s->run = NULL;
+		slot_release(x, s);
+	}
+	if (v.stopping)
+		exec_stop(x, v.id, v.reason);
+	else if (v.revealing)
+		exec_reveal(x, v.id);
+}
+
+void exec_not_resumed(struct exec *x)
+{
+	x->keeper_resumed = false;
+}
+
 static void resume_run(struct exec *x, struct run *r)
 {
 	struct lease_view v;
@@ -57,6 +81,10 @@ static void resume_run(struct exec *x, struct run *r)
 	r->recovering = false;
 	if (r->stopped)
 		return;
+	if (commit_waits(x, r) && r->next == r->end) {
+		resume_held(x, r);
+		return;
+	}
 	if (!r->seen && !x->keeper_resumed) {
 		run_stopped(x, r, WIRE__STOP_REASON__KEEPER_LOST, "the keeper that ran it is gone");
 		return;
@@ -90,7 +118,7 @@ void exec_resume(struct exec *x)
 	for (uint32_t i = 0; i < x->slots_used; i++)
 		if (x->slots[i].known && !x->slots[i].run)
 			slot_release(x, &x->slots[i]);
-	while (engine_lease_next(x->n->engine, at, &v)) {
+	while (engine_node_lease_next(x->n->engine, NODE_THIS, at, &v)) {
 		struct run *r = run_find(x, v.id.v);
 
 		at = v.id;

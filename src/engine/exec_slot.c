@@ -119,14 +119,28 @@ static void make_room(struct exec *x, const struct run *r)
 	}
 }
 
+/* Each lease of a hub is a job of its own here, and a worker serves all of them whose step is a part of the same one. */
+static bool same_step(const struct slot *s, const struct run *r)
+{
+	if (s->job == r->job)
+		return s->step == r->step;
+	return r->likeness && s->likeness == r->likeness;
+}
+
 /* A slot whose worker can serve the run. The most recently used, so that the others may expire. */
 static struct slot *warm(struct exec *x, const struct run *r)
 {
 	for (struct slot *s = x->idle_last; s; s = s->prev_idle)
-		if (s->worker.link && s->worker.hello && !s->worker.gone && s->job == r->job &&
-		        s->step == r->step && s->variant == r->variant && same_devices(s, r))
+		if (s->worker.link && s->worker.hello && !s->worker.gone && same_step(s, r) &&
+		        s->variant == r->variant && same_devices(s, r))
 			return s;
 	return NULL;
+}
+
+void slots_reach(struct exec *x, uint32_t n)
+{
+	for (; x->slots_used < n; x->slots_used++)
+		x->slots[x->slots_used].id = x->slots_used;
 }
 
 static struct slot *cold(struct exec *x)
@@ -139,8 +153,10 @@ static struct slot *cold(struct exec *x)
 	for (uint32_t i = 0; i < x->slots_used; i++)
 		if (!x->slots[i].run && !x->slots[i].idle && !x->slots[i].comparing && !x->slots[i].ending)
 			return &x->slots[i];
-	if (x->slots_used < KEEPER_SLOTS_MAX)
-		return &x->slots[x->slots_used++];
+	if (x->slots_used < KEEPER_SLOTS_MAX) {
+		slots_reach(x, x->slots_used + 1);
+		return &x->slots[x->slots_used - 1];
+	}
 	s = x->idle_first;
 	if (s)
 		slot_release(x, s);
@@ -172,6 +188,7 @@ bool slot_take(struct exec *x, struct run *r)
 	r->slot = s;
 	s->job = r->job;
 	s->step = r->step;
+	s->likeness = r->likeness;
 	s->variant = r->variant;
 	s->uid = r->uid;
 	s->n_devices = r->n_devices;

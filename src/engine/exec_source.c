@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/sources.h"
+#include "core/gang.h"
 #include "engine/exec_int.h"
 #include "io/lines.h"
 #include "io/sha256.h"
@@ -102,7 +104,9 @@ static int load(
 	uint64_t seq;
 
 	c->res = NULL;
-	if (journal_read_result(x->n->reader, job, step, task, &seq, &bytes, &n, &small, &small_bytes, e) < 0)
+	if (journal_read_result_of(x->n->reader, job, step, task,
+	            engine_gang_result(x->n->engine, (job_id){job}, step, task).v, &seq, &bytes, &n, &small,
+	            &small_bytes, e) < 0)
 		return -1;
 	if (decode(c, bytes, n, e) < 0)
 		return -1;
@@ -284,31 +288,41 @@ int source_of_attempt(struct exec *x, const Wire__Step *s, uint64_t job, uint32_
 	return pick(c, task, which, out, e);
 }
 
+int exec_output(struct exec *x, const Wire__JobSpec *spec, uint64_t job, uint32_t step, uint64_t task,
+        const char *output, struct start_source *out, struct err *e)
+{
+	const Wire__Step *s = spec->steps[step];
+	struct source_cache *c = cache(x);
+	uint32_t which = 0;
+	int rc = 0;
+
+	if (which_output(s, output, &which, e) < 0)
+		return -1;
+	if (s->verify && s->verify->replicas > 1)
+		rc = load_attempt(x, c, job, step, task, agreed(x, job, step, task), e);
+	else if (!covers(c, job, step, task))
+		rc = load(x, c, job, step, task, e);
+	if (rc < 0 && e->code != ERR_NOTFOUND)
+		return -1;
+	if (rc < 0 || !covers(c, job, step, task))
+		return err_set(e, ERR_NOTFOUND, "task %llu of step '%.60s' has left no output",
+		        (unsigned long long)task, s->name);
+	if (pick(c, task, which, out, e) < 0)
+		return -1;
+	if (!out->data && out->bytes && !blobs_has(x->n->blobs, out->sha256, NULL))
+		return err_set(e, ERR_NOTFOUND,
+		        "the output '%.80s' of task %llu of step '%.60s' is not kept any more", output,
+		        (unsigned long long)task, s->name);
+	return 0;
+}
+
 int source_find(
         void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
 	struct run *r = ctx;
-	struct source_cache *c = cache(r->x);
-	uint32_t which = 0;
-	int rc = 0;
 
-	if (which_output(r->spec.spec->steps[step], output, &which, e) < 0)
+	if (exec_output(r->x, r->spec.spec, r->job, step, task, output, out, e) < 0)
 		return -1;
-	if (r->spec.spec->steps[step]->verify && r->spec.spec->steps[step]->verify->replicas > 1)
-		rc = load_attempt(r->x, c, r->job, step, task, agreed(r->x, r->job, step, task), e);
-	else if (!covers(c, r->job, step, task))
-		rc = load(r->x, c, r->job, step, task, e);
-	if (rc < 0 && e->code != ERR_NOTFOUND)
-		return -1;
-	if (rc < 0 || !covers(c, r->job, step, task))
-		return err_set(e, ERR_NOTFOUND, "task %llu of step '%.60s' has left no output",
-		        (unsigned long long)task, r->spec.spec->steps[step]->name);
-	if (pick(c, task, which, out, e) < 0)
-		return -1;
-	if (!out->data && out->bytes && !blobs_has(r->x->n->blobs, out->sha256, NULL))
-		return err_set(e, ERR_NOTFOUND,
-		        "the output '%.80s' of task %llu of step '%.60s' is not kept any more", output,
-		        (unsigned long long)task, r->spec.spec->steps[step]->name);
 	if (out->data && !r->s->worker) {
 		r->inline_bytes += out->bytes;
 		if (r->inline_bytes > INLINE_PER_START) {
@@ -318,6 +332,27 @@ int source_find(
 		}
 	}
 	return 0;
+}
+
+const uint8_t *run_pack(struct run *r)
+{
+	const Wire__Sources *s = r->s->sources;
+	struct err e;
+
+	if (!s || !s->pack.len || r->pack)
+		return r->pack;
+	if (blobs_map(r->x->n->blobs, s->pack.data, &r->pack, &r->pack_bytes, &e) < 0)
+		r->pack = NULL;
+	else if (r->pack_bytes != sources_small(s))
+		run_unpack(r);
+	return r->pack;
+}
+
+void run_unpack(struct run *r)
+{
+	if (r->pack)
+		blobs_unmap(r->pack, r->pack_bytes);
+	r->pack = NULL;
 }
 
 bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "core/sources.h"
 #include "engine/exec_int.h"
 #include "engine/gather.h"
 #include "io/sha256.h"
@@ -171,12 +172,7 @@ static size_t put_text(uint8_t *p, const void *text, size_t n)
 
 static bool has_inputs(const struct run *r)
 {
-	if (r->s->reduce)
-		return true;
-	for (size_t i = 0; i < r->s->n_inputs; i++)
-		if (r->s->inputs[i]->from_step[0])
-			return true;
-	return false;
+	return r->s->reduce || r->s->sources || sources_plain(r->s) > 0;
 }
 
 struct input_packet {
@@ -220,6 +216,22 @@ static int input_add(
 	return 0;
 }
 
+/* Of a lease of the hub's. */
+static int add_given(struct exec *x, struct run *r, uint64_t task, struct input_packet *p, struct err *e)
+{
+	struct start_in in = {.spec = r->spec.spec, .step = r->step, .task = task, .pack = run_pack(r)};
+
+	for (uint32_t i = 0; i < sources_count(r->s->sources, task); i++) {
+		struct start_source src;
+		char what[24];
+
+		(void)snprintf(what, sizeof(what), "%u", i);
+		if (start_given(&in, i, what, &src, e) < 0 || input_add(x, r, p, &src, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* INPUT packets of one task. */
 static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err *e)
 {
@@ -229,14 +241,17 @@ static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err 
 	uint32_t step;
 	uint64_t of;
 
+	worker_link_shift(r->slot->worker.link, r->lease, r->s->index_first);
 	r->building = task;
 	r->inline_bytes = 0;
+	if (r->s->sources && add_given(x, r, task, &p, e) < 0)
+		return -1;
 	for (uint64_t i = 0; r->s->reduce && source_reduce(r, i, &step, &of); i++) {
 		memset(&src, 0, sizeof(src));
 		if (source_find(r, step, of, "stdout", &src, e) < 0 || input_add(x, r, &p, &src, e) < 0)
 			return err_wrap(e, "input %llu", (unsigned long long)i);
 	}
-	for (size_t i = 0; i < r->s->n_inputs; i++) {
+	for (size_t i = 0; i < r->s->n_inputs && !r->s->sources; i++) {
 		const Wire__Input *in = r->s->inputs[i];
 
 		if (!in->from_step[0])
@@ -259,7 +274,7 @@ static int send_inputs(struct exec *x, struct run *r, uint64_t task, struct err 
 /* Begin a BATCH body: tasks of the step, function. */
 static size_t batch_begin(struct exec *x, const struct run *r)
 {
-	uint64_t tasks = r->s->tasks;
+	uint64_t tasks = r->s->tasks_whole ? r->s->tasks_whole : r->s->tasks;
 
 	memcpy(x->packet, &tasks, sizeof(tasks));
 	return sizeof(tasks) +
@@ -276,6 +291,7 @@ static void batch_send(
 		h.flags |= WORKER_TELL;
 	if (first + count == r->end)
 		h.flags |= WORKER_LAST;
+	worker_link_shift(r->slot->worker.link, r->lease, r->s->index_first);
 	worker_link_send(r->slot->worker.link, &h, x->packet, n);
 }
 
@@ -757,5 +773,6 @@ void worker_resume(struct exec *x, struct run *r)
 	r->sent = r->received = r->next;
 	r->resuming = true;
 	r->moved_ns = round_now_ns(x->n);
+	worker_link_shift(r->slot->worker.link, r->lease, r->s->index_first);
 	worker_link_send(r->slot->worker.link, &h, NULL, 0);
 }

@@ -4,6 +4,7 @@
  * larger than the configured bytes. Each is a JobForgotten entry; then its outputs and indexes go, and blobs nobody names.
  *
  * Looked at when a job ends, and by a timer that is due when the oldest finished job will be old: an idle node does not wake up.
+ * Blobs are swept after jobs were forgotten, at most once an hour, and when the store had no room for something, at most every few seconds.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,19 @@
 #define FORGET_PER_LOOK 256u
 #define LOOK_AGAIN_NS   1000000000ull
 #define BLOBS_EVERY_NS  (3600ull * 1000000000ull)
+#define PRESSED_NS      5000000000ull /* while the store is full; and 20 times as long as the last sweep took */
 
 struct history {
 	struct node *node;
 	uv_timer_t timer;
-	uint64_t timer_ns;  /* 0: not set */
-	uint64_t looked_ns; /* when last */
-	uint64_t swept_ns;  /* 0: not yet */
-	bool sweeping;
+	uint64_t timer_ns; /* 0: not set */
+	uint64_t began_ns;
+	uint64_t swept_ns; /* 0: not yet */
+	uint64_t took_ns;  /* the last sweep */
+	bool sweeping, forgot,
+	        pressed; /* since the last sweep began: jobs were forgotten; there was no room */
+	uv_async_t press;
+	uv_timer_t sweep;
 };
 
 static bool finished(enum job_state s)
@@ -52,6 +58,19 @@ static bool oldest(struct history *h, struct job_view *out)
 }
 
 static void set_timer(struct history *h, uint64_t at_ns);
+static void set_sweep(struct history *h);
+
+/* When blobs are to be swept, or UINT64_MAX. */
+static uint64_t sweep_due(const struct history *h)
+{
+	uint64_t wait = h->pressed ? PRESSED_NS : BLOBS_EVERY_NS;
+
+	if (h->sweeping || (!h->forgot && !h->pressed))
+		return UINT64_MAX;
+	if (h->pressed && 20 * h->took_ns > wait)
+		wait = 20 * h->took_ns < BLOBS_EVERY_NS ? 20 * h->took_ns : BLOBS_EVERY_NS;
+	return h->swept_ns ? h->swept_ns + wait : h->began_ns + LOOK_AGAIN_NS;
+}
 
 struct sweep {
 	uv_work_t work;
@@ -77,6 +96,8 @@ static void sweep_done(uv_work_t *w, int status)
 
 	(void)status;
 	s->h->sweeping = false;
+	s->h->took_ns = round_now_ns(s->h->node) - s->h->swept_ns;
+	set_sweep(s->h);
 	pins_free(s->pins);
 	free(s);
 }
@@ -88,9 +109,8 @@ static void sweep_blobs(struct history *h, uint64_t now)
 	struct journal_stats stats;
 	struct sweep *s;
 
-	if (h->sweeping || (h->swept_ns && now - h->swept_ns < BLOBS_EVERY_NS))
-		return;
 	h->swept_ns = now;
+	h->forgot = h->pressed = false;
 	s = calloc(1, sizeof(*s));
 	CHECK(s);
 	journal_stats(n->journal, &stats);
@@ -101,6 +121,29 @@ static void sweep_blobs(struct history *h, uint64_t now)
 	h->sweeping = uv_queue_work(&n->loop, &s->work, sweep_work, sweep_done) == 0;
 	if (!h->sweeping)
 		sweep_done(&s->work, 0);
+}
+
+static void on_sweep(uv_timer_t *t)
+{
+	struct history *h = t->data;
+	uint64_t now = round_now_ns(h->node);
+
+	if (h->node->stopping || h->node->broken)
+		return;
+	if (sweep_due(h) <= now + LOOK_AGAIN_NS) /* the round's time may be a little behind */
+		sweep_blobs(h, now);
+	else
+		set_sweep(h);
+}
+
+static void set_sweep(struct history *h)
+{
+	uint64_t now = round_now_ns(h->node), due = sweep_due(h);
+
+	if (due == UINT64_MAX || h->node->stopping || h->node->broken)
+		return;
+	uv_update_time(&h->node->loop);
+	(void)uv_timer_start(&h->sweep, on_sweep, due > now ? (due - now) / 1000000 + 1 : 1, 0);
 }
 
 /* The time of an entry; UINT64_MAX when it cannot be read. */
@@ -157,7 +200,6 @@ static void look(struct history *h)
 	struct job_view job;
 	uint32_t k;
 
-	h->looked_ns = now;
 	journal_stats(n->journal, &stats);
 	for (k = 0; k < FORGET_PER_LOOK && oldest(h, &job); k++) {
 		uint64_t old = job.finished_ns + n->config.history_age_ns;
@@ -176,10 +218,8 @@ static void look(struct history *h)
 	}
 	if (k == FORGET_PER_LOOK)
 		due = now + 1000000;
-	if (k) {
+	if (k)
 		drop_entries(n);
-		sweep_blobs(h, now);
-	}
 	set_timer(h, due);
 }
 
@@ -204,6 +244,21 @@ static void set_timer(struct history *h, uint64_t at_ns)
 	h->timer_ns = at_ns;
 }
 
+static void on_press(uv_async_t *a)
+{
+	struct history *h = a->data;
+
+	h->pressed = true;
+	set_sweep(h);
+}
+
+static void wake_up(void *ctx)
+{
+	struct history *h = ctx;
+
+	(void)uv_async_send(&h->press);
+}
+
 void history_init(struct node *n)
 {
 	struct history *h = calloc(1, sizeof(*h));
@@ -213,8 +268,16 @@ void history_init(struct node *n)
 	CHECK(uv_timer_init(&n->loop, &h->timer) == 0);
 	uv_unref((uv_handle_t *)&h->timer);
 	h->timer.data = h;
+	CHECK(uv_timer_init(&n->loop, &h->sweep) == 0);
+	uv_unref((uv_handle_t *)&h->sweep);
+	h->sweep.data = h;
+	CHECK(uv_async_init(&n->loop, &h->press, on_press) == 0);
+	uv_unref((uv_handle_t *)&h->press);
+	h->press.data = h;
 	n->history = h;
-	set_timer(h, round_now_ns(n) + LOOK_AGAIN_NS);
+	blobs_on_pressed(n->blobs, wake_up, h);
+	h->began_ns = round_now_ns(n);
+	set_timer(h, h->began_ns + LOOK_AGAIN_NS);
 }
 
 void history_finished(struct node *n, job_id job)
@@ -223,7 +286,7 @@ void history_finished(struct node *n, job_id job)
 
 	(void)job;
 	/* While jobs end, once a second is enough. */
-	if (h && h->timer_ns == 0 && round_now_ns(n) - h->looked_ns > LOOK_AGAIN_NS)
+	if (h && h->timer_ns == 0)
 		set_timer(h, round_now_ns(n) + LOOK_AGAIN_NS);
 }
 
@@ -232,6 +295,16 @@ void history_forget(struct node *n, job_id job)
 	journal_forget(n->journal, job.v);
 	journal_flush(n->journal);
 	spec_cache_drop(n->specs, job);
+	if (!n->history || n->history->forgot)
+		return;
+	n->history->forgot = true; /* of a job that came from a hub nobody else says it */
+	set_sweep(n->history);
+}
+
+void history_stop(struct node *n)
+{
+	if (n->history)
+		blobs_on_pressed(n->blobs, NULL, NULL);
 }
 
 void history_close(struct node *n)

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "core/policy.h"
+#include "engine/fabric.h"
 #include "engine/ledger_int.h"
 #include "engine/witness.h"
 #include "io/ed25519.h"
@@ -119,9 +120,12 @@ static void pass_done(uv_work_t *w, int status)
 	}
 	if (l->tidy_size && l->published >= l->tidy_size)
 		ledger_tidy_keys(l);
+	witnesses_rekey(l->node);
+	messenger_look(l->node);
 	serve(l);
 	show(l);
 	ledger_note(l->node);
+	fabric_look(l->node);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -135,6 +139,7 @@ static void on_timer(uv_timer_t *t)
 	l->keys_n = l->ring.logs;
 	l->node_key = l->keys_told ? ledger_node_key(l) : NULL;
 	l->to = durable - l->published > PASS_MAX ? l->published + PASS_MAX : durable;
+	l->to = logstore_next(l->store, l->to);
 	l->work.data = l;
 	l->busy = true;
 	CHECK(uv_queue_work(&l->node->loop, &l->work, pass_work, pass_done) == 0);

@@ -8,6 +8,7 @@
  * whatever they are called, so a kill between any two steps changes nothing of who signs. A ROLE.key.new that no entry names
  * is taken by the next rotation.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,14 +20,18 @@
 #include "base/check.h"
 #include "core/policy.h"
 #include "engine/ledger_int.h"
+#include "engine/parent.h"
 #include "engine/witness.h"
 #include "io/disk.h"
 #include "io/ed25519.h"
+#include "io/ethkey.h"
 
 #define PATH_ROOM (4096u + 48u)
 
 static const char *role_name(Wire__KeySet__Role role)
 {
+	if (role == WIRE__KEY_SET__ROLE__ANCHOR)
+		return "anchor";
 	return role == WIRE__KEY_SET__ROLE__LOG ? "log" : "node";
 }
 
@@ -213,6 +218,22 @@ int ledger_sign(
 	return 0;
 }
 
+int ledger_sign_by(
+        struct node *n, const uint8_t key[32], const void *msg, size_t len, uint8_t sig[64], struct err *e)
+{
+	const struct ledger *l = n->ledger;
+
+	if (!l || l->closing || !l->store)
+		return no_ledger(e);
+	for (unsigned i = 0; i < l->ring.nodes; i++) {
+		if (memcmp(l->ring.node[i].pub.key, key, 32) != 0)
+			continue;
+		ed25519_sign(l->ring.node[i].seed, msg, len, sig);
+		return 0;
+	}
+	return err_set(e, ERR_NOTFOUND, "the file of an earlier key of this node is not here");
+}
+
 int ledger_log_keys(struct node *n, struct policy *p, struct err *e)
 {
 	const struct keyset_key *may[KEYSET_SIGNERS];
@@ -226,6 +247,11 @@ int ledger_log_keys(struct node *n, struct policy *p, struct err *e)
 		if (note_key_parse(may[i]->vkey, strlen(may[i]->vkey), &p->log[p->logs].key, NULL) == 0)
 			p->logs++;
 	return p->logs ? 0 : no_ledger(e);
+}
+
+bool ledger_had_log_key(const struct node *n, const char *vkey)
+{
+	return n->ledger && keyset_find(&n->ledger->set, WIRE__KEY_SET__ROLE__LOG, vkey) != NULL;
 }
 
 void ledger_vkey(const struct node *n, char out[NOTE_VKEY_MAX])
@@ -260,6 +286,16 @@ static void tell_new(struct ledger *l, Wire__KeySet__Role role, const char *vkey
 		tell(l, role, WIRE__KEY_SET__STATE__ADDED, vkey, "made by the node", NULL);
 }
 
+void ledger_tell_witness(struct node *n)
+{
+	char vkey[NOTE_VKEY_MAX];
+
+	if (!n->ledger || n->ledger->closing || !n->ledger->keys_told || !n->witness)
+		return; /* ledger_tell_keys() will */
+	witness_vkey(n->witness, vkey);
+	tell_new(n->ledger, WIRE__KEY_SET__ROLE__WITNESS, vkey);
+}
+
 /* A log that knows no key of this role yet is told the first. */
 static void tell_first(struct ledger *l, Wire__KeySet__Role role)
 {
@@ -279,12 +315,18 @@ static void retire_others(struct ledger *l, const Wire__Principal *by)
 {
 	const struct keyset_key *now = keyset_node(&l->set);
 
+	const struct keyset_key *account = keyset_anchor(&l->set);
+
 	for (unsigned i = 0; i < l->set.n; i++) {
 		const struct keyset_key *k = &l->set.key[i];
 
-		if (k->role == WIRE__KEY_SET__ROLE__NODE && k->state == WIRE__KEY_SET__STATE__ADDED &&
-		        k != now)
+		if (k->state != WIRE__KEY_SET__STATE__ADDED)
+			continue;
+		if (k->role == WIRE__KEY_SET__ROLE__NODE && k != now)
 			tell(l, k->role, WIRE__KEY_SET__STATE__RETIRED, k->vkey, "a new key took over", by);
+		if (k->role == WIRE__KEY_SET__ROLE__ANCHOR && k != account)
+			tell(l, k->role, WIRE__KEY_SET__STATE__RETIRED, k->vkey, "a new account took over",
+			        by);
 	}
 }
 
@@ -307,6 +349,9 @@ void ledger_tell_keys(struct ledger *l)
 		tell_new(l, WIRE__KEY_SET__ROLE__WITNESS, vkey);
 	}
 	tell_new(l, WIRE__KEY_SET__ROLE__ANCHOR, l->anchor);
+	if (l->anchor[0] && keyset_anchor(&l->set)) /* a kill came before the files got their names */
+		(void)snprintf(l->anchor, sizeof(l->anchor), "%.*s", (int)sizeof(l->anchor) - 1,
+		        keyset_anchor(&l->set)->vkey);
 	l->tidy_size = l->node->size;
 	/* Who waits for a publishing may want to know who signed: that is part of it. */
 	for (struct ledger_wait *w = l->waits; w; w = w->next)
@@ -321,12 +366,19 @@ static bool is_newest(struct ledger *l, Wire__KeySet__Role role, int number)
 	const struct keyset_key *last = NULL;
 	char path[PATH_ROOM], vkey[NOTE_VKEY_MAX];
 	struct note_key k;
+	uint8_t account[20];
 	bool sealed;
 
 	for (unsigned i = 0; i < l->set.n; i++)
 		if (l->set.key[i].role == role)
 			last = &l->set.key[i];
 	file_path(l, role, number, path);
+	if (role == WIRE__KEY_SET__ROLE__ANCHOR) {
+		if (!last || ethkey_load_account(path, account, &sealed, NULL) < 0)
+			return false;
+		evm_address_print(account, vkey);
+		return strcmp(vkey, last->vkey) == 0;
+	}
 	if (!last || key_load_public(path, &k, &sealed, NULL) < 0)
 		return false;
 	note_key_print(&k, vkey);
@@ -361,7 +413,9 @@ void ledger_tidy_keys(struct ledger *l)
 	struct err e;
 
 	l->tidy_size = 0;
-	if (tidy_role(l, WIRE__KEY_SET__ROLE__LOG, &e) < 0 || tidy_role(l, WIRE__KEY_SET__ROLE__NODE, &e) < 0)
+	if (tidy_role(l, WIRE__KEY_SET__ROLE__LOG, &e) < 0 ||
+	        tidy_role(l, WIRE__KEY_SET__ROLE__NODE, &e) < 0 ||
+	        tidy_role(l, WIRE__KEY_SET__ROLE__ANCHOR, &e) < 0)
 		(void)fprintf(stderr, "osier: the files of keys keep their names: %s\n", e.msg);
 }
 
@@ -406,6 +460,63 @@ static int new_key(struct ledger *l, Wire__KeySet__Role role, struct key *out, s
 	return rc;
 }
 
+/* Something that the account has sent may be under way: only it can send it once more. */
+static bool anchor_under_way(const struct ledger *l)
+{
+	char path[PATH_ROOM];
+	struct dirent *d;
+	bool found = false;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/anchors", l->node->state_dir);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		size_t n = strlen(d->d_name);
+
+		found |= n > 5 && strcmp(d->d_name + n - 5, ".save") == 0;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* A new account, in a file from a rotation that was cut short or a new one; the log is told of it, and that the one before is over. */
+static int rotate_account(struct ledger *l, const Wire__Principal *by, struct err *e)
+{
+	char path[PATH_ROOM], text[EVM_ADDRESS_TEXT], *secret;
+	uint8_t account[20];
+	bool sealed;
+	int rc;
+
+	if (!l->anchor[0]) {
+		(void)err_set(e, ERR_NOTFOUND, "this node has no account: it anchors on no chain");
+		return err_hint(e, "ledger.anchors in config.yaml; docs/ledger.md tells how");
+	}
+	if (anchor_under_way(l)) {
+		(void)err_set(e, ERR_EXISTS, "an anchor of the account is on its way");
+		return err_hint(e, "wait until it is final (osier ledger anchor list), or give it up: move "
+		                   "STATE/anchors/*.save away");
+	}
+	if (l->set.n == KEYSET_MAX)
+		return err_set(e, ERR_FULL, "this log has had as many keys as it remembers");
+	file_path(l, WIRE__KEY_SET__ROLE__ANCHOR, -1, path);
+	secret = key_passphrase();
+	rc = access(path, F_OK) == 0 ? ethkey_load_account(path, account, &sealed, e)
+	                             : ethkey_create(path, secret, account, e);
+	key_passphrase_forget(secret);
+	if (rc < 0)
+		return -1;
+	evm_address_print(account, text);
+	if (keyset_find(&l->set, WIRE__KEY_SET__ROLE__ANCHOR, text)) {
+		(void)err_set(e, ERR_EXISTS, "the last rotation's file has not got its name yet");
+		return err_hint(e, "try again in a second or two");
+	}
+	tell(l, WIRE__KEY_SET__ROLE__ANCHOR, WIRE__KEY_SET__STATE__ADDED, text, "rotated", by);
+	retire_others(l, by);
+	(void)snprintf(l->anchor, sizeof(l->anchor), "%s", text);
+	return 0;
+}
+
 int ledger_rotate(struct node *n, Wire__KeySet__Role role, const Wire__Principal *by, ledger_fn fn, void *ctx,
         struct err *e)
 {
@@ -417,6 +528,13 @@ int ledger_rotate(struct node *n, Wire__KeySet__Role role, const Wire__Principal
 
 	if (ready(l, e) < 0)
 		return -1;
+	if (role == WIRE__KEY_SET__ROLE__ANCHOR) {
+		if (rotate_account(l, by, e) < 0)
+			return -1;
+		l->tidy_size = n->size;
+		ledger_flush_to(n, n->size, fn, ctx);
+		return 0;
+	}
 	ring = ring_of(l, role, &count);
 	if (role == WIRE__KEY_SET__ROLE__LOG && keyset_signers(&l->set, may) == KEYSET_SIGNERS) {
 		(void)err_set(e, ERR_FULL, "%u keys sign the log already", KEYSET_SIGNERS);
@@ -434,6 +552,8 @@ int ledger_rotate(struct node *n, Wire__KeySet__Role role, const Wire__Principal
 	if (role == WIRE__KEY_SET__ROLE__NODE)
 		retire_others(l, by);
 	l->tidy_size = n->size;
+	if (role == WIRE__KEY_SET__ROLE__NODE)
+		parent_rekey(n);
 	ledger_flush_to(n, n->size, fn, ctx);
 	return 0;
 }

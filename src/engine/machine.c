@@ -7,9 +7,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "base/check.h"
+#include "core/gang.h"
 #include "core/sched.h"
+#include "engine/links.h"
 #include "engine/node_int.h"
 #include "io/disk.h"
 #include "io/probe.h"
@@ -20,6 +23,7 @@ struct announce {
 	struct node *n;
 	struct arena a;
 	Wire__NodeSet set;
+	Wire__NodeSet__Link link;
 	size_t max_capacity;
 };
 
@@ -145,25 +149,36 @@ static void devices(struct announce *m, const struct probe *p)
 
 /* ---- namespaces ---- */
 
+static size_t needs_of(const struct config_amount *v, size_t n, Wire__Need *needs, Wire__Need **list)
+{
+	size_t k = 0;
+
+	for (; k < n && k < RESOURCES_MAX; k++) {
+		wire__need__init(&needs[k]);
+		needs[k].name = (char *)(uintptr_t)v[k].resource;
+		needs[k].amount = v[k].amount;
+		list[k] = &needs[k];
+	}
+	return k;
+}
+
 static void namespaces(struct node *n)
 {
 	for (size_t i = 0; i < n->config.n_namespaces; i++) {
 		const struct config_namespace *c = &n->config.namespaces[i];
 		Wire__NamespaceSet m = WIRE__NAMESPACE_SET__INIT;
-		Wire__Need needs[RESOURCES_MAX], *list[RESOURCES_MAX];
+		Wire__Need needs[RESOURCES_MAX], *list[RESOURCES_MAX], local[RESOURCES_MAX],
+		        *local_list[RESOURCES_MAX];
 		struct command cmd = {.kind = CMD_NAMESPACE_SET, .u.namespace_set = &m};
 		struct node_answer answer = {.code = ERR_NONE};
 
 		m.name = (char *)(uintptr_t)c->name;
 		m.weight = c->weight;
-		for (size_t k = 0; k < c->n_quota && k < RESOURCES_MAX; k++) {
-			wire__need__init(&needs[k]);
-			needs[k].name = (char *)(uintptr_t)c->quota[k].resource;
-			needs[k].amount = c->quota[k].amount;
-			list[k] = &needs[k];
-			m.n_quota++;
-		}
+		m.n_quota = needs_of(c->quota, c->n_quota, needs, list);
 		m.quota = list;
+		m.n_local = needs_of(c->local, c->n_local, local, local_list);
+		m.local = local_list;
+		m.lend_ns = c->lend_ns;
 		round_command(n, &cmd, NULL, 0, &answer);
 		if (answer.code != ERR_NONE)
 			(void)fprintf(stderr, "osier: namespace '%s' of config.yaml: %s\n", c->name,
@@ -186,28 +201,100 @@ static uint64_t room(const struct node *n)
 	return s.free_bytes >> 30 ? s.free_bytes >> 30 << 30 : s.free_bytes >> 20 << 20;
 }
 
+static void label(struct announce *m, const char *key, const char *value)
+{
+	Wire__Pair *p = take(m, sizeof(*p));
+
+	wire__pair__init(p);
+	p->key = text(m, key);
+	p->value = text(m, value);
+	m->set.labels[m->set.n_labels++] = p;
+}
+
+#define OWN_LABELS 4
+
+/* Its own first, then as config.yaml says. */
 static void labels(struct announce *m)
 {
 	const struct config *c = &m->n->config;
+	struct utsname u;
+	const char *arch;
 
-	m->set.labels = take(m, (c->n_labels + 1) * sizeof(*m->set.labels));
-	for (size_t i = 0; i < c->n_labels; i++) {
-		Wire__Pair *p = take(m, sizeof(*p));
-
-		wire__pair__init(p);
-		p->key = text(m, c->labels[i].from);
-		p->value = text(m, c->labels[i].to);
-		m->set.labels[m->set.n_labels++] = p;
-	}
+	m->set.labels = take(m, (c->n_labels + OWN_LABELS) * sizeof(*m->set.labels));
+	CHECK(uname(&u) == 0);
+	/* As container images and Go name them: what people know from elsewhere. */
+	arch = strcmp(u.machine, "x86_64") == 0    ? "amd64"
+	       : strcmp(u.machine, "aarch64") == 0 ? "arm64"
+	                                           : u.machine;
+	label(m, "os", "linux");
+	label(m, "arch", arch);
+	label(m, "kernel", u.release);
+	label(m, "version", OSIER_VERSION);
+	for (size_t i = 0; i < c->n_labels; i++)
+		label(m, c->labels[i].from, c->labels[i].to);
 }
 
-/* A drained node stays drained over a restart: only its owner resumes it. */
+static void link_budget(struct announce *m)
+{
+	const struct config_link *c = &m->n->config.link;
+
+	if (!c->bytes && !c->cost)
+		return;
+	wire__node_set__link__init(&m->link);
+	m->link.bytes = c->bytes;
+	m->link.per_ns = c->per_ns;
+	m->link.from_min = c->from_min;
+	m->link.to_min = c->to_min;
+	m->link.cost = c->cost;
+	m->set.link = &m->link;
+}
+
+/* Where others reach it: as configured, else as it was found out before. */
+static void reach(struct announce *m)
+{
+	const struct config *c = &m->n->config;
+	const Wire__NodeSet *was = engine_node_open(m->n->engine, NODE_THIS, &m->a);
+
+	m->set.address = text(m, c->address[0] ? c->address : was ? was->address : "");
+	m->set.port_first = c->gang_port;
+	m->set.port_count = c->gang_ports;
+}
+
+void machine_reached(struct node *n, const char *address)
+{
+	struct command cmd = {.kind = CMD_NODE_SET};
+	ProtobufCAllocator alloc;
+	const uint8_t *bytes;
+	Wire__NodeSet *set;
+	struct arena a;
+	size_t len;
+	void *mem;
+
+	if (n->config.address[0] || !gang_address_ok(address))
+		return;
+	mem = aligned_alloc(16, ANNOUNCE_BYTES);
+	CHECK(mem);
+	arena_init(&a, mem, ANNOUNCE_BYTES);
+	arena_allocator(&a, &alloc);
+	set = engine_node(n->engine, NODE_THIS, &bytes, &len) ? wire__node_set__unpack(&alloc, len, bytes)
+	                                                      : NULL;
+	if (set && strcmp(set->address, address) != 0) {
+		set->address = (char *)(uintptr_t)address;
+		cmd.u.node_set = set;
+		round_command(n, &cmd, NULL, 0, NULL);
+		links_offer(n);
+	}
+	free(mem);
+}
+
+/* A drained or cordoned node stays so over a restart: only its owner resumes it. */
 static Wire__NodeSet__State state_now(const struct node *n)
 {
 	struct sched_node_view v;
 
-	if (sched_node(engine_sched(n->engine), NODE_THIS, &v) && v.state == WIRE__NODE_SET__STATE__DRAINED)
-		return WIRE__NODE_SET__STATE__DRAINED;
+	if (sched_node(engine_sched(n->engine), NODE_THIS, &v) &&
+	        (v.state == WIRE__NODE_SET__STATE__DRAINED || v.state == WIRE__NODE_SET__STATE__CORDONED))
+		return v.state;
 	return WIRE__NODE_SET__STATE__UP;
 }
 
@@ -234,6 +321,8 @@ static int build(struct announce *m, struct err *e)
 		for (size_t i = 0; i < n->config.n_capacity; i++)
 			capacity_of(m, n->config.capacity[i].resource)->amount = n->config.capacity[i].amount;
 		labels(m);
+		link_budget(m);
+		reach(m);
 		if (p->notice[0])
 			(void)snprintf(n->notices + strlen(n->notices),
 			        sizeof(n->notices) - strlen(n->notices), "%s%s", n->notices[0] ? "\n" : "",

@@ -18,18 +18,19 @@
 #define KEEPER_FD   3
 #define EXIT_CANNOT 78 /* EX_CONFIG: the keeper does not start us again */
 #define EXIT_AGAIN  75 /* EX_TEMPFAIL: it does, at once */
+#define EXIT_FENCED 79 /* another engine has our record: the keeper stops what we had running, and ends */
 
 struct arguments {
-	const char *state, *socket, *config;
+	const char *state, *socket, *config, *record;
 	int ready_fd;
-	bool look;
+	bool look, standby;
 };
 
 static int usage(const char *what, const char *arg)
 {
 	(void)fprintf(stderr,
-	        "osier engine: %s '%s'\nusage: osier engine --state DIR [--ready-fd N] [--look --socket "
-	        "PATH]\n",
+	        "osier engine: %s '%s'\nusage: osier engine --state DIR [--ready-fd N] [--record URL "
+	        "[--standby]] [--look --socket PATH]\n",
 	        what, arg);
 	return -1;
 }
@@ -40,8 +41,8 @@ static int parse(int argc, char **argv, struct arguments *a)
 	for (int i = 1; i < argc; i++) {
 		const char *v = i + 1 < argc ? argv[i + 1] : NULL;
 
-		if (strcmp(argv[i], "--look") == 0) {
-			a->look = true;
+		if (strcmp(argv[i], "--look") == 0 || strcmp(argv[i], "--standby") == 0) {
+			*(argv[i][2] == 'l' ? &a->look : &a->standby) = true;
 			continue;
 		}
 		if (!v)
@@ -52,6 +53,8 @@ static int parse(int argc, char **argv, struct arguments *a)
 			a->socket = v;
 		else if (strcmp(argv[i], "--config") == 0)
 			a->config = v;
+		else if (strcmp(argv[i], "--record") == 0)
+			a->record = v;
 		else if (strcmp(argv[i], "--ready-fd") == 0)
 			a->ready_fd = atoi(v);
 		else
@@ -75,6 +78,8 @@ static void say(int fd, const char *word, const char *text)
 /* Would the next start fail in the same way? */
 static int exit_code(enum err_code code)
 {
+	if (code == ERR_FENCED)
+		return EXIT_FENCED;
 	return code == ERR_INVALID || code == ERR_VERSION || code == ERR_CORRUPT || code == ERR_EXISTS ||
 	                       code == ERR_DENIED
 	               ? EXIT_CANNOT
@@ -157,8 +162,11 @@ int engine_main(int argc, char **argv)
 	if (parse(argc, argv, &a) < 0)
 		return 2;
 	prepare(&a);
-	o = (struct node_options){
-	        .state_dir = a.state, .config = a.config, .keeper_fd = a.look ? -1 : KEEPER_FD};
+	o = (struct node_options){.state_dir = a.state,
+	        .config = a.config,
+	        .record = a.record,
+	        .standby = a.standby,
+	        .keeper_fd = a.look ? -1 : KEEPER_FD};
 	if (node_open(&o, &n, &e) < 0)
 		return give_up(a.ready_fd, &e);
 	rc = serve(&a, n);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -23,7 +24,11 @@ struct node_messenger {
 	uv_process_t process;
 	uv_timer_t again;
 	char *config;
-	bool running, closing;
+	bool running, closing, cannot; /* cannot: it ended with EXIT_CANNOT */
+	struct files {
+		struct timespec config, policy; /* when they were changed last; 0 not there */
+		off_t config_bytes, policy_bytes;
+	} seen; /* as it was started */
 	uint64_t pause_ms, since_ns;
 };
 
@@ -57,11 +62,42 @@ static void on_exit_(uv_process_t *p, int64_t status, int sig)
 	m->running = false;
 	if (m->closing)
 		return;
-	if (sig == 0 && (status == 0 || status == EXIT_CANNOT))
-		return; /* it has nothing to do, or cannot: it said so */
+	if (sig == 0 && (status == 0 || status == EXIT_CANNOT)) {
+		m->cannot = status == EXIT_CANNOT; /* it said why, or it has nothing to do */
+		return;
+	}
 	(void)fprintf(stderr, "osier: the messenger ended (%s %d), it is started again\n",
 	        sig ? "signal" : "code", sig ? sig : (int)status);
 	uv_close((uv_handle_t *)p, on_closed);
+}
+
+static void look(const char *path, struct timespec *when, off_t *bytes)
+{
+	struct stat st;
+
+	*when = (struct timespec){0};
+	*bytes = 0;
+	if (stat(path, &st) < 0)
+		return;
+	*when = st.st_mtim;
+	*bytes = st.st_size;
+}
+
+static struct files files_of(const struct node_messenger *m)
+{
+	const char *policy = m->node->config.policy;
+	char path[4096];
+	struct files f;
+
+	memset(&f, 0, sizeof(f));
+	(void)snprintf(path, sizeof(path), "%s/config.yaml", m->node->state_dir);
+	look(m->config ? m->config : path, &f.config, &f.config_bytes);
+	if (policy[0]) {
+		(void)snprintf(path, sizeof(path), "%s%s%s", policy[0] == '/' ? "" : m->node->state_dir,
+		        policy[0] == '/' ? "" : "/", policy);
+		look(path, &f.policy, &f.policy_bytes);
+	}
+	return f;
 }
 
 static void start(struct node_messenger *m)
@@ -80,6 +116,8 @@ static void start(struct node_messenger *m)
 
 	(void)snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	m->since_ns = clock_mono_ns();
+	m->cannot = false;
+	m->seen = files_of(m);
 	m->process.data = m;
 	rc = uv_spawn(&m->node->loop, &m->process, &o);
 	m->running = rc == 0;
@@ -109,6 +147,30 @@ void messenger_init(struct node *n, const char *config)
 	m->again.data = m;
 	n->messenger = m;
 	start(m);
+}
+
+static void on_cannot_closed(uv_handle_t *h)
+{
+	struct node_messenger *m = h->data;
+
+	if (!m->closing)
+		start(m);
+}
+
+void messenger_look(struct node *n)
+{
+	struct node_messenger *m = n->messenger;
+	struct files now;
+
+	if (!m || m->closing || !m->cannot)
+		return;
+	now = files_of(m);
+	if (memcmp(&now, &m->seen, sizeof(now)) == 0)
+		return;
+	(void)fprintf(stderr, "osier: the messenger's configuration has changed, it is started again\n");
+	m->cannot = false;
+	m->pause_ms = PAUSE_MS;
+	uv_close((uv_handle_t *)&m->process, on_cannot_closed);
 }
 
 void messenger_stop(struct node *n)

@@ -7,11 +7,19 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "engine/carrier.h"
 #include "engine/exec.h"
+#include "engine/hub.h"
+#include "engine/hub_copies.h"
+#include "engine/links.h"
 #include "engine/listener.h"
 #include "engine/node_int.h"
+#include "engine/parent.h"
+#include "engine/rest.h"
+#include "engine/fabric.h"
 #include "engine/witness.h"
 
+#define REST_MS      20000      /* after a start, with whatever link it has */
 #define CONFIG_BYTES (8u << 20) /* address space: a configuration of 1 MiB, decoded */
 
 /* ---- the loop's callbacks ---- */
@@ -64,7 +72,8 @@ static int loop_open(struct node *n, struct err *e)
 	n->loop_open = true;
 	CHECK(uv_prepare_init(&n->loop, &n->prepare) == 0 && uv_check_init(&n->loop, &n->check) == 0 &&
 	        uv_idle_init(&n->loop, &n->again) == 0 && uv_timer_init(&n->loop, &n->timer) == 0 &&
-	        uv_signal_init(&n->loop, &n->term) == 0 && uv_signal_init(&n->loop, &n->interrupt) == 0);
+	        uv_timer_init(&n->loop, &n->rest) == 0 && uv_signal_init(&n->loop, &n->term) == 0 &&
+	        uv_signal_init(&n->loop, &n->interrupt) == 0);
 	n->prepare.data = n->check.data = n->again.data = n->timer.data = n->term.data = n->interrupt.data =
 	        n;
 	(void)uv_prepare_start(&n->prepare, on_prepare);
@@ -97,10 +106,27 @@ static int open_config(struct node *n, const char *path, struct err *e)
 	return 0;
 }
 
+static struct journal_options journal_opts(struct node *n)
+{
+	struct journal_options o = {.read_only = n->read_only,
+	        .record = n->record,
+	        .standby = n->want_standby,
+	        .on_entry = standby_entry,
+	        .on_primary = standby_primary,
+	        .on_durable = on_durable,
+	        .on_failed = on_failed,
+	        .ctx = n};
+
+	if (!o.record && n->config.record[0]) {
+		o.record = n->config.record;
+		o.standby |= n->config.standby;
+	}
+	return o;
+}
+
 static int open_stores(struct node *n, struct err *e)
 {
-	struct journal_options jo = {
-	        .read_only = n->read_only, .on_durable = on_durable, .on_failed = on_failed, .ctx = n};
+	struct journal_options jo = journal_opts(n);
 	struct blobs_limits limits = {.bytes_max = n->config.blobs_bytes,
 	        .keep_free = n->config.disk_reserve_bytes ? n->config.disk_reserve_bytes : 1,
 	        .age_max_s = n->config.blobs_age_ns / 1000000000u};
@@ -109,6 +135,8 @@ static int open_stores(struct node *n, struct err *e)
 		return -1;
 	if (blobs_open(n->state_dir, &limits, &n->blobs, e) < 0)
 		return -1;
+	if (journal_is_standby(n->journal))
+		n->read_only = true; /* until it takes over */
 	if (recover_fold(n, e) < 0)
 		return -1;
 	if (journal_reader_open(n->state_dir, &n->reader, e) < 0)
@@ -118,9 +146,30 @@ static int open_stores(struct node *n, struct err *e)
 	return 0;
 }
 
+void node_notice_over(struct node *n, const char *what)
+{
+	size_t len = strlen(what);
+	char *line = n->notices, *end;
+
+	while (*line) {
+		end = strchr(line, '\n');
+		end = end ? end + 1 : line + strlen(line);
+		if (strncmp(line, what, len) == 0 && line[len] == ':')
+			memmove(line, end, strlen(end) + 1);
+		else
+			line = end;
+	}
+	len = strlen(n->notices);
+	if (len && n->notices[len - 1] == '\n')
+		n->notices[len - 1] = '\0';
+}
+
 void node_notice(struct node *n, const char *what, const struct err *e)
 {
-	size_t at = strlen(n->notices);
+	size_t at;
+
+	node_notice_over(n, what); /* said before, of another try */
+	at = strlen(n->notices);
 
 	(void)snprintf(n->notices + at, sizeof(n->notices) - at, "%s%s: %s%s%s", at ? "\n" : "", what, e->msg,
 	        e->hint[0] ? "; " : "", e->hint);
@@ -177,22 +226,52 @@ static void open_ledger(struct node *n)
 		node_notice(n, "the ledger is not served", &why);
 }
 
-static int open_live(struct node *n, const struct node_options *o, struct err *e)
+static bool is_root(int socket_fd)
+{
+	struct ucred peer = {.uid = UINT32_MAX};
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.uid == 0;
+}
+
+void node_watch_journal(struct node *n)
 {
 	CHECK(uv_poll_init(&n->loop, &n->journal_poll, journal_fd(n->journal)) == 0);
 	n->journal_poll.data = n;
 	(void)uv_poll_start(&n->journal_poll, UV_READABLE, on_journal);
-	if (exec_new(n, o->keeper_fd, &n->exec, e) < 0 || exec_hello(n->exec, e) < 0)
+}
+
+int node_open_live(struct node *n, struct err *e)
+{
+	n->keeper_root = is_root(n->keeper_fd);
+	if (exec_new(n, n->keeper_fd, &n->exec, e) < 0 || exec_hello(n->exec, e) < 0)
 		return -1;
+	/* What another engine granted may run beside it: nothing of that begins here. */
+	if (journal_was_elsewhere(n->journal))
+		exec_not_resumed(n->exec);
 	(void)snprintf(n->notices, sizeof(n->notices), "%s", exec_notice(n->exec));
 	if (recover_boot(n, e) < 0)
 		return -1;
 	history_init(n);
 	open_ledger(n);
-	messenger_init(n, o->config);
+	messenger_init(n, n->config_path);
+	hub_init(n);
+	parent_init(n);
+	fabric_init(n);
+	links_init(n);
 	exec_resume(n->exec);
 	round_end(n);
 	return 0;
+}
+
+static int open_rest(struct node *n, struct err *e)
+{
+	if (journal_is_standby(n->journal))
+		return standby_open(n, e);
+	if (n->read_only)
+		return 0;
+	node_watch_journal(n);
+	return node_open_live(n, e);
 }
 
 int node_open(const struct node_options *o, struct node **out, struct err *e)
@@ -201,6 +280,10 @@ int node_open(const struct node_options *o, struct node **out, struct err *e)
 
 	CHECK(n);
 	n->read_only = o->keeper_fd < 0;
+	n->keeper_fd = o->keeper_fd;
+	n->record = o->record;
+	n->want_standby = o->standby;
+	n->config_path = o->config;
 	n->state_dir = realpath(o->state_dir, NULL);
 	if (!n->state_dir) {
 		(void)err_sys(e, "cannot use the state folder '%s'", o->state_dir);
@@ -208,17 +291,26 @@ int node_open(const struct node_options *o, struct node **out, struct err *e)
 		return -1;
 	}
 	if (open_config(n, o->config, e) < 0 || loop_open(n, e) < 0 || open_stores(n, e) < 0 ||
-	        (!n->read_only && open_live(n, o, e) < 0)) {
+	        open_rest(n, e) < 0) {
 		node_close(n);
 		return -1;
 	}
+	n->record = NULL;
 	*out = n;
 	return 0;
+}
+
+static void on_rest(uv_timer_t *t)
+{
+	(void)t;
+	rest_give_memory_back();
 }
 
 int node_run(struct node *n, struct err *e)
 {
 	n->running = true;
+	if (!n->read_only)
+		(void)uv_timer_start(&n->rest, on_rest, REST_MS, 0);
 	(void)uv_run(&n->loop, UV_RUN_DEFAULT);
 	if (!n->broken)
 		return 0;
@@ -236,6 +328,7 @@ void node_stop(struct node *n)
 void node_hand_over(struct node *n)
 {
 	n->handing_over = true;
+	journal_keep_record(n->journal);
 	node_stop(n);
 }
 
@@ -266,10 +359,17 @@ void node_close(struct node *n)
 		return;
 	/* Nothing is decided any more: a round's end must find a node that stands still. */
 	n->read_only = true;
+	standby_close(n);
 	round_close(n);
 	snapshots_close(n);
 	ledger_stop(n);
 	messenger_stop(n);
+	links_stop(n);
+	fabric_stop(n);
+	hub_stop(n);
+	parent_stop(n);
+	carrier_stop(n);
+	history_stop(n);
 	exec_free(n->exec);
 	if (n->loop_open) {
 		uv_walk(&n->loop, close_handle, NULL);
@@ -279,6 +379,12 @@ void node_close(struct node *n)
 		(void)uv_loop_close(&n->loop);
 	}
 	listener_close(n->listener);
+	links_close(n);
+	hub_close(n);
+	carrier_close(n);
+	hub_copies_close(n);
+	fabric_close(n);
+	parent_close(n);
 	history_close(n);
 	ledger_close(n);
 	witness_close(n->witness);
@@ -391,9 +497,19 @@ const char *node_name(const struct node *n)
 	return n->name;
 }
 
+uint32_t node_pack(const struct node *n)
+{
+	return n->config.pack;
+}
+
 bool node_read_only(const struct node *n)
 {
 	return n->read_only;
+}
+
+bool node_standby(const struct node *n)
+{
+	return n->standby != NULL;
 }
 
 const char *node_notices(const struct node *n)

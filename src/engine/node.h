@@ -20,13 +20,18 @@
 #include "core/engine.h"
 #include "io/journal.h"
 
+#define NODE_THIS 1u /* this machine's number in the core */
+
 struct node;
 struct blobs;
 
 struct node_options {
 	const char *state_dir; /* exists */
-	const char *config;    /* path of config.yaml, or NULL: STATE/config.yaml if there */
-	int keeper_fd;         /* socket to the keeper, or -1 */
+	const char *config; /* path of config.yaml, or NULL: STATE/config.yaml if there; outlives the node */
+	int keeper_fd;      /* socket to the keeper, or -1 */
+	const char *
+	        record; /* where the journal lies (io/journal.h), or NULL: as the configuration or the folder says */
+	bool standby; /* of the record */
 };
 
 /* Open the journal, fold it, say HELLO to the keeper, probe the machine, boot a new epoch. Ready to answer when it returns. */
@@ -98,6 +103,9 @@ void ledger_status(const struct node *n, struct ledger_status *out);
 struct note_key;
 int ledger_sign(
         struct node *n, const void *msg, size_t len, uint8_t sig[64], struct note_key *out, struct err *e);
+/* The same with that key of the node's, this one or an earlier; ERR_NOTFOUND: its file is not here. e may be NULL. */
+int ledger_sign_by(
+        struct node *n, const uint8_t key[32], const void *msg, size_t len, uint8_t sig[64], struct err *e);
 /* A new key for the log or the node, asked for by `by` (borrowed for the call): its file, and the entries that say so; from then on it
  * signs. Then, once they are published, fn as ledger_flush(). < 0: nothing was done, and fn is not called. */
 int ledger_rotate(struct node *n, Wire__KeySet__Role role, const Wire__Principal *by, ledger_fn fn, void *ctx,
@@ -131,7 +139,10 @@ struct journal_reader *node_reader(struct node *n);
 struct blobs *node_blobs(struct node *n);
 const char *node_state_dir(const struct node *n);
 const char *node_name(const struct node *n);
+uint32_t node_pack(const struct node *n); /* Wire__JobSpec__Pack of jobs that do not say */
 bool node_read_only(const struct node *n);
+/* Does it follow another engine's record, to take over when that one is gone? Then it only looks, until it does. */
+bool node_standby(const struct node *n);
 /* What is not enforced here and why ("no cgroups: memory limits by rlimit"), a line each, or "". */
 const char *node_notices(const struct node *n);
 

@@ -19,13 +19,18 @@
 #include "io/clock.h"
 #include "io/journal.h"
 
-#define NODE_THIS 1u /* this machine's number in the core */
-
 struct exec;
+struct recovery;
 struct snapshots;
 struct history;
 struct ledger;
+struct links;
 struct node_messenger;
+struct hub;
+struct hub_copies;
+struct node_carrier;
+struct parent;
+struct successor;
 struct witness;
 struct witnesses;
 
@@ -59,6 +64,7 @@ struct node {
 	uv_check_t check;
 	uv_idle_t again;  /* active only while a round was cut short */
 	uv_timer_t timer; /* engine_deadline_ns() */
+	uv_timer_t rest;  /* once: the start is over */
 	uv_poll_t journal_poll;
 	uv_signal_t term, interrupt;
 	bool loop_open;
@@ -92,8 +98,22 @@ struct node {
 	struct witnesses *witnesses;      /* of its own log; NULL: none are asked */
 	struct witness *witness;          /* NULL: it witnesses no other log */
 	struct node_messenger *messenger; /* NULL: nobody needs one */
+	struct links *links;              /* NULL: only looking */
+	struct fabric *fabric;            /* NULL: it does not witness over links: fabric.h */
 	struct listener *listener;        /* NULL: the log is not served to strangers */
+	struct parent *parent;            /* likewise: parent.h */
+	struct parent_doubt *doubt;
+	struct node_carrier *carrier; /* likewise: carrier.h */
+	struct hub_copies *copies;    /* of a hub: hub_copies.h */
+	struct successor *successor;  /* of a standby: successor.h */
+	struct hub *hub;              /* made when it is first asked for: hub.h */
 	bool read_only;
+	int keeper_fd;
+	const char *config_path; /* NULL: that of the state folder */
+	const char *record;      /* of node_options; during node_open() */
+	bool want_standby;
+	struct recovery *standby; /* NULL: it is none */
+	bool keeper_root;         /* the keeper may run tasks as anybody */
 
 	struct entry_list entries;
 	struct arena arena;
@@ -103,6 +123,7 @@ struct node {
 	size_t buf_max;
 	struct held held;
 	uint64_t size;     /* entries in the journal, durable or not */
+	uint64_t released; /* of them, those whose effects were carried out */
 	uint64_t answers;  /* pushed since the last flush */
 	uint64_t in_batch; /* entries since the last flush */
 	bool dirty;        /* something was applied or became free: tick */
@@ -144,11 +165,32 @@ uint64_t round_now_ns(struct node *n);
 /* ---- recover.c ---- */
 
 int recover_fold(struct node *n, struct err *e);
+/* Fold what comes later, entry by entry, as a standby does; free gives the newest time to the clock. */
+struct recovery *recovery_new(struct node *n);
+int recovery_entry(struct recovery *r, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e);
+void recovery_free(struct recovery *r);
 int recover_boot(struct node *n, struct err *e);
+
+/* ---- standby.c ---- */
+
+/* n->journal follows another engine's. */
+int standby_open(struct node *n, struct err *e);
+/* From the journal. */
+int standby_entry(void *node, uint64_t seq, const uint8_t *bytes, size_t size, struct err *e);
+void standby_primary(void *node);
+void standby_close(struct node *n);
+
+/* ---- node.c ---- */
+
+/* Everything that only a node that decides has: executor, ledger, messenger; boots a new epoch. */
+int node_open_live(struct node *n, struct err *e);
+void node_watch_journal(struct node *n);
 
 /* ---- machine.c: what this machine offers, probed and configured ---- */
 
 int machine_announce(struct node *n, struct err *e);
+/* It was found out that others reach this machine so; config.yaml's word wins. */
+void machine_reached(struct node *n, const char *address);
 
 /* ---- snapshot.c ---- */
 
@@ -164,9 +206,13 @@ int ledger_init(struct node *n, struct err *e);
 /* As ledger_flush(), up to `size` entries, which may not be durable yet. */
 void ledger_flush_to(struct node *n, uint64_t size, ledger_fn fn, void *ctx);
 /* The key that signs the log's heads: of several the oldest that was not revoked. */
+/* Is that a key that signs this log's heads, or did once? */
+bool ledger_had_log_key(const struct node *n, const char *vkey);
 void ledger_vkey(const struct node *n, char out[NOTE_VKEY_MAX]);
 /* Be a witness, as the configuration says: n->witness. */
 int ledger_open_witness(struct node *n, struct err *e);
+/* It became one after the start: the log says so, too. */
+void ledger_tell_witness(struct node *n);
 /* Something became durable. */
 void ledger_note(struct node *n);
 /* Before the loop is closed, and after. */
@@ -178,12 +224,16 @@ void ledger_close(struct node *n);
 /* Start it if the configuration asks for it. config: the file's name, or NULL for that of the state folder; it is copied. */
 void messenger_init(struct node *n, const char *config);
 /* Before the loop is closed, and after. */
+/* One that said it cannot run is started again when its configuration has changed since. */
+void messenger_look(struct node *n);
 void messenger_stop(struct node *n);
 void messenger_close(struct node *n);
 
 /* ---- witnesses.c: of this node's log ---- */
 
 /* Read ledger.policy: n->witnesses. ERR_INVALID: the file, or it does not name this log. */
+/* The log's keys of now count as the policy's. */
+void witnesses_rekey(struct node *n);
 int witnesses_open(struct node *n, const char *vkey, struct err *e);
 void witnesses_close(struct node *n);
 
@@ -192,9 +242,11 @@ void witnesses_close(struct node *n);
 void history_init(struct node *n);
 void history_finished(struct node *n, job_id job);
 void history_forget(struct node *n, job_id job); /* EFFECT_FORGET */
+void history_stop(struct node *n);               /* before the loop is closed */
 void history_close(struct node *n);
 
 /* What is amiss and does not keep the node from working: shown by `osier up` and `osier doctor`. */
 void node_notice(struct node *n, const char *what, const struct err *e);
+void node_notice_over(struct node *n, const char *what); /* it is so no more */
 
 #endif

@@ -2,12 +2,21 @@
 /* pins - see pins.h. */
 #include "engine/pins.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
+#include "core/sources.h"
 #include "engine/results.h"
+#include "io/disk.h"
 #include "io/journal.h"
+#include "io/sha256.h"
 #include "wire/entry.h"
 
 struct numbers {
@@ -50,6 +59,76 @@ static bool has(const struct numbers *l, uint64_t v)
 	return a < l->n && l->v[a] == v;
 }
 
+static void pin(struct pins *p, const uint8_t *digest)
+{
+	if (p->n == p->max) {
+		p->max = p->max ? p->max * 2 : 256;
+		p->digest = reallocarray(p->digest, p->max, sizeof(*p->digest));
+		CHECK(p->digest);
+	}
+	memcpy(p->digest[p->n++], digest, 32);
+}
+
+/* ---- what was made for leases ---- */
+
+#define PACKS_NAME (24 + SHA256_HEX)
+
+static void packs_dir(const char *state_dir, char out[4096])
+{
+	(void)snprintf(out, 4096, "%.4000s/packs", state_dir);
+}
+
+int pins_keep(const char *state_dir, lease_id lease, const uint8_t (*digest)[32], size_t n, struct err *e)
+{
+	char dir[4096], hex[SHA256_HEX + 1], name[PACKS_NAME];
+	int fd, at;
+
+	packs_dir(state_dir, dir);
+	if (mkdir(dir, 0700) == 0)
+		(void)disk_sync_folder(state_dir, NULL);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "cannot open the folder '%.180s'", dir);
+	for (size_t i = 0; i < n; i++) {
+		sha256_hex(digest[i], hex);
+		(void)snprintf(name, sizeof(name), "%llu.%s", (unsigned long long)lease.v, hex);
+		at = openat(fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (at < 0) {
+			(void)err_sys(e, "cannot make the file '%.120s/%.80s'", dir, name);
+			(void)close(fd);
+			return -1;
+		}
+		(void)close(at);
+	}
+	(void)close(fd);
+	return disk_sync_folder(dir, e);
+}
+
+/* Of leases that are over it goes. */
+static void pin_made(struct pins *p, const struct engine *e)
+{
+	struct lease_view lease;
+	struct dirent *entry;
+	uint8_t digest[32];
+	char dir[4096], *dot;
+	DIR *d;
+
+	packs_dir(p->state_dir, dir);
+	d = opendir(dir);
+	while (d && (entry = readdir(d))) {
+		uint64_t number = strtoull(entry->d_name, &dot, 10);
+
+		if (*dot != '.' || number == 0 || sha256_unhex(dot + 1, digest) < 0)
+			continue;
+		if (engine_lease(e, (lease_id){number}, &lease))
+			pin(p, digest);
+		else
+			(void)unlinkat(dirfd(d), entry->d_name, 0);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
 struct pins *pins_new(const struct engine *e, const char *state_dir, uint64_t from, uint64_t to)
 {
 	struct pins *p = calloc(1, sizeof(*p));
@@ -65,6 +144,7 @@ struct pins *pins_new(const struct engine *e, const char *state_dir, uint64_t fr
 		at = job.id;
 		push(&p->jobs, at.v);
 	}
+	pin_made(p, e);
 	return p;
 }
 
@@ -79,20 +159,16 @@ void pins_free(struct pins *p)
 	free(p);
 }
 
-static void pin(struct pins *p, const uint8_t *digest)
-{
-	if (p->n == p->max) {
-		p->max = p->max ? p->max * 2 : 256;
-		p->digest = reallocarray(p->digest, p->max, sizeof(*p->digest));
-		CHECK(p->digest);
-	}
-	memcpy(p->digest[p->n++], digest, 32);
-}
-
 static void pin_bytes(struct pins *p, const ProtobufCBinaryData *b)
 {
 	if (b->len == 32)
 		pin(p, b->data);
+}
+
+static void pin_source(void *ctx, const uint8_t digest[32], uint64_t bytes)
+{
+	(void)bytes;
+	pin(ctx, digest);
 }
 
 static void pin_spec(struct pins *p, const Wire__JobSpec *spec)
@@ -106,6 +182,8 @@ static void pin_spec(struct pins *p, const Wire__JobSpec *spec)
 			pin_bytes(p, &s->params[k]->blob);
 		if (s->stdin_file)
 			pin_bytes(p, &s->stdin_file->blob);
+		if (s->sources)
+			sources_blobs(s->sources, pin_source, p);
 	}
 }
 
@@ -122,12 +200,34 @@ static void pin_results(struct pins *p, const Wire__Results *r)
 	}
 }
 
-static void look(struct pins *p, const Wire__Entry *en)
+/* Of what was committed to, and not yet revealed. */
+static void pin_held(struct pins *p, struct journal_reader *reader, uint64_t seq)
+{
+	const uint8_t *bytes, *small;
+	const Wire__Results *r;
+	size_t n, small_bytes;
+	struct arena a;
+	void *mem;
+
+	if (journal_read_outputs(reader, seq, &bytes, &n, NULL) < 0 || n == 0)
+		return;
+	mem = aligned_alloc(16, (65536 + 16 * n + 15) & ~(size_t)15);
+	CHECK(mem);
+	arena_init(&a, mem, 65536 + 16 * n);
+	if (held_decode(&a, bytes, n, &r, &small, &small_bytes, NULL) == 0)
+		pin_results(p, r);
+	free(mem);
+}
+
+static void look(struct pins *p, struct journal_reader *reader, uint64_t seq, const Wire__Entry *en)
 {
 	if (en->body_case == WIRE__ENTRY__BODY_JOB_SUBMITTED && has(&p->jobs, en->job_submitted->job))
 		pin_spec(p, en->job_submitted->spec);
 	else if (en->body_case == WIRE__ENTRY__BODY_LEASE_GRANTED && has(&p->jobs, en->lease_granted->job))
 		push(&p->leases, en->lease_granted->lease);
+	else if (en->body_case == WIRE__ENTRY__BODY_RESULTS && en->results->commitments.len &&
+	         has(&p->leases, en->results->lease))
+		pin_held(p, reader, seq);
 	else if (en->body_case == WIRE__ENTRY__BODY_RESULTS && has(&p->leases, en->results->lease))
 		pin_results(p, en->results);
 }
@@ -157,7 +257,7 @@ int pins_scan(struct pins *p, struct err *e)
 		if (rc == 0)
 			rc = entry_decode(&a, bytes, n, &en, e);
 		if (rc == 0) {
-			look(p, en);
+			look(p, reader, seq, en);
 			seq++;
 		} else if (e->code == ERR_FULL && mem_bytes < (1u << 30)) {
 			free(mem);

@@ -11,7 +11,7 @@
 
 #define DECODE_BYTES (1u << 20)
 
-struct folding {
+struct recovery {
 	struct node *n;
 	struct arena a;
 	void *mem;
@@ -23,7 +23,7 @@ struct folding {
 
 static int fold(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e)
 {
-	struct folding *f = ctx;
+	struct recovery *f = ctx;
 	const Wire__Entry *en;
 
 	for (;;) {
@@ -90,9 +90,38 @@ static int load_snapshot(struct node *n, uint64_t *out_from, struct err *e)
 	                              : err_hint(e, "move it away: the state is folded from the entries");
 }
 
+struct recovery *recovery_new(struct node *n)
+{
+	struct recovery *f = calloc(1, sizeof(*f));
+
+	CHECK(f);
+	f->n = n;
+	f->mem_bytes = DECODE_BYTES;
+	f->apply = true;
+	f->mem = aligned_alloc(16, f->mem_bytes);
+	CHECK(f->mem);
+	arena_init(&f->a, f->mem, f->mem_bytes);
+	return f;
+}
+
+int recovery_entry(struct recovery *r, uint64_t seq, const uint8_t *bytes, size_t n, struct err *e)
+{
+	return fold(r, seq, bytes, n, e);
+}
+
+void recovery_free(struct recovery *r)
+{
+	if (!r)
+		return;
+	if (r->last_ns > r->n->clock.now_ns)
+		clock_init(&r->n->clock, r->last_ns);
+	free(r->mem);
+	free(r);
+}
+
 int recover_fold(struct node *n, struct err *e)
 {
-	struct folding f = {.n = n, .mem_bytes = DECODE_BYTES, .apply = true};
+	struct recovery *f;
 	struct journal_head head;
 	uint64_t from = 0;
 	int rc;
@@ -101,23 +130,19 @@ int recover_fold(struct node *n, struct err *e)
 		return -1;
 	journal_head(n->journal, &head);
 	n->size = head.size;
-	f.mem = aligned_alloc(16, f.mem_bytes);
-	CHECK(f.mem);
-	arena_init(&f.a, f.mem, f.mem_bytes);
-	rc = journal_replay(n->journal, from, UINT64_MAX, fold, &f, e);
+	f = recovery_new(n);
+	rc = journal_replay(n->journal, from, UINT64_MAX, fold, f, e);
 	/* With no tail the newest time is the last entry's. */
-	f.apply = false;
+	f->apply = false;
 	if (rc == 0 && from == head.size && from > 0)
-		rc = journal_replay(n->journal, from - 1, UINT64_MAX, fold, &f, e);
-	free(f.mem);
-	if (rc < 0)
-		return -1;
-	clock_init(&n->clock, f.last_ns);
-	if (!n->read_only) {
+		rc = journal_replay(n->journal, from - 1, UINT64_MAX, fold, f, e);
+	clock_init(&n->clock, f->last_ns);
+	if (rc == 0 && (!n->read_only || journal_is_standby(n->journal))) {
 		snapshots_init(n, from);
-		snapshots_note(n, f.bytes);
+		snapshots_note(n, f->bytes);
 	}
-	return 0;
+	recovery_free(f);
+	return rc < 0 ? -1 : 0;
 }
 
 int recover_boot(struct node *n, struct err *e)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "wire/entry.h"
 
 struct results *results_new(void)
 {
@@ -197,40 +198,95 @@ COLUMN(column_u32, uint32_t)
 COLUMN(column_i32, int32_t)
 COLUMN(column_outcome, Wire__Outcome)
 
-void results_message(struct results *r, Wire__Results *out)
+/* A column that nothing was put into is not there. */
+#define AT(column, i) ((column) ? (column) + (i) : NULL)
+#define TAKE(name, values)                                                                                   \
+	do {                                                                                                 \
+		out->name = AT(r->name, from);                                                               \
+		out->n_##name = values(out->name, n);                                                        \
+	} while (0)
+
+/* The columns of tasks [from, from + n) and of outputs [output, output + n_outputs). */
+static void message(struct results *r, uint64_t from, size_t n, size_t output, size_t n_outputs,
+        size_t hashed, size_t n_hashed, Wire__Results *out)
 {
-	size_t n = r->plain ? 0 : r->n;
 	size_t truncated = 0;
 
 	wire__results__init(out);
+	TAKE(outcome, column_outcome);
+	TAKE(code, column_i32);
+	TAKE(start_us, column_u64);
+	TAKE(wall_us, column_u64);
+	TAKE(user_us, column_u64);
+	TAKE(system_us, column_u64);
+	TAKE(memory_bytes, column_u64);
+	TAKE(read_bytes, column_u64);
+	TAKE(write_bytes, column_u64);
+	TAKE(outputs, column_u32);
+	out->n_output_bytes = n_outputs;
+	out->output_bytes = AT(r->output_bytes, output);
+	out->output_sha256.data = AT(r->sha, 32 * hashed);
+	out->output_sha256.len = 32 * n_hashed;
+	for (size_t i = 0; i < n_outputs; i++)
+		truncated += r->truncated[output + i] != 0;
+	out->n_output_truncated = truncated ? n_outputs : 0;
+	out->output_truncated = AT(r->truncated, output);
+}
+
+void results_message(struct results *r, Wire__Results *out)
+{
+	message(r, 0, r->plain ? 0 : r->n, 0, r->n_outputs, 0, r->n_hashed, out);
 	out->count = r->n;
-	out->n_outcome = column_outcome(r->outcome, n);
-	out->outcome = r->outcome;
-	out->n_code = column_i32(r->code, n);
-	out->code = r->code;
-	out->n_start_us = column_u64(r->start_us, n);
-	out->start_us = r->start_us;
-	out->n_wall_us = column_u64(r->wall_us, n);
-	out->wall_us = r->wall_us;
-	out->n_user_us = column_u64(r->user_us, n);
-	out->user_us = r->user_us;
-	out->n_system_us = column_u64(r->system_us, n);
-	out->system_us = r->system_us;
-	out->n_memory_bytes = column_u64(r->memory_bytes, n);
-	out->memory_bytes = r->memory_bytes;
-	out->n_read_bytes = column_u64(r->read_bytes, n);
-	out->read_bytes = r->read_bytes;
-	out->n_write_bytes = column_u64(r->write_bytes, n);
-	out->write_bytes = r->write_bytes;
-	out->n_outputs = column_u32(r->outputs, n);
-	out->outputs = r->outputs;
-	out->n_output_bytes = r->n_outputs;
-	out->output_bytes = r->output_bytes;
-	out->output_sha256.data = r->sha;
-	out->output_sha256.len = 32 * (size_t)r->n_hashed;
-	for (size_t i = 0; i < r->n_outputs; i++)
-		truncated += r->truncated[i] != 0;
-	out->n_output_truncated = truncated ? r->n_outputs : 0;
-	out->output_truncated = r->truncated;
 	out->note = r->note;
+}
+
+bool results_slice_next(struct results *r, struct results_slice *s)
+{
+	uint64_t from = s->at, n = 1;
+	size_t output = s->output, hashed = s->hashed, byte = s->byte;
+	bool good;
+
+	if (from >= r->n)
+		return false;
+	if (r->plain) {
+		s->at = r->n;
+		results_message(r, &s->message);
+		return true;
+	}
+	good = r->outcome[from] == WIRE__OUTCOME__SUCCEEDED;
+	while (from + n < r->n && (r->outcome[from + n] == WIRE__OUTCOME__SUCCEEDED) == good)
+		n++;
+	for (uint64_t i = from; i < from + n; i++)
+		for (uint32_t k = 0; k < r->outputs[i]; k++) {
+			uint64_t bytes = r->output_bytes[s->output++];
+
+			s->hashed += bytes != 0;
+			s->byte += bytes <= OUTPUT_SMALL_MAX ? bytes : 0;
+		}
+	message(r, from, n, output, s->output - output, hashed, s->hashed - hashed, &s->message);
+	s->message.count = n;
+	s->message.note = good || s->noted ? (char *)(uintptr_t) "" : r->note;
+	s->noted |= !good;
+	s->small = AT(r->small, byte);
+	s->small_bytes = s->byte - byte;
+	s->at = from + n;
+	return true;
+}
+
+int held_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Results **out,
+        const uint8_t **out_small, size_t *out_small_bytes, struct err *e)
+{
+	size_t packed = 0;
+
+	for (size_t i = 0; i < 4 && n >= 4; i++)
+		packed |= (size_t)bytes[i] << (8 * i);
+	if (n < 4 || packed > n - 4)
+		return err_set(e, ERR_CORRUPT, "what was committed to is cut short");
+	if (results_decode(a, bytes + 4, packed, out, e) < 0)
+		return -1;
+	if (!(*out)->nonces.len)
+		return err_set(e, ERR_CORRUPT, "what was committed to has no nonces");
+	*out_small = bytes + 4 + packed;
+	*out_small_bytes = n - 4 - packed;
+	return 0;
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "base/err.h"
 #include "wire/osier.pb-c.h"
 
 #define RESULTS_TASKS_MAX 32768u     /* of one entry, unless plain */
@@ -61,6 +63,22 @@ void results_note(struct results *r, const char *note);
 
 /* Can take more rows. */
 bool results_room(const struct results *r);
+
+/* Runs of tasks that all succeeded, or all did not. Start with zeroes; false: that was all. The message (without lease and first) borrows
+ * from r until it changes; `small` are the small outputs of its tasks. */
+struct results_slice {
+	Wire__Results message;
+	const uint8_t *small;
+	size_t small_bytes;
+	uint64_t at; /* the next task, and where its outputs are */
+	size_t output, hashed, byte;
+	bool noted; /* the note is of the first that did not succeed */
+};
+bool results_slice_next(struct results *r, struct results_slice *s);
+
+/* What lies beside a commitment (exec_commit.c); `out_small` is in `bytes`. */
+int held_decode(struct arena *a, const uint8_t *bytes, size_t n, const Wire__Results **out,
+        const uint8_t **out_small, size_t *out_small_bytes, struct err *e);
 
 /* Fill in the message (all but lease and first), borrowing from r until it changes. */
 void results_message(struct results *r, Wire__Results *out);

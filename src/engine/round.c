@@ -6,7 +6,10 @@
 
 #include "base/check.h"
 #include "engine/exec.h"
+#include "engine/hub.h"
+#include "engine/links.h"
 #include "engine/node_int.h"
+#include "engine/results.h"
 #include "wire/entry.h"
 
 #define ARENA_BYTES      (256u << 10) /* doubles when a command needs more */
@@ -99,11 +102,17 @@ static uint64_t add_entry(struct node *n, const Wire__Entry *en, const uint8_t *
 	if (en->body_case == WIRE__ENTRY__BODY_RESULTS &&
 	        engine_lease(n->engine, (lease_id){en->results->lease}, &lease)) {
 		ix = (struct journal_index){.job = lease.job.v,
-		        .step = lease.step,
+		        .step = lease.step | (en->results->commitments.len ? JOURNAL_HELD : 0),
 		        .first = en->results->first,
 		        .count = en->results->count,
 		        .outputs = outputs,
 		        .output_bytes = output_bytes};
+		index = &ix;
+	} else if (en->body_case == WIRE__ENTRY__BODY_LATE_RESULT) {
+		ix = (struct journal_index){.job = en->late_result->job,
+		        .step = en->late_result->step | JOURNAL_LATE,
+		        .first = en->late_result->first,
+		        .count = en->late_result->count};
 		index = &ix;
 	}
 	seq = journal_add(n->journal, n->buf, bytes, index);
@@ -154,6 +163,8 @@ static void answer_from(struct node_answer *a, const Wire__Entry *en, uint64_t s
 	case WIRE__ENTRY__BODY_RESULTS:
 	case WIRE__ENTRY__BODY_LEASE_STOPPING:
 	case WIRE__ENTRY__BODY_LEASE_ENDED:
+	case WIRE__ENTRY__BODY_LEASE_PARKED:
+	case WIRE__ENTRY__BODY_LATE_RESULT:
 	case WIRE__ENTRY__BODY_JOB_CANCELLED:
 	case WIRE__ENTRY__BODY_JOB_RETRIED:
 	case WIRE__ENTRY__BODY_JOB_ADJUSTED:
@@ -162,9 +173,31 @@ static void answer_from(struct node_answer *a, const Wire__Entry *en, uint64_t s
 	case WIRE__ENTRY__BODY_JOB_FORGOTTEN:
 	case WIRE__ENTRY__BODY_RECEIPTS:
 	case WIRE__ENTRY__BODY_KEY_SET:
+	case WIRE__ENTRY__BODY_TOKEN_SET:
+	case WIRE__ENTRY__BODY_CERT_SET:
+	case WIRE__ENTRY__BODY_NODE_LINK:
+	case WIRE__ENTRY__BODY_LINK_SET:
+	case WIRE__ENTRY__BODY_NODE_FACTS:
+	case WIRE__ENTRY__BODY_QUOTA_SET:
 	case _WIRE__ENTRY__BODY__CASE_IS_INT_SIZE:
 		break;
 	}
+}
+
+/* Of the small outputs that came with `cmd`, those of this entry: results may have been cut to pieces. */
+static void outputs_of(
+        const struct command *cmd, const Wire__Entry *en, const uint8_t **outputs, size_t *bytes)
+{
+	const Wire__Results *all = cmd->u.results, *r = en->results;
+	uint64_t from, to;
+
+	if (cmd->kind != CMD_RESULTS || en->body_case != WIRE__ENTRY__BODY_RESULTS || r->count == all->count)
+		return;
+	from = results_at(all, r->first - all->first, OUTPUT_SMALL_MAX).small_bytes;
+	to = results_at(all, r->first - all->first + r->count, OUTPUT_SMALL_MAX).small_bytes;
+	CHECK(from <= to && to <= *bytes);
+	*outputs = *outputs ? *outputs + from : NULL;
+	*bytes = to - from;
 }
 
 void round_command(struct node *n, const struct command *cmd, const uint8_t *outputs, size_t output_bytes,
@@ -175,9 +208,16 @@ void round_command(struct node *n, const struct command *cmd, const uint8_t *out
 	decide(n, cmd);
 	for (size_t i = 0; i < n->entries.n; i++) {
 		const Wire__Entry *en = n->entries.v[i];
-		uint64_t seq = add_entry(n, en, outputs, output_bytes);
+		const uint8_t *own = outputs;
+		size_t own_bytes = output_bytes;
+		uint64_t seq;
 
+		outputs_of(cmd, en, &own, &own_bytes);
+		seq = add_entry(n, en, own, own_bytes);
 		engine_apply(n->engine, en, &n->effects);
+		if (en->body_case == WIRE__ENTRY__BODY_NODE_SET ||
+		        en->body_case == WIRE__ENTRY__BODY_NODE_LINK)
+			links_offer(n);
 		hold_effects(n);
 		if (out)
 			answer_from(out, en, seq);
@@ -245,8 +285,26 @@ static bool disk_low(struct node *n)
 	return n->disk_low;
 }
 
+static void answer_standby(struct node *n, node_answer_fn fn, void *ctx)
+{
+	struct journal_record r = {.holder = ""};
+	char message[240];
+
+	(void)journal_record(n->journal, &r);
+	(void)snprintf(message, sizeof(message), "this node is a standby: the record is held by %.120s",
+	        r.holder[0] ? r.holder : "another engine");
+	answer_early(
+	        n, fn, ctx, ERR_DENIED, message, "ask that one; this one answers when it has taken over");
+}
+
 static bool refuse_early(struct node *n, const struct command *cmd, node_answer_fn fn, void *ctx)
 {
+	struct err why;
+
+	if (node_standby(n)) {
+		answer_standby(n, fn, ctx);
+		return true;
+	}
 	if (n->read_only) {
 		answer_early(n, fn, ctx, ERR_DENIED, "no node is up here, the journal is only looked at",
 		        "start one with 'osier up'");
@@ -254,6 +312,10 @@ static bool refuse_early(struct node *n, const struct command *cmd, node_answer_
 	}
 	if (n->stopping) {
 		answer_early(n, fn, ctx, ERR_CLOSED, "the node is going down", "try again when it is up");
+		return true;
+	}
+	if (journal_full_why(n->journal, &why) && why.code != ERR_FULL) {
+		answer_early(n, fn, ctx, why.code, why.msg, why.hint);
 		return true;
 	}
 	if (cmd->kind != CMD_SUBMIT && journal_full(n->journal)) {
@@ -359,7 +421,16 @@ static void answer_held(struct node *n, const struct node_answer *a, enum settle
 static void answer_full(struct node *n)
 {
 	struct node_answer a = {.code = ERR_FULL};
+	struct err why;
 
+	if (journal_full_why(n->journal, &why) && why.code != ERR_FULL) {
+		a.code = why.code;
+		(void)snprintf(a.message, sizeof(a.message), "not yet written: %.200s", why.msg);
+		(void)snprintf(a.hint, sizeof(a.hint),
+		        "it is written when the record is back, unless the node ends first");
+		answer_held(n, &a, SETTLE_SHOW);
+		return;
+	}
 	(void)snprintf(a.message, sizeof(a.message),
 	        "the disk of the state folder became full before this was written");
 	(void)snprintf(a.hint, sizeof(a.hint), "make room: then it is written, unless the node ends first");
@@ -377,23 +448,50 @@ static void mark_watches(struct node *n, job_id job)
 	history_finished(n, job);
 }
 
+/* Not on a child. Of a lease that is gone the executor knows what it needs. */
+static bool runs_here(const struct node *n, lease_id lease)
+{
+	struct lease_view v;
+
+	return !engine_lease(n->engine, lease, &v) || v.node == NODE_THIS;
+}
+
 static void carry_out(struct node *n, const struct effect *ef)
 {
 	switch (ef->kind) {
 	case EFFECT_START:
-		exec_start(n->exec, ef->lease);
+		if (runs_here(n, ef->lease))
+			exec_start(n->exec, ef->lease);
+		links_effect(n, ef);
 		break;
 	case EFFECT_STOP:
-		exec_stop(n->exec, ef->lease, ef->reason);
+		if (runs_here(n, ef->lease))
+			exec_stop(n->exec, ef->lease, ef->reason);
+		links_effect(n, ef);
 		break;
 	case EFFECT_COMPARE:
 		exec_compare(n->exec, ef);
 		break;
+	case EFFECT_REVEAL:
+		if (runs_here(n, ef->lease))
+			exec_reveal(n->exec, ef->lease);
+		links_effect(n, ef);
+		break;
 	case EFFECT_JOB:
 		mark_watches(n, ef->job);
+		links_effect(n, ef);
 		break;
 	case EFFECT_FORGET:
 		history_forget(n, ef->job);
+		break;
+	case EFFECT_IDENTITY:
+		hub_changed(n);
+		break;
+	case EFFECT_ADJUST:
+	case EFFECT_DELEGATED:
+	case EFFECT_QUOTA:
+	case EFFECT_LINK:
+		links_effect(n, ef);
 		break;
 	}
 }
@@ -401,7 +499,9 @@ static void carry_out(struct node *n, const struct effect *ef)
 void round_release_held(struct node *n, uint64_t durable)
 {
 	struct held_item it;
+	bool more = durable > n->released;
 
+	n->released = durable;
 	while (held_pop(&n->held, durable, &it)) {
 		switch (it.kind) {
 		case HELD_EFFECT:
@@ -418,6 +518,8 @@ void round_release_held(struct node *n, uint64_t durable)
 			break;
 		}
 	}
+	if (more)
+		links_durable(n);
 }
 
 static void tell_watches(struct node *n)
@@ -540,6 +642,7 @@ void round_end(struct node *n)
 	if (n->read_only) {
 		tell_early(n);
 		tell_watches(n);
+		snapshots_consider(n); /* of a standby */
 		n->now_ns = 0;
 		n->in_round = false;
 		return;
@@ -559,6 +662,7 @@ void round_end(struct node *n)
 			break;
 	}
 	exec_flush(n->exec);
+	links_flush(n);
 	snapshots_consider(n);
 	arm(n, more || exec_has_more(n->exec) ||
 	                ((n->dirty || n->in_batch || n->early) && !journal_full(n->journal) && !n->broken));

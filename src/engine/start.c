@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/gang.h"
+#include "core/sources.h"
 
 #define TEXT_MAX         KEEPER_PACKET_MAX
 #define FILES_MEM        KEEPER_PACKET_MAX
@@ -220,6 +222,43 @@ static int env_devices(struct building *g)
 	return n_rocr || g->in->has_gpus ? add_env(g, "ROCR_VISIBLE_DEVICES=%s", rocr) : 0;
 }
 
+static int add_customary(struct building *g, const char *name, uint32_t value)
+{
+	return says(g->step, name) ? 0 : add_env(g, "%s=%u", name, value);
+}
+
+/* A member of a gang: who it is, and where the others are. The customary names are those of PyTorch and its like. */
+static int env_gang(struct building *g)
+{
+	const Wire__Member *m = g->in->member;
+	char hosts[GANG_MAX * (GANG_ADDRESS_MAX + 1)];
+	uint32_t before = 0, here = 0;
+	const char *host;
+	size_t n = 0;
+
+	if (!m)
+		return 0;
+	host = m->hosts[m->rank];
+	for (uint32_t r = 0; r < m->n_hosts; r++) {
+		n += (size_t)snprintf(hosts + n, sizeof(hosts) - n, "%s%s", r ? "," : "", m->hosts[r]);
+		here += strcmp(m->hosts[r], host) == 0;
+		before += r < m->rank && strcmp(m->hosts[r], host) == 0;
+	}
+	if (add_env(g, "OSIER_GANG_RANK=%u", m->rank) < 0 || add_env(g, "OSIER_GANG_SIZE=%u", m->size) < 0 ||
+	        add_env(g,
+	                strchr(m->hosts[0], ':') ? "OSIER_GANG_ADDRESS=[%s]:%u" : "OSIER_GANG_ADDRESS=%s:%u",
+	                m->hosts[0], m->port) < 0 ||
+	        add_pair(g, "OSIER_GANG_HOSTS", hosts) < 0 || add_pair(g, "OSIER_GANG_SECRET", m->secret) < 0)
+		return -1;
+	return add_customary(g, "RANK", m->rank) < 0 || add_customary(g, "WORLD_SIZE", m->size) < 0 ||
+	                       add_customary(g, "LOCAL_RANK", before) < 0 ||
+	                       add_customary(g, "LOCAL_WORLD_SIZE", here) < 0 ||
+	                       add_customary(g, "MASTER_PORT", m->port) < 0 ||
+	                       (!says(g->step, "MASTER_ADDR") && add_pair(g, "MASTER_ADDR", m->hosts[0]) < 0)
+	               ? -1
+	               : 0;
+}
+
 static int build_env(struct building *g)
 {
 	const struct start_in *in = g->in;
@@ -228,12 +267,13 @@ static int build_env(struct building *g)
 
 	if (add_env(g, "OSIER_JOB=%.300s-%llu", in->spec->name, (unsigned long long)in->job) < 0 ||
 	        add_env(g, "OSIER_STEP=%.300s", s->name) < 0 ||
-	        add_env(g, "OSIER_TASKS=%llu", (unsigned long long)s->tasks) < 0 ||
+	        add_env(g, "OSIER_TASKS=%llu",
+	                (unsigned long long)(s->tasks_whole ? s->tasks_whole : s->tasks)) < 0 ||
 	        add_env(g, "OSIER_ATTEMPT=%llu", (unsigned long long)in->attempt) < 0)
 		return -1;
-	if (!in->worker && add_env(g, "OSIER_TASK=%llu", (unsigned long long)in->task) < 0)
+	if (!in->worker && add_env(g, "OSIER_TASK=%llu", (unsigned long long)(s->index_first + in->task)) < 0)
 		return -1;
-	if (env_devices(g) < 0)
+	if (env_devices(g) < 0 || env_gang(g) < 0)
 		return -1;
 	for (size_t i = 0; i < s->n_env; i++)
 		if (expand(g, s->env[i]->key, s->env[i]->value, &v) < 0 || add_pair(g, s->env[i]->key, v) < 0)
@@ -293,6 +333,30 @@ static int step_index(struct building *g, const char *name, uint32_t *out)
 	return err_set(g->err, ERR_NOTFOUND, "there is no step '%s'", name);
 }
 
+int start_given(
+        const struct start_in *in, uint32_t i, const char *what, struct start_source *out, struct err *e)
+{
+	struct source_view v;
+
+	sources_at(in->spec->steps[in->step]->sources, in->task, i, in->pack, &v);
+	if (v.bytes == SOURCE_MISSING)
+		return err_set(e, ERR_NOTFOUND,
+		        "input '%.80s', of an earlier step, is not kept any more at the hub", what);
+	*out = (struct start_source){.data = v.data, .bytes = v.bytes};
+	memcpy(out->sha256, v.sha256, sizeof(out->sha256));
+	return 0;
+}
+
+/* Where among a task's sources that of an Input is. */
+static uint32_t place_of(const struct building *g, const Wire__Input *in)
+{
+	uint32_t n = sources_reduced(g->step, g->in->task);
+
+	for (size_t i = 0; i < g->step->n_inputs && g->step->inputs[i] != in; i++)
+		n += g->step->inputs[i]->from_step[0] != '\0';
+	return n;
+}
+
 /* An Input as a source: a blob, or an output of an earlier step (of the task with the same index, or its only one). */
 static int input_source(struct building *g, const Wire__Input *in, struct start_source *src)
 {
@@ -307,6 +371,8 @@ static int input_source(struct building *g, const Wire__Input *in, struct start_
 		src->bytes = in->size_bytes ? in->size_bytes : 1;
 		return 0;
 	}
+	if (g->step->sources)
+		return start_given(g->in, place_of(g, in), in->path, src, g->err);
 	if (step_index(g, in->from_step, &step) < 0)
 		return -1;
 	task = params_input_task(g->in->spec->steps[step], g->in->task);
@@ -316,23 +382,41 @@ static int input_source(struct building *g, const Wire__Input *in, struct start_
 	return 0;
 }
 
+/* Input i of a reduce. 1: there is none further. */
+static int reduce_source(struct building *g, uint32_t i, const char *path, struct start_source *src)
+{
+	const struct start_in *in = g->in;
+	uint32_t step;
+	uint64_t task;
+
+	memset(src, 0, sizeof(*src));
+	if (g->step->sources)
+		return i < sources_reduced(g->step, in->task) ? start_given(in, i, path, src, g->err) : 1;
+	if (!in->reduce(in->ctx, i, &step, &task))
+		return 1;
+	if (in->source(in->ctx, step, task, "stdout", src, g->err) < 0)
+		return err_wrap(g->err, "input %u", i);
+	return 0;
+}
+
 /* A reduce gets inputs/000000, inputs/000001 ... in order, and their list. */
 static int reduce_files(struct building *g)
 {
 	struct start_source src;
-	uint32_t step;
-	uint64_t task, i;
 	char *list = g->b->text;
 	size_t at = 0;
 
 	list[0] = '\0';
-	for (i = 0; g->in->reduce(g->in->ctx, i, &step, &task); i++) {
+	for (uint32_t i = 0;; i++) {
 		char path[40];
+		int rc;
 
-		(void)snprintf(path, sizeof(path), "inputs/%06llu", (unsigned long long)i);
-		memset(&src, 0, sizeof(src));
-		if (g->in->source(g->in->ctx, step, task, "stdout", &src, g->err) < 0)
-			return err_wrap(g->err, "input %llu", (unsigned long long)i);
+		(void)snprintf(path, sizeof(path), "inputs/%06u", i);
+		rc = reduce_source(g, i, path, &src);
+		if (rc < 0)
+			return -1;
+		if (rc > 0)
+			break;
 		if (add_source(g, path, false, &src) < 0)
 			return err_hint(g->err,
 			        "a reduce takes at most %u inputs at once: say 'associative: true', or a "
@@ -368,7 +452,7 @@ static int build_files(struct building *g)
 		if (add_file(g, &g->out->outputs, g->b->outputs, &f) < 0)
 			return -1;
 	}
-	return s->reduce && !g->in->worker ? reduce_files(g) : 0;
+	return (s->reduce || (s->sources && s->sources->reduce)) && !g->in->worker ? reduce_files(g) : 0;
 }
 
 static void stdin_blob(struct building *g, const uint8_t sha256[32])

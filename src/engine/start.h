@@ -6,6 +6,7 @@
  * reused: no allocation per task. What cannot be built is an ERR_INVALID or ERR_NOTFOUND that the user reads.
  *
  * The environment of a task, and nothing else: OSIER_JOB, OSIER_STEP, OSIER_TASK, OSIER_TASKS, OSIER_ATTEMPT, OSIER_DEVICES_<RESOURCE>
+ * (of a gang OSIER_GANG_RANK, _SIZE, _ADDRESS, _HOSTS, _SECRET, and the customary RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT)
  * (and CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES on a machine with such GPUs), OSIER_INPUTS of a reduce; then the step's env; then PATH, HOME, USER, LANG
  * unless the step says otherwise. The keeper adds OSIER_STATE, OSIER_SCRATCH and TMPDIR.
  */
@@ -49,7 +50,7 @@ struct start_in {
 	const uint32_t *devices; /* as in LeaseGranted */
 	size_t n_devices;
 	bool (*indexed)(void *ctx, const char *resource); /* is it a resource with devices here? */
-	/* The output named `output` ("stdout" or a declared path) of task `task` of step `step` of this job. data is valid until the
+	/* Of a step without a table of its own (Step.sources): the output named `output` ("stdout" or a declared path) of task `task` of step `step` of this job. data is valid until the
 	 * next call. < 0: there is none. */
 	int (*source)(void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out,
 	        struct err *e);
@@ -60,7 +61,9 @@ struct start_in {
 	int (*line)(void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n,
 	        struct err *e);
 	void *ctx;
-	uint64_t run_timeout_ns; /* of the step, or as adjusted */
+	uint64_t run_timeout_ns;    /* of the step, or as adjusted */
+	const uint8_t *pack;        /* of Step.sources, or NULL */
+	const Wire__Member *member; /* of a gang, or NULL */
 };
 
 struct start_builder *start_builder_new(void);
@@ -72,6 +75,11 @@ int start_build(struct start_builder *b, const struct start_in *in, struct keepe
 /* The argument text of a worker's task, expanded; valid until the next call on b. */
 int start_args(
         struct start_builder *b, const struct start_in *in, const char **out, size_t *out_n, struct err *e);
+
+/* File i that the task takes from earlier steps, of a step with Step.sources; `what` is its name for people. < 0: its hub does not keep
+ * it any more. */
+int start_given(
+        const struct start_in *in, uint32_t i, const char *what, struct start_source *out, struct err *e);
 
 /* How many of the lease's devices belong to need `k` of the variant, and where they begin. */
 size_t start_devices_of(const struct start_in *in, size_t k, size_t *out_first);

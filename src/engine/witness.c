@@ -58,7 +58,10 @@ int witness_open(const char *state_dir, const char *policy, const char *name, co
 
 	CHECK(w);
 	CHECK(pthread_mutex_init(&w->lock, NULL) == 0);
-	w->logs = policy_file_read(state_dir, policy, e);
+	w->logs = *policy ? policy_file_read(state_dir, policy, e) : calloc(1, sizeof(*w->logs));
+	CHECK(w->logs || *policy);
+	if (!*policy)
+		w->logs->quorum = -1;
 	if (!w->logs || open_both(w, state_dir, name, secret, e) < 0) {
 		witness_close(w);
 		return err_wrap(e, "ledger.witness");
@@ -114,7 +117,7 @@ static size_t cosign(
 
 /* What is kept: the checkpoint with the signatures of keys that are trusted, which all verified. */
 static size_t trusted_note(
-        const struct witness *w, const struct witness_request *r, char out[WITNESS_REQUEST_MAX])
+        const struct policy *logs, const struct witness_request *r, char out[WITNESS_REQUEST_MAX])
 {
 	const struct note *note = &r->note;
 	size_t n = note->text_n;
@@ -125,8 +128,8 @@ static size_t trusted_note(
 		const char *line = note->sig[i].name - 4;
 		size_t len = (size_t)(note->sig[i].base64 + note->sig[i].base64_n - line) + 1;
 
-		for (unsigned k = 0; k < w->logs->logs; k++) {
-			const struct note_key *key = &w->logs->log[k].key;
+		for (unsigned k = 0; k < logs->logs; k++) {
+			const struct note_key *key = &logs->log[k].key;
 
 			if (note->sig[i].name_n != strlen(key->name) ||
 			        memcmp(note->sig[i].name, key->name, note->sig[i].name_n) != 0 ||
@@ -151,6 +154,12 @@ static void tell_fork(const struct witness_request *r)
 void witness_add_checkpoint(
         struct witness *w, const void *body, size_t n, uint64_t now_s, struct witness_reply *out)
 {
+	witness_add_checkpoint_of(w, w->logs, body, n, now_s, out);
+}
+
+void witness_add_checkpoint_of(struct witness *w, const struct policy *logs, const void *body, size_t n,
+        uint64_t now_s, struct witness_reply *out)
+{
 	struct note_verifier v = ed25519_verifier();
 	char kept[WITNESS_REQUEST_MAX], line[NOTE_LINE_MAX];
 	struct witness_request r;
@@ -159,12 +168,12 @@ void witness_add_checkpoint(
 	struct err e = {0};
 	int rc;
 
-	s = witness_read(w->logs, &v, body, n, &r, &e);
+	s = witness_read(logs, &v, body, n, &r, &e);
 	if (s != WITNESS_COSIGNED) {
 		reply(out, s, PLAIN, "%s\n", e.msg);
 		return;
 	}
-	n = trusted_note(w, &r, kept);
+	n = trusted_note(logs, &r, kept);
 	(void)pthread_mutex_lock(&w->lock);
 	rc = witness_store_take(w->store, &r, kept, n, now_s ? now_s : 1, &t, &e);
 	(void)pthread_mutex_unlock(&w->lock);
@@ -186,26 +195,54 @@ void witness_add_checkpoint(
 
 struct looking {
 	struct witness_seen *out;
-	size_t n;
+	size_t n, max;
 };
 
 static int look(void *ctx, const struct witness_row *row)
 {
 	struct looking *l = ctx;
+	size_t i = 0;
 
-	for (size_t i = 0; i < l->n; i++) {
-		if (strcmp(l->out[i].origin, row->origin) != 0)
-			continue;
-		l->out[i].last = row->last;
-		l->out[i].time_s = row->time_s;
-		l->out[i].forks = row->forks;
+	while (i < l->n && strcmp(l->out[i].origin, row->origin) != 0)
+		i++;
+	if (i == l->max)
+		return 0;
+	if (i == l->n) {
+		memset(&l->out[i], 0, sizeof(l->out[i]));
+		(void)snprintf(l->out[i].origin, sizeof(l->out[i].origin), "%s", row->origin);
+		l->n++;
 	}
+	l->out[i].last = row->last;
+	l->out[i].time_s = row->time_s;
+	l->out[i].forks = row->forks;
 	return 0;
+}
+
+static int look_for(void *ctx, const struct witness_row *row)
+{
+	struct witness_seen *s = ctx;
+
+	if (strcmp(s->origin, row->origin) != 0)
+		return 0;
+	s->last = row->last;
+	s->time_s = row->time_s;
+	s->forks = row->forks;
+	return -1;
+}
+
+bool witness_last_of(struct witness *w, const char *origin, struct witness_seen *out)
+{
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(out->origin, sizeof(out->origin), "%s", origin);
+	(void)pthread_mutex_lock(&w->lock);
+	(void)witness_store_each(w->store, look_for, out, &(struct err){0});
+	(void)pthread_mutex_unlock(&w->lock);
+	return out->time_s > 0;
 }
 
 size_t witness_logs(struct witness *w, struct witness_seen *out, size_t max)
 {
-	struct looking l = {.out = out};
+	struct looking l = {.out = out, .max = max};
 
 	for (unsigned i = 0; i < w->logs->logs && l.n < max; i++) {
 		bool twice = false;

@@ -15,7 +15,7 @@
 
 struct witness;
 
-/* policy: the file's name. name: of the key, when it is made; secret: see keys.h. ERR_INVALID: the policy, with its line. ERR_CORRUPT: the
+/* policy: the file's name; "": no log is named by one. name: of the key, when it is made; secret: see keys.h. ERR_INVALID: the policy, with its line. ERR_CORRUPT: the
  * key is there and its memory is not. */
 int witness_open(const char *state_dir, const char *policy, const char *name, const char *secret,
         struct witness **out, struct err *e);
@@ -32,12 +32,18 @@ struct witness_reply {
 void witness_add_checkpoint(
         struct witness *w, const void *body, size_t n, uint64_t now_s, struct witness_reply *out);
 
+/* The same for who trusts other logs than the file names: those of `logs`, for this request. */
+void witness_add_checkpoint_of(struct witness *w, const struct policy *logs, const void *body, size_t n,
+        uint64_t now_s, struct witness_reply *out);
+
 struct witness_seen {
 	char origin[NOTE_NAME_MAX + 1];
 	struct witness_last last; /* size 0: nothing was cosigned yet */
 	uint64_t time_s, forks;   /* forks: how often it signed another tree of a size that was cosigned */
 };
-/* The logs that are witnessed, as many as there is room for; returns how many. */
+/* What was cosigned last for this origin; false: nothing yet. */
+bool witness_last_of(struct witness *w, const char *origin, struct witness_seen *out);
+/* The logs that are witnessed, those of the file first, as many as there is room for; returns how many. */
 size_t witness_logs(struct witness *w, struct witness_seen *out, size_t max);
 
 /* The newest cosigned checkpoint of the log whose origin hashes to this, malloc'd; false: none. */

@@ -12,6 +12,7 @@
 
 #define PACKETS_PER_TURN 256u
 #define NAME_MAX_BYTES   255u
+#define SHIFTS           8u /* leases whose acknowledgements may still be under way, and more */
 
 struct queued {
 	struct queued *next;
@@ -27,6 +28,10 @@ struct worker_link {
 	int events;
 	struct worker_link_callbacks cb;
 	struct queued *first, **end;
+	struct {
+		uint64_t lease, shift;
+	} shifts[SHIFTS];
+	unsigned n_shifts;
 	uint8_t packet[WORKER_PACKET_MAX + 1];
 };
 
@@ -69,10 +74,33 @@ static int send_packet(struct worker_link *l, const struct iovec *iov, size_t n_
 	}
 }
 
-void worker_link_send(struct worker_link *l, const struct worker_head *head, const void *body, size_t n)
+void worker_link_shift(struct worker_link *l, uint64_t lease, uint64_t shift)
 {
-	struct iovec iov[2] = {{(void *)(uintptr_t)head, sizeof(*head)}, {(void *)(uintptr_t)body, n}};
+	unsigned at = l->n_shifts % SHIFTS;
+
+	if (!shift || (l->n_shifts && l->shifts[(l->n_shifts - 1) % SHIFTS].lease == lease))
+		return;
+	l->shifts[at].lease = lease;
+	l->shifts[at].shift = shift;
+	l->n_shifts++;
+}
+
+static uint64_t shift_of(const struct worker_link *l, uint64_t lease)
+{
+	for (unsigned i = 0; i < SHIFTS && i < l->n_shifts; i++)
+		if (l->shifts[i].lease == lease)
+			return l->shifts[i].shift;
+	return 0;
+}
+
+void worker_link_send(struct worker_link *l, const struct worker_head *h, const void *body, size_t n)
+{
+	struct worker_head shifted = *h, *head = &shifted;
+	struct iovec iov[2] = {{head, sizeof(*head)}, {(void *)(uintptr_t)body, n}};
 	struct queued *q;
+
+	if (h->kind != WORKER_CANCEL)
+		shifted.first += shift_of(l, h->lease);
 
 	CHECK(sizeof(*head) + n <= WORKER_PACKET_MAX);
 	if (l->lost)
@@ -190,7 +218,7 @@ static int hello(
 	return 0;
 }
 
-static int results(struct worker_link *l, const struct worker_head *h, const uint8_t *p, size_t n, int *fds,
+static int results(struct worker_link *l, struct worker_head *h, const uint8_t *p, size_t n, int *fds,
         uint32_t n_fds, struct err *e)
 {
 	struct worker_results it = {.p = p, .n = n, .left = h->count, .fds = fds, .n_fds = n_fds};
@@ -203,6 +231,7 @@ static int results(struct worker_link *l, const struct worker_head *h, const uin
 		it.left = 0;
 	if (h->first > UINT64_MAX - h->count)
 		return err_set(e, ERR_CORRUPT, "results of tasks that cannot be");
+	h->first -= shift_of(l, h->lease);
 	return l->cb.on_results(l->cb.ctx, h, &it, e);
 }
 
@@ -219,7 +248,7 @@ static int take(struct worker_link *l, size_t n, int *fds, uint32_t n_fds, struc
 	case WORKER_RESULTS:
 		return results(l, &h, l->packet + sizeof(h), n - sizeof(h), fds, n_fds, e);
 	case WORKER_PROGRESS:
-		l->cb.on_progress(l->cb.ctx, h.lease, h.first);
+		l->cb.on_progress(l->cb.ctx, h.lease, h.first - shift_of(l, h.lease));
 		return 0;
 	default:
 		return err_set(e, ERR_CORRUPT, "a packet of kind %u", h.kind);

@@ -54,6 +54,8 @@ void worker_link_close(struct worker_link *l);
 
 /* Send one packet: head and body, at most WORKER_PACKET_MAX together; copied if it must wait. */
 void worker_link_send(struct worker_link *l, const struct worker_head *head, const void *body, size_t n);
+/* Tasks of this lease are known to the worker by numbers that are higher by `shift`: it runs a part of a hub's step. */
+void worker_link_shift(struct worker_link *l, uint64_t lease, uint64_t shift);
 bool worker_link_busy(const struct worker_link *l);
 void worker_link_ack(struct worker_link *l, uint64_t lease, uint64_t cursor);
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * links_sources - outputs of earlier steps for tasks that run on children: found here, and laid into the table that goes with a lease.
+ *
+ * What a child has made is here before its result counts (links_blobs.c), so every output of a task that succeeded is: in the
+ * journal's store when it is small, else as a blob. Small ones go along in the grant, or as one blob, when they are more than a frame
+ * takes; a child fetches the others like any input. Blobs that were made for a lease are kept while it lives (pins_keep()): its node may be
+ * away for long before it fetches them. What is not kept any more is told as missing, and the task fails with words.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/grant.h"
+#include "core/sources.h"
+#include "engine/exec.h"
+#include "engine/hub_copies.h"
+#include "engine/links_int.h"
+#include "engine/pins.h"
+#include "engine/start.h"
+#include "io/blobs.h"
+
+struct finding {
+	struct links *k;
+	const struct lease_view *l;
+	const Wire__JobSpec *spec;
+	struct sources_building b;
+	/* What the task before took at the same place: a whole step may take one file. */
+	uint32_t last_which[SOURCES_MAX];
+	uint64_t last_task[SOURCES_MAX];
+	uint32_t at;
+	uint8_t (*made)[32]; /* blobs that nobody else names */
+	size_t n_made, made_max;
+};
+
+/* A blob for this lease. */
+static int make(struct finding *f, const uint8_t *bytes, size_t n, uint8_t out_digest[32])
+{
+	struct err e;
+
+	if (blobs_put(f->k->n->blobs, bytes, n, out_digest, &e) < 0)
+		return -1;
+	if (f->n_made == f->made_max) {
+		f->made_max = f->made_max ? 2 * f->made_max : 16;
+		f->made = reallocarray(f->made, f->made_max, sizeof(*f->made));
+		CHECK(f->made);
+	}
+	memcpy(f->made[f->n_made++], out_digest, 32);
+	hub_copy(f->k->n, out_digest, n, NULL, NULL);
+	return 0;
+}
+
+static uint32_t step_named(const Wire__JobSpec *spec, const char *name)
+{
+	for (uint32_t i = 0; i < spec->n_steps; i++)
+		if (strcmp(spec->steps[i]->name, name) == 0)
+			return i;
+	return UINT32_MAX;
+}
+
+/* One file that the task takes: output of a task of an earlier step. */
+static int find(struct finding *f, uint32_t step, uint64_t task, const char *output)
+{
+	struct node *n = f->k->n;
+	struct start_source src;
+	struct source_view v = {.bytes = SOURCE_MISSING};
+	uint32_t at = f->at++;
+	struct err e;
+
+	CHECK(at < SOURCES_MAX);
+	if (f->last_task[at] == task + 1)
+		return sources_again(&f->b, f->last_which[at]);
+	if (step != UINT32_MAX &&
+	        exec_output(n->exec, f->spec, f->l->job.v, step, task, output, &src, &e) == 0) {
+		v = (struct source_view){.data = src.data, .bytes = src.bytes, .sha256 = src.sha256};
+		if (v.data && !sources_fits(&f->b, v.bytes)) {
+			v.data = NULL;
+			if (make(f, src.data, src.bytes, src.sha256) < 0)
+				return -1;
+		}
+	}
+	f->last_task[at] = task + 1;
+	return sources_add(&f->b, &v, &f->last_which[at]);
+}
+
+static int find_input(struct finding *f, const Wire__Input *in, uint64_t task)
+{
+	uint32_t step;
+
+	if (!in || !in->from_step[0])
+		return 0;
+	step = step_named(f->spec, in->from_step);
+	if (step != UINT32_MAX)
+		task = params_input_task(f->spec->steps[step], task);
+	return find(f, step, task, in->from_output[0] ? in->from_output : "stdout");
+}
+
+static int find_reduced(struct finding *f, uint64_t task)
+{
+	uint64_t first, count;
+	bool from_map;
+	uint32_t of;
+
+	if (!engine_reduce_inputs(
+	            f->k->n->engine, f->l->job, f->l->step, task, &from_map, &of, &first, &count))
+		return -1;
+	for (uint64_t i = first; i < first + count; i++)
+		if (find(f, from_map ? of : f->l->step, i, "stdout") < 0)
+			return -1;
+	return 0;
+}
+
+static int find_all(struct finding *f)
+{
+	const Wire__Step *st = f->spec->steps[f->l->step];
+
+	for (uint64_t task = f->l->cursor; task < f->l->first + f->l->count; task++) {
+		sources_task(&f->b);
+		f->at = 0;
+		if (st->reduce && find_reduced(f, task) < 0)
+			return -1;
+		for (size_t i = 0; i < st->n_inputs; i++)
+			if (find_input(f, st->inputs[i], task) < 0)
+				return -1;
+		if (find_input(f, st->stdin_file, task) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Small ones that are too many for a frame become one blob. */
+static int pack(struct finding *f, struct arena *a)
+{
+	Wire__Sources *s = &f->b.s;
+
+	if (s->data.len <= SOURCE_INLINE_MAX)
+		return 0;
+	s->pack.data = arena_alloc(a, 32);
+	if (!s->pack.data || make(f, s->data.data, s->data.len, s->pack.data) < 0)
+		return -1;
+	s->pack.len = 32;
+	s->data.len = 0;
+	return 0;
+}
+
+const Wire__Sources *links_sources(
+        void *ctx, const struct lease_view *l, const Wire__JobSpec *spec, struct arena *a)
+{
+	struct finding *f = arena_calloc(a, 1, sizeof(*f));
+	struct err e;
+	bool good;
+
+	CHECK(f);
+	f->k = ctx;
+	f->l = l;
+	f->spec = spec;
+	CHECK(sources_begin(&f->b, l->first + l->count - l->cursor, spec->steps[l->step]->reduce != NULL,
+	              SOURCE_PACK_MAX, a) == 0);
+	good = find_all(f) == 0 && pack(f, a) == 0 &&
+	       (f->n_made == 0 || pins_keep(f->k->n->state_dir, l->id, (const uint8_t(*)[32])f->made,
+	                                  f->n_made, &e) == 0);
+	free(f->made);
+	if (!good) {
+		(void)snprintf(f->k->why, sizeof(f->k->why),
+		        "the store has no room for what tasks take from earlier steps");
+		return NULL;
+	}
+	return &f->b.s;
+}
