@@ -48,6 +48,7 @@ struct command_def {
 	int args_min, args_max;           /* -1: any number */
 	enum complete complete;           /* of its arguments */
 	const char *words;                /* subcommands, with commas, or NULL */
+	bool here;                        /* about this machine: not with --host */
 	int (*run)(struct cli *c);        /* returns the exit code */
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "cli/nodeproc.h"
+#include "cli/remote.h"
 
 enum exit_code exit_of(enum err_code code)
 {
@@ -22,7 +23,9 @@ enum exit_code exit_of(enum err_code code)
 	case ERR_EXISTS:
 	case ERR_DENIED:
 	case ERR_FULL:
+	case ERR_REMOVED:
 		return EXIT_REFUSED;
+	case ERR_FENCED:
 	case ERR_CLOSED:
 		return EXIT_NO_NODE;
 	case ERR_CORRUPT:
@@ -101,6 +104,35 @@ static bool is_kept(void *cli)
 	return true;
 }
 
+int cli_must_be_here(const struct cli *c, struct err *e)
+{
+	if (!c->host)
+		return 0;
+	(void)err_set(e, ERR_INVALID, "this reads files of the node, which are on the other machine");
+	return err_hint(e, "log in there and say it without --host");
+}
+
+/* Whether ssh gets there, and somebody answers, is seen when something is asked. */
+static int connect_remote(struct cli *c, struct err *e)
+{
+	json_t *v;
+
+	if (client_open_remote(c->host, args_value(&c->args, "state"), &c->client, e) < 0)
+		return -1;
+	v = ask_get(c, e, "/v1/version");
+	if (v) {
+		json_decref(v);
+		return 0;
+	}
+	client_close(c->client);
+	c->client = NULL;
+	if (e->code != ERR_CLOSED)
+		return -1;
+	(void)err_set(e, ERR_CLOSED, "no node answers by '%.150s'", c->host);
+	return err_hint(
+	        e, "above stands why; 'ssh HOST osier nodes' must work: osier installed there, its node up");
+}
+
 int cli_connect(struct cli *c, struct err *e)
 {
 	struct text path = {0};
@@ -108,6 +140,8 @@ int cli_connect(struct cli *c, struct err *e)
 
 	if (c->client)
 		return 0;
+	if (c->host)
+		return connect_remote(c, e);
 	if (state_of(c, e) < 0)
 		return -1;
 	state_socket(c->state_dir, &path);
@@ -132,7 +166,7 @@ int cli_connect_look(struct cli *c, struct err *e)
 
 	if (cli_connect(c, e) == 0)
 		return 0;
-	if (e->code != ERR_CLOSED)
+	if (e->code != ERR_CLOSED || c->host)
 		return -1;
 	text_addf(&journal, "%s/journal.db", c->state_dir);
 	there = access(text_str(&journal), F_OK) == 0;
@@ -225,6 +259,23 @@ static int help_of(const char *topic)
 	return rc;
 }
 
+/* Whose node is it about? */
+static int host_of(struct cli *c)
+{
+	const char *said = args_value(&c->args, "host"), *env = getenv("OSIER_HOST");
+	struct err e = {0};
+
+	if (!said && (!env || !*env || c->def->group == GROUP_HIDDEN))
+		return 0;
+	c->host = said ? said : env;
+	if (remote_check(c->host, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->def->here)
+		return cli_usage(c, "'osier %s' is about this machine, not about %s%.100s", c->def->name,
+		        said ? "" : "$OSIER_HOST, ", c->host);
+	return 0;
+}
+
 static int dispatch(struct cli *c, int argc, char **argv)
 {
 	struct err e = {0};
@@ -242,6 +293,8 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	if (args_flag(&c->args, "help"))
 		return help_of(c->def->name);
 	rc = check_counts(c);
+	if (rc == 0)
+		rc = host_of(c);
 	return rc ? rc : c->def->run(c);
 }
 

@@ -38,6 +38,7 @@ struct cli {
 	const struct command_def *def;
 	struct args args;
 	bool json;
+	const char *host; /* --host or $OSIER_HOST, or NULL; then state_dir stays NULL */
 	struct client *client;
 	struct nodeproc *node; /* private, or NULL */
 	char *state_dir;
@@ -64,6 +65,9 @@ int cli_usage(const struct cli *c, const char *fmt, ...) __attribute__((format(p
 int cli_connect(struct cli *c, struct err *e);
 /* The same, but with no node up start an engine that only looks, for the time of this command. */
 int cli_connect_look(struct cli *c, struct err *e);
+
+/* ERR_INVALID when the node is another machine's: what needs its files has to be run there. */
+int cli_must_be_here(const struct cli *c, struct err *e);
 
 /* The node went away and only what it left is wanted: connect again as cli_connect_look() does. */
 int cli_connect_again(struct cli *c, struct err *e);

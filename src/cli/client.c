@@ -5,15 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cli/remote.h"
 #include "cli/term.h"
 
-static int socket_connect(const char *path, int *out_fd, struct err *e)
+int client_dial(const char *path, int *out_fd, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd, dir = -1, rc;
@@ -62,13 +65,20 @@ static bool comes_back(const struct client *c, uint64_t until)
 	return c->alive && c->alive(c->alive_arg) && cli_mono_ns() < until;
 }
 
+static int dial(struct client *c, struct err *e)
+{
+	if (strncmp(c->path, REMOTE_PREFIX, strlen(REMOTE_PREFIX)) == 0)
+		return remote_dial(c->path, c->remote_state, &c->fd, &c->via, e);
+	return client_dial(c->path, &c->fd, e);
+}
+
 /* Connect, waiting for a server that is being started again. */
 static int reach(struct client *c, uint64_t until, struct err *e)
 {
 	static const struct timespec pause = {.tv_nsec = 5000000};
 	int interrupts = term_interrupts();
 
-	while (c->fd < 0 && socket_connect(c->path, &c->fd, e) < 0) {
+	while (c->fd < 0 && dial(c, e) < 0) {
 		if ((e && e->code != ERR_CLOSED) || !comes_back(c, until))
 			return -1;
 		if (term_interrupts() > interrupts)
@@ -111,6 +121,19 @@ int client_open_while(const char *path, bool (*alive)(void *), void *arg, uint64
 	return 0;
 }
 
+int client_open_remote(const char *url, const char *state, struct client **out, struct err *e)
+{
+	struct client *c = client_make(url);
+
+	c->remote_state = state ? cli_dup(state) : NULL;
+	if (reach(c, 0, e) < 0) {
+		client_close(c);
+		return -1;
+	}
+	*out = c;
+	return 0;
+}
+
 struct client *client_adopt_take(int fd)
 {
 	struct client *c =
@@ -125,6 +148,11 @@ static void disconnect(struct client *c)
 	if (c->fd >= 0)
 		(void)close(c->fd);
 	c->fd = -1;
+	if (c->via) {
+		(void)kill(c->via, SIGTERM);
+		(void)waitpid(c->via, NULL, 0);
+		c->via = 0;
+	}
 	c->from = c->to = 0;
 	c->served = 0;
 }
@@ -138,6 +166,7 @@ void client_close(struct client *c)
 	text_release(&c->event_name);
 	text_release(&c->event_data);
 	free(c->path);
+	free(c->remote_state);
 	free(c);
 }
 

@@ -29,6 +29,10 @@ int client_open(const char *path, struct client **out, struct err *e);
  * waits, at most wait_ns; every later request that may be repeated (see client_call) waits CLIENT_PATIENCE_NS for it. */
 int client_open_while(const char *path, bool (*alive)(void *), void *arg, uint64_t wait_ns,
         struct client **out, struct err *e);
+/* The same to the node of another machine (remote.h). `state`: its state folder there, or NULL. Whether it answers is not known yet. */
+int client_open_remote(const char *url, const char *state, struct client **out, struct err *e);
+/* Connect alone. */
+int client_dial(const char *path, int *out_fd, struct err *e);
 /* A client of a connection that is open already, which it owns from now on. */
 struct client *client_adopt_take(int fd);
 void client_close(struct client *c);

@@ -3,6 +3,8 @@
 #ifndef OSIER_CLI_CLIENT_INTERNAL_H
 #define OSIER_CLI_CLIENT_INTERNAL_H
 
+#include <sys/types.h>
+
 #include "cli/client.h"
 
 enum framing { BODY_LENGTH, BODY_CHUNKED, BODY_TO_END };
@@ -11,6 +13,8 @@ enum fill { FILL_OK, FILL_CLOSED, FILL_TIMEOUT, FILL_INTERRUPTED };
 /* Invariant: buf[from..to) was received and not yet consumed. */
 struct client {
 	char *path;
+	char *remote_state;       /* of a path that is a remote's; may be NULL */
+	pid_t via;                /* the process behind fd, of a remote; 0: none */
 	int fd;                   /* -1: not connected */
 	unsigned served;          /* answers on this connection */
 	bool (*alive)(void *arg); /* see client_open_while; may be NULL */

@@ -295,6 +295,11 @@ static void check_clock(struct doctor *d)
 		tell(d, OK, "clock", "synchronised", "");
 }
 
+static bool is_alarm(const json_t *notice)
+{
+	return json_is_string(notice) && strncmp(json_string_value(notice), "ALARM", 5) == 0;
+}
+
 static void check_node(struct doctor *d)
 {
 	struct cli *c = d->c;
@@ -327,8 +332,8 @@ static void check_node(struct doctor *d)
 		        (unsigned long long)j_uint(v, "epoch"));
 	if (j_bool(v, "disk_full"))
 		tell(d, FAIL, "node's disk", "full: nothing is accepted", "make room; it goes on by itself");
-	json_array_foreach(json_object_get(v, "notices"), i, n) if (!c->node)
-	        tell(d, WARN, "node", json_string_value(n) ? json_string_value(n) : "", "");
+	json_array_foreach(json_object_get(v, "notices"), i, n) if (!c->node) tell(
+	        d, is_alarm(n) ? FAIL : WARN, "node", json_string_value(n) ? json_string_value(n) : "", "");
 	json_decref(v);
 	head = ask_get(c, &e, "/v1/journal/head");
 	if (head)
@@ -342,6 +347,79 @@ static void check_node(struct doctor *d)
 		tellf(d, OK, "ledger", "", "'%s', %llu entries signed, served at %s", j_str(head, "origin"),
 		        (unsigned long long)j_uint(head, "size"), j_str(head, "url"));
 	json_decref(head);
+}
+
+/* The hub that this node has joined. */
+static void check_parent(struct doctor *d, const json_t *hub)
+{
+	const char *state = j_str(hub, "state"), *why = j_str(hub, "why"),
+	           *cert = j_str(hub, "certificate_error");
+
+	if (strcmp(state, "up") == 0)
+		tellf(d, OK, "joined", "", "hub '%s' as '%s', %.1f ms away", j_str(hub, "name"),
+		        j_str(hub, "as"), 1e3 * j_real(hub, "latency"));
+	else if (strcmp(state, "removed") == 0)
+		tellf(d, FAIL, "joined", j_str(hub, "hint"), "removed by the hub '%s': %s",
+		        j_str(hub, "name"), why);
+	else
+		tellf(d, strcmp(state, "refused") == 0 ? FAIL : WARN, "joined",
+		        *j_str(hub, "hint") ? j_str(hub, "hint") : "it goes on alone until the hub answers",
+		        "hub '%s' as '%s': %s%s%s", j_str(hub, "name"), j_str(hub, "as"), state,
+		        *why ? ", " : "", why);
+	if (*cert)
+		tell(d, WARN, "certificate", cert, "it is tried again by itself");
+}
+
+/* The nodes that have joined this one. */
+static void check_children(struct doctor *d, const json_t *nodes)
+{
+	struct text away = {0};
+	size_t i, n_away = 0, n = 0;
+	json_t *v;
+
+	json_array_foreach(nodes, i, v)
+	{
+		if (j_uint(v, "node") == 1)
+			continue;
+		n++;
+		if (strcmp(j_str(v, "state"), "disconnected") != 0 && strcmp(j_str(v, "state"), "lost") != 0)
+			continue;
+		if (n_away++ < 5)
+			text_addf(&away, "%s%s", n_away > 1 ? ", " : "", j_str(v, "name"));
+	}
+	if (n_away)
+		tellf(d, WARN, "nodes", "'osier nodes' says since when", "%zu of %zu are away: %s%s", n_away,
+		        n, text_str(&away), n_away > 5 ? ", ..." : "");
+	else
+		tellf(d, OK, "nodes", "", "%zu %s joined, all of them here", n, n == 1 ? "has" : "have");
+	text_release(&away);
+}
+
+static void check_fleet(struct doctor *d)
+{
+	struct cli *c = d->c;
+	struct err e = {0};
+	json_t *nodes, *hub;
+
+	if (!c->client || c->node)
+		return;
+	nodes = ask_get(c, &e, "/v1/nodes");
+	hub = ask_get(c, &e, "/v1/hub");
+	if (nodes && !j_null(nodes, "hub"))
+		check_parent(d, json_object_get(nodes, "hub"));
+	if (hub && j_bool(hub, "hub")) {
+		tellf(d, OK, "hub", "", "'%s' listens at port %llu", j_str(hub, "name"),
+		        (unsigned long long)j_uint(hub, "port"));
+		if (!j_null(hub, "broker_error"))
+			tellf(d, FAIL, "broker",
+			        j_null(hub, "broker") ? "the node's log says more"
+			                              : "'osier hub broker FOLDER' writes what it needs",
+			        "no node is reached: %s", j_str(hub, "broker_error"));
+		if (nodes)
+			check_children(d, json_object_get(nodes, "nodes"));
+	}
+	json_decref(nodes);
+	json_decref(hub);
 }
 
 static int run(struct cli *c)
@@ -358,6 +436,7 @@ static int run(struct cli *c)
 	check_clock(&d);
 	check_disk(&d, c->state_dir);
 	check_node(&d);
+	check_fleet(&d);
 	if (c->json) {
 		json_t *j = json_pack(
 		        "{s:O,s:i,s:i}", "checks", d.list, "warnings", d.warnings, "failures", d.failures);
@@ -386,5 +465,6 @@ const struct command_def cmd_doctor = {
         .examples = "osier doctor\n"
                     "osier doctor --json | jq '.checks[] | select(.verdict != \"ok\")'",
         .args_max = 0,
+        .here = true,
         .run = run,
 };

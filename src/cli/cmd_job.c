@@ -166,6 +166,8 @@ static void print_task(const json_t *j)
 		        j_str(live, "node"), clock_text(j_time(live, "granted"), now, s, sizeof(s)));
 	if (*j_str(j, "disagreement"))
 		show_field("replicas", j_str(j, "disagreement"));
+	if (*j_str(j, "broken_by"))
+		show_field("gang ended by", j_str(j, "broken_by"));
 	if (!j_null(j, "due"))
 		show_fieldf("again at", "%s", clock_text(j_time(j, "due"), now, s, sizeof(s)));
 	json_array_foreach(json_object_get(j, "attempts"), i, v) print_attempt(v, i, now);

@@ -171,6 +171,9 @@ static const struct option_def options[] = {
         {0, "every", "TIME", "mirror --follow: how often the log is asked (10s)", COMPLETE_NOTHING, NULL},
         {0, "timeout", "TIME", "mirror: how long one file may take (30s)", COMPLETE_NOTHING, NULL},
         {0, "hashes", NULL, "mirror, export: without entries; proofs need none", COMPLETE_NOTHING, NULL},
+        {0, "of", "NODE",
+                "head, entry, proof, consistency, policy, audit: of this hub's copy of that node's log",
+                COMPLETE_NODE, NULL},
         {0, "reason", "TEXT", "keys revoke: why, for all who read the log", COMPLETE_NOTHING, NULL},
         {0, "ca", "FILE", "mirror: authorities for https, PEM", COMPLETE_FILE, NULL},
         {0},
@@ -203,6 +206,8 @@ static int run(struct cli *c)
 	struct err e = {0};
 	int rc;
 
+	if (args_value(&c->args, "of"))
+		return ledger_of(c, word);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		if (strcmp(word, words[i].name) != 0)
 			continue;
@@ -220,7 +225,8 @@ static int run(struct cli *c)
 const struct command_def cmd_ledger = {
         .name = "ledger",
         .group = GROUP_PROVE,
-        .usage = "[head | entry N | proof N | consistency M N | keys [rotate log|node | revoke KEY] | policy "
+        .usage = "[head | entry N | proof N | consistency M N | keys [rotate log|node|anchor | revoke KEY] | "
+                 "policy "
                  "| publish | witness | anchor "
                  "[list | "
                  "deploy] | export DIR | "
@@ -244,6 +250,10 @@ const struct command_def cmd_ledger = {
                  "node: every leaf, every tile, "
                  "the head, its signature and the receipts; of this node's journal, or of a log as a "
                  "folder.\n\n"
+                 "With --of NODE, on a hub: the same of the copy that it keeps of that node's log, "
+                 "also when the node "
+                 "is gone; 'consistency' then takes the smaller size alone, and 'audit' checks the head by "
+                 "the keys that the hub knew.\n\n"
                  "'keys' shows which key signs what, since which entry. 'keys rotate' makes a new one, 'keys "
                  "revoke' "
                  "says that what a key signs in later entries counts for nothing; both are entries of the "
@@ -265,7 +275,8 @@ const struct command_def cmd_ledger = {
                     "osier ledger anchor\n"
                     "osier ledger export /srv/log\n"
                     "osier ledger mirror http://press-4:8700 copy --policy trust.policy --follow\n"
-                    "osier ledger audit",
+                    "osier ledger audit\n"
+                    "osier ledger audit --of press-4",
         .options = options,
         .args_max = 3,
         .complete = COMPLETE_FOLDER,

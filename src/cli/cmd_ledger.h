@@ -20,4 +20,11 @@ int ledger_witness(struct cli *c);
 /* `audit [DIR]`: the stored bytes, all of them. Needs no node. */
 int ledger_audit(struct cli *c);
 
+/* --of NODE: head, entry, proof, consistency, policy, audit of this hub's copy of that node's log. */
+int ledger_of(struct cli *c, const char *word);
+/* The folder of that copy; for free(). ERR_NOTFOUND: there is none. */
+int ledger_copy_of(struct cli *c, const char *node, char **out, struct err *e);
+/* `osier receipt TASK --of NODE`: out of that copy; path NULL: to the standard output. */
+int receipt_of(struct cli *c, const char *name, const char *path);
+
 #endif

@@ -43,6 +43,8 @@ static int choose(struct going *g, const char *id, struct err *e)
 	struct arena a;
 	unsigned chains = 0;
 
+	if (cli_must_be_here(g->c, e) < 0)
+		return -1;
 	g->config_mem = cli_alloc(CONFIG_BYTES);
 	arena_init(&a, g->config_mem, CONFIG_BYTES);
 	(void)snprintf(path, sizeof(path), "%s/config.yaml", g->c->state_dir);

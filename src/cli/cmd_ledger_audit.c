@@ -104,17 +104,34 @@ static int check(struct cli *c, const char *folder, const struct policy *policy,
 
 int ledger_audit(struct cli *c)
 {
-	const char *policy_path = args_value(&c->args, "policy"), *folder = c->args.arg[1];
+	const char *policy_path = args_value(&c->args, "policy"),
+	           *folder = c->args.n_args < 2 ? NULL : c->args.arg[1];
 	struct policy *policy = policy_path ? cli_alloc(sizeof(*policy)) : NULL;
 	struct err e = {0};
+	const char *of = args_value(&c->args, "of");
+	struct text own = {0};
+	char *copy = NULL;
 	int rc = 0;
 
-	if (policy)
+	if (of && c->args.n_args > 1)
+		return cli_usage(c, "--of names the folder");
+	if (of && (rc = ledger_copy_of(c, of, &copy, &e)) == 0) {
+		folder = copy;
+		text_addf(&own, "%s/trust.policy", copy);
+		policy_path = policy_path ? policy_path : text_str(&own);
+	}
+	if (of && !policy)
+		policy = cli_alloc(sizeof(*policy));
+	if (rc == 0 && policy)
 		rc = ledger_policy(policy_path, policy, &e);
-	if (rc == 0 && c->args.n_args < 2)
+	if (rc == 0 && !folder)
+		rc = cli_must_be_here(c, &e);
+	if (rc == 0 && !folder)
 		rc = state_folder(args_value(&c->args, "state"), &c->state_dir, &e);
 	if (rc == 0)
-		rc = check(c, c->args.n_args < 2 ? NULL : folder, policy, &e);
+		rc = check(c, folder, policy, &e);
+	text_release(&own);
+	free(copy);
 	free(policy);
 	return rc < 0 ? cli_fail(c, &e) : EXIT_OK;
 }

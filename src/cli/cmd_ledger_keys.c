@@ -113,8 +113,8 @@ static int rotate(struct cli *c)
 	struct err e = {0};
 	json_t *j;
 
-	if (strcmp(role, "log") != 0 && strcmp(role, "node") != 0)
-		return cli_usage(c, "whose key: 'osier ledger keys rotate log' or 'node'");
+	if (strcmp(role, "log") != 0 && strcmp(role, "node") != 0 && strcmp(role, "anchor") != 0)
+		return cli_usage(c, "whose key: 'osier ledger keys rotate log', 'node' or 'anchor'");
 	if (cli_connect(c, &e) < 0 ||
 	        !(j = change(c, "/v1/ledger/keys/rotate", json_pack("{s:s}", "role", role), &e)))
 		return cli_fail(c, &e);
@@ -122,6 +122,10 @@ static int rotate(struct cli *c)
 		term_hint("both keys sign from now on: give verifiers the new line of 'osier ledger policy', "
 		          "then revoke "
 		          "the old key");
+	if (strcmp(role, "anchor") == 0)
+		term_hint("give the new account money, and take what is left out of the old one: its key is "
+		          "the newest of "
+		          "keys/anchor.key.N; who verifies with --account takes the new one for newer heads");
 	return show_keys(c, j);
 }
 
@@ -159,11 +163,24 @@ int ledger_keys(struct cli *c)
 	return show_keys(c, j);
 }
 
+/* Whoever cosigns over a link may be made a witness by taking the '#' away. */
+static void offer(const json_t *fabric)
+{
+	json_t *l;
+	size_t i;
+
+	json_array_foreach(json_object_get(fabric, "logs"), i, l)
+	{
+		if (!j_null(l, "vkey"))
+			(void)printf("#witness %s %s\n", j_str(l, "name"), j_str(l, "vkey"));
+	}
+}
+
 int ledger_own_policy(struct cli *c)
 {
 	const struct keyset_key *may[KEYSET_SIGNERS];
 	struct err e = {0};
-	json_t *j = ask_get(c, &e, "/v1/ledger/keys");
+	json_t *j = ask_get(c, &e, "/v1/ledger/keys"), *w;
 	struct keyset *s;
 	unsigned n;
 
@@ -174,7 +191,16 @@ int ledger_own_policy(struct cli *c)
 	(void)puts("# Whom a verifier of this node's receipts trusts (C2SP tlog-policy).");
 	for (unsigned i = 0; i < n; i++)
 		(void)printf("log %s\n", may[i]->vkey);
-	(void)puts("# Witnesses would stand here: witness NAME VKEY, and a quorum of them.\nquorum none");
+	w = ask_get(c, &e, "/v1/ledger/fabric");
+	offer(w);
+	json_decref(w);
+	w = ask_get(c, &e, "/v1/ledger/witnesses");
+	if (w && json_is_string(json_object_get(w, "policy")))
+		(void)fputs(json_string_value(json_object_get(w, "policy")), stdout);
+	else
+		(void)puts("# Witnesses would stand here: witness NAME VKEY, and a quorum of them.\nquorum "
+		           "none");
+	json_decref(w);
 	free(s);
 	json_decref(j);
 	return EXIT_OK;

@@ -50,7 +50,8 @@ static void show_asked(const json_t *j)
 		if (!j_null(w, "error"))
 			table_cell(t, RED, j_str(w, "error"));
 		else if (j_null(w, "url"))
-			table_cell(t, DIM, "is not asked: it has no address");
+			table_cell(t, DIM,
+			        "is not asked: it has no address; a node of this hub hands in by itself");
 		else
 			table_cell(t, PLAIN, j_uint(w, "size") ? "cosigns" : "asked");
 	}
@@ -87,14 +88,57 @@ static void show_own(const json_t *j)
 	table_free(t);
 }
 
+/* The hub and the nodes that cosign over links. */
+static void show_fabric(const json_t *j)
+{
+	struct table *t = table_new();
+	json_t *l;
+	size_t i;
+
+	show_fieldf("over links", "hub and nodes cosign each other's logs, at most every %llu s",
+	        (unsigned long long)j_uint(j, "every"));
+	(void)putchar('\n');
+	table_column(t, "NODE", LEFT, false);
+	table_column(t, "COSIGNED OURS", RIGHT, false);
+	table_column(t, "WHEN", LEFT, false);
+	table_column(t, "ITS LOG", RIGHT, false);
+	table_column(t, "WHEN", LEFT, false);
+	table_column(t, "MIRRORED", RIGHT, false);
+	table_column(t, "STATE", LEFT, true);
+	json_array_foreach(json_object_get(j, "logs"), i, l)
+	{
+		table_cellf(t, PLAIN, "%s%s", j_str(l, "name"), j_bool(l, "hub") ? " (hub)" : "");
+		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(l, "own_size"));
+		when(t, l, "own_time");
+		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(l, "size"));
+		when(t, l, "time");
+		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(l, "mirrored"));
+		if (!j_null(l, "alarm"))
+			table_cellf(
+			        t, RED, "ALARM: %s; evidence: %s", j_str(l, "alarm"), j_str(l, "evidence"));
+		else if (!j_null(l, "error"))
+			table_cell(t, RED, j_str(l, "error"));
+		else
+			table_cell(t, PLAIN, j_uint(l, "own_size") ? "cosigns" : "has not cosigned yet");
+	}
+	table_print(t);
+	table_free(t);
+}
+
 int ledger_witness(struct cli *c)
 {
 	struct err e = {0};
-	json_t *asked = get(c, "/v1/ledger/witnesses", &e), *own = NULL, *both;
+	json_t *asked = get(c, "/v1/ledger/witnesses", &e), *own = NULL, *fabric = NULL, *both;
 
 	if (e.code == ERR_NONE)
 		own = get(c, "/v1/witness", &e);
-	if (e.code == ERR_NONE && !asked && !own) {
+	if (e.code == ERR_NONE)
+		fabric = get(c, "/v1/ledger/fabric", &e);
+	if (fabric && json_array_size(json_object_get(fabric, "logs")) == 0) {
+		json_decref(fabric);
+		fabric = NULL;
+	}
+	if (e.code == ERR_NONE && !asked && !own && !fabric) {
 		(void)err_set(&e, ERR_NOTFOUND, "this node asks no witnesses, and is none");
 		(void)err_hint(
 		        &e, "ledger.policy and ledger.witness in config.yaml; docs/ledger.md tells how");
@@ -102,10 +146,12 @@ int ledger_witness(struct cli *c)
 	if (e.code != ERR_NONE) {
 		json_decref(asked);
 		json_decref(own);
+		json_decref(fabric);
 		return cli_fail(c, &e);
 	}
 	if (c->json) {
-		both = json_pack("{s:O?, s:O?}", "witnesses", asked, "witness_of", own);
+		both = json_pack(
+		        "{s:O?, s:O?, s:O?}", "witnesses", asked, "witness_of", own, "fabric", fabric);
 		CHECK(both);
 		json_print(both);
 		json_decref(both);
@@ -116,7 +162,12 @@ int ledger_witness(struct cli *c)
 			(void)putchar('\n');
 		if (own)
 			show_own(own);
+		if ((asked || own) && fabric)
+			(void)putchar('\n');
+		if (fabric)
+			show_fabric(fabric);
 	}
+	json_decref(fabric);
 	json_decref(asked);
 	json_decref(own);
 	return EXIT_OK;

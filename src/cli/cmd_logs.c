@@ -9,6 +9,11 @@ static const struct option_def options[] = {
         {'f', "follow", NULL, "go on with what comes, until the job is finished", COMPLETE_NOTHING, NULL},
         {0, "stream", "WHICH", "stdout, stderr or both (default)", COMPLETE_WORDS, "stdout,stderr,both"},
         {'o', "output", "NAME", "of one task: this output, byte for byte", COMPLETE_NOTHING, NULL},
+        {0, "attempt", "NUMBER",
+                "of one task: what this attempt wrote, by the number that 'osier job TASK' shows; each "
+                "member of a "
+                "gang is one",
+                COMPLETE_NOTHING, NULL},
         {0, "no-prefix", NULL, "lines without the task that wrote them", COMPLETE_NOTHING, NULL},
         {0},
 };
@@ -129,7 +134,7 @@ static int run_stream(struct logs *l)
 			return EXIT_INTERRUPTED;
 		/* An engine that died is started again. It tells all from the beginning, and what was shown is not shown again. */
 		if ((s == STREAM_FAILED || s == STREAM_END) && !l->c->node && !seen_full(&l->seen) &&
-		        state_kept(l->c->state_dir)) {
+		        (l->c->host || state_kept(l->c->state_dir))) {
 			rc = open_stream(l);
 			continue;
 		}
@@ -167,6 +172,10 @@ static int download(struct logs *l, const char *output, FILE *f)
 	url_add(&t, l->name.step);
 	text_addf(&t, "/%lld/output/", (long long)l->name.index);
 	url_add(&t, output);
+	if (args_value(&l->c->args, "attempt")) {
+		text_add(&t, "?attempt=");
+		url_add(&t, args_value(&l->c->args, "attempt"));
+	}
 	rc = client_download(l->c->client, text_str(&t), f, &r, &e);
 	text_release(&t);
 	if (rc < 0)
@@ -206,9 +215,12 @@ static int need_task(struct logs *l, struct err *e)
 static int run_logs(struct logs *l)
 {
 	const char *output = args_value(&l->c->args, "output");
+	const char *bytes_of = strcmp(l->stream, "stderr") == 0 ? "stderr" : "stdout";
 	bool one_task = l->name.step && l->name.index >= 0;
 	struct err e = {0};
 
+	if (!output && args_value(&l->c->args, "attempt"))
+		output = bytes_of;
 	if (output)
 		return need_task(l, &e) < 0 ? cli_fail(l->c, &e) : download(l, output, stdout);
 	if (one_task && !l->follow && !l->c->json && strcmp(l->stream, "both") != 0 && !term_is_tty(stdout))
@@ -230,6 +242,8 @@ static int run(struct cli *c)
 		return cli_usage(c, "--stream is stdout, stderr or both, not '%.40s'", l.stream);
 	if (args_flag(&c->args, "output") && l.follow)
 		return cli_usage(c, "--output is for what is there: it does not go with --follow");
+	if (args_flag(&c->args, "attempt") && l.follow)
+		return cli_usage(c, "--attempt is for what is there: it does not go with --follow");
 	if (cli_connect_look(c, &e) < 0 ||
 	        task_resolve(c, c->args.n_args ? c->args.arg[0] : "last", &l.name, &e) < 0)
 		return cli_fail(c, &e);

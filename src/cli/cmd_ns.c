@@ -8,8 +8,35 @@ static const struct option_def options[] = {
         {'q', "quota", "RESOURCE=AMOUNT",
                 "at most this much at once: cpu=4, memory=8GiB; may be given again; '' lifts all",
                 COMPLETE_NOTHING, NULL},
+        {'l', "local", "RESOURCE=AMOUNT",
+                "of the quota, what each node that has joined may always use for what is submitted there",
+                COMPLETE_NOTHING, NULL},
+        {'\0', "lend", "DURATION",
+                "for so long a joined node may go on with its share without a word of this one's (24h)",
+                COMPLETE_NOTHING, NULL},
         {0},
 };
+
+/* Beside its own quota, the share of the hub's; and what of it is lent to nodes. */
+static void share_text(struct text *t, const json_t *n)
+{
+	const json_t *share = j_get(n, "share");
+	struct text more = {0};
+	char s[32];
+
+	if (share) {
+		needs_text(&more, json_object_get(share, "quota"));
+		text_addf(t, "%s%s of %s's", t->n ? "; " : "", text_str(&more), j_str(share, "of"));
+		if (!j_null(share, "until"))
+			text_addf(t, " until %s",
+			        clock_text(j_time(share, "until"), cli_now_ns(), s, sizeof(s)));
+	}
+	text_clear(&more);
+	needs_text(&more, json_object_get(n, "lent"));
+	if (more.n)
+		text_addf(t, ", %s of it lent to nodes", text_str(&more));
+	text_release(&more);
+}
 
 static void print(const json_t *list)
 {
@@ -30,6 +57,7 @@ static void print(const json_t *list)
 		table_cell(t, BOLD, j_str(n, "name"));
 		table_cellf(t, PLAIN, "%llu", (unsigned long long)j_uint(n, "weight"));
 		table_cell(t, PLAIN, used.n ? text_str(&used) : "-");
+		share_text(&quota, n);
 		table_cell(t, PLAIN, quota.n ? text_str(&quota) : "no limit");
 		text_release(&used);
 		text_release(&quota);
@@ -81,6 +109,8 @@ static int add_present(struct cli *c, const char *name, json_t *body, struct err
 			continue;
 		json_object_set(body, "weight", json_object_get(n, "weight"));
 		json_object_set(body, "quota", json_object_get(n, "quota"));
+		json_object_set(body, "local", json_object_get(n, "local"));
+		json_object_set(body, "lend_s", json_object_get(n, "lend_s"));
 	}
 	json_decref(all);
 	return 0;
@@ -88,8 +118,8 @@ static int add_present(struct cli *c, const char *name, json_t *body, struct err
 
 static json_t *set(struct cli *c, const char *name, struct err *e)
 {
-	json_t *body = json_object(), *quota = json_object(), *out = NULL;
-	const char *weight = args_value(&c->args, "weight"), *word;
+	json_t *body = json_object(), *quota = json_object(), *local = json_object(), *out = NULL;
+	const char *weight = args_value(&c->args, "weight"), *lend = args_value(&c->args, "lend"), *word;
 	struct text t = {0};
 	uint64_t n;
 	int rc = add_present(c, name, body, e);
@@ -103,12 +133,22 @@ static json_t *set(struct cli *c, const char *name, struct err *e)
 		rc = add_quota(quota, word, e);
 	if (args_value(&c->args, "quota"))
 		json_object_set(body, "quota", quota);
+	for (size_t i = 0; rc == 0 && (word = args_nth(&c->args, "local", i)); i++)
+		rc = add_quota(local, word, e);
+	if (args_value(&c->args, "local"))
+		json_object_set(body, "local", local);
+	if (rc == 0 && lend) {
+		rc = duration_parse(lend, &n, e);
+		if (rc == 0)
+			json_object_set_new(body, "lend_s", json_real((double)n / 1e9));
+	}
 	text_add(&t, "/v1/namespaces/");
 	url_add(&t, name);
 	if (rc == 0)
 		out = ask(c, "PUT", text_str(&t), body, e);
 	text_release(&t);
 	json_decref(quota);
+	json_decref(local);
 	json_decref(body);
 	return out;
 }
@@ -122,8 +162,9 @@ static int run(struct cli *c)
 	if (change && (strcmp(c->args.arg[0], "set") != 0 || c->args.n_args != 2))
 		return cli_usage(c, "namespaces are listed by 'osier ns' and changed by 'osier ns set NAME'");
 	if (change && !c->args.n_options)
-		return cli_usage(c, "say what to set: --weight or --quota");
-	if (!change && (args_flag(&c->args, "weight") || args_flag(&c->args, "quota")))
+		return cli_usage(c, "say what to set: --weight, --quota, --local or --lend");
+	if (!change && (args_flag(&c->args, "weight") || args_flag(&c->args, "quota") ||
+	                       args_flag(&c->args, "local") || args_flag(&c->args, "lend")))
 		return cli_usage(c, "say of which namespace: 'osier ns set NAME'");
 	if ((change ? cli_connect(c, &e) : cli_connect_look(c, &e)) < 0)
 		return cli_fail(c, &e);
@@ -146,11 +187,13 @@ static int run(struct cli *c)
 const struct command_def cmd_ns = {
         .name = "ns",
         .group = GROUP_NODE,
-        .usage = "[set NAME --weight N --quota RESOURCE=AMOUNT]",
+        .usage = "[set NAME --weight N --quota RESOURCE=AMOUNT --local RESOURCE=AMOUNT --lend DURATION]",
         .summary = "show namespaces, set their weights and quotas",
         .about = "What is free is shared between namespaces by weight; a quota is the most that one may hold "
                  "at once. A namespace comes into "
-                 "being with its first job, or here.",
+                 "being with its first job, or here. Of a hub's quotas each node that has joined has a share "
+                 "for what is "
+                 "submitted there: docs/fleet.md says how large.",
         .examples = "osier ns\n"
                     "osier ns set team-a --weight 2 --quota cpu=8 --quota memory=16GiB\n"
                     "osier ns set team-a --quota ''      # lift its quotas",

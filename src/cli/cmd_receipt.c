@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_receipt - `osier receipt`: the proof of what a task did, as a file that a stranger can check. */
+#include "cli/cmd_ledger.h"
 #include "cli/commands.h"
 #include "cli/receipt_wait.h"
 
@@ -14,6 +15,10 @@ static const struct option_def options[] = {
         {'f', "format", "FORMAT",
                 "tlog-proof (default), or dsse: an in-toto Statement that other tools verify", COMPLETE_WORDS,
                 "tlog-proof,dsse"},
+        {0, "of", "NODE",
+                "from this hub's copy of the log of the node that ran it; TASK own:JOB/STEP/INDEX is of a "
+                "job of that node's own",
+                COMPLETE_NODE, NULL},
         {'w', "wait", "LEVEL", "wait until it is witnessed, or anchored on a chain", COMPLETE_WORDS,
                 "witnessed,anchored"},
         {'t', "timeout", "DURATION",
@@ -100,6 +105,11 @@ static int run(struct cli *c)
 	if (wait && ((strcmp(wait, "anchored") != 0 && strcmp(wait, "witnessed") != 0) ||
 	                    strcmp(format(c), "dsse") == 0))
 		return cli_usage(c, "a tlog-proof can be waited for until it is 'witnessed' or 'anchored'");
+	if (args_value(&c->args, "of"))
+		return wait || strcmp(format(c), "dsse") == 0
+		               ? cli_usage(c,
+		                         "what is read out of a copy is a tlog-proof, and is not waited for")
+		               : receipt_of(c, c->args.arg[0], path);
 	/* Without a node nobody asks witnesses. */
 	if ((wait && strcmp(wait, "witnessed") == 0 ? cli_connect(c, &e) : cli_connect_look(c, &e)) < 0 ||
 	        task_resolve(c, c->args.arg[0], &name, &e) < 0)
@@ -139,7 +149,7 @@ static int run(struct cli *c)
 const struct command_def cmd_receipt = {
         .name = "receipt",
         .group = GROUP_PROVE,
-        .usage = "TASK [--format dsse] [--wait witnessed|anchored] [-o FILE]",
+        .usage = "TASK [--format dsse] [--wait witnessed|anchored] [--of NODE] [-o FILE]",
         .summary = "write the proof of what a task ran and what came out",
         .about = "A receipt is a tlog-proof file (C2SP): the node's signature over the result, its job and "
                  "its lease, the "
@@ -153,6 +163,7 @@ const struct command_def cmd_receipt = {
         .examples = "osier receipt pi-17/sum/0 -o pi.tlog-proof\n"
                     "osier receipt last/main/0 > r.tlog-proof\n"
                     "osier receipt --wait witnessed last/main/0 -o r.tlog-proof\n"
+                    "osier receipt --of press-4 last/main/0 -o r.tlog-proof\n"
                     "osier receipt --format dsse last/main/0 -o r.intoto.jsonl",
         .options = options,
         .args_min = 1,

@@ -29,7 +29,7 @@ static int connect_or_start(struct cli *c, struct err *e)
 	}
 	if (cli_connect(c, e) == 0)
 		return 0;
-	if (e->code != ERR_CLOSED || state_folder_make(c->state_dir, e) < 0)
+	if (e->code != ERR_CLOSED || c->host || state_folder_make(c->state_dir, e) < 0)
 		return -1;
 	term_catch_interrupts();
 	if (nodeproc_start(c->state_dir, NODE_PRIVATE, NULL, &c->node, e) < 0) {

@@ -47,6 +47,24 @@ static const struct option_def submit_options[] = {
         {0},
 };
 
+/* A node that has joined a hub takes jobs for itself: who thinks of the pool shall read it here, not wait for it. */
+static void say_where(struct cli *c, const char *path)
+{
+	struct err e = {0};
+	json_t *parent = c->host ? NULL : ask_get(c, &e, "/v1/parent");
+	const char *at = j_str(parent, "origin"), *end;
+
+	if (parent && j_bool(parent, "joined") && strncmp(at, "https://", 8) == 0) {
+		at += 8;
+		end = strrchr(at, ':');
+		term_note("it runs here, on '%s' and what has joined it, not in the pool of hub '%s'",
+		        j_str(parent, "node"), j_str(parent, "hub"));
+		term_hint("to the pool, as a user of the hub: osier --host ssh://%.*s submit %s",
+		        end ? (int)(end - at) : (int)strlen(at), at, path);
+	}
+	json_decref(parent);
+}
+
 static int submit_one(struct cli *c, const char *path)
 {
 	bool watch = args_flag(&c->args, "watch"), quiet = args_flag(&c->args, "quiet");
@@ -73,6 +91,8 @@ static int submit_one(struct cli *c, const char *path)
 	if (*j_str(sent, "warning"))
 		term_note("warning: %s", j_str(sent, "warning"));
 	json_decref(sent);
+	if (!quiet && !c->json)
+		say_where(c, path);
 	if (watch)
 		rc = follow(c, id, quiet, 0);
 	else if (!quiet && !c->json && term_is_tty(stderr))
@@ -104,7 +124,10 @@ const struct command_def cmd_submit = {
         .summary = "give a job to the node and go on working",
         .about = "The job is on disk when this returns, and survives this command, the engine and the "
                  "machine. Needs a node ('osier "
-                 "up'). With --watch it follows the job; Ctrl-C then stops following, not the job.",
+                 "up'). With --watch it follows the job; Ctrl-C then stops following, not the job. On a node "
+                 "that has joined a hub the job is that node's own, and it says so; the hub's pool is asked "
+                 "by "
+                 "'osier --host ssh://HUB submit', as a user there.",
         .examples = "osier submit job.yaml\n"
                     "osier submit job.yaml --watch\n"
                     "job=$(osier submit -q job.yaml) && osier wait $job\n"

@@ -24,6 +24,7 @@ static void print_rows(const json_t *tasks)
 	table_column(t, "STATE", LEFT, false);
 	table_column(t, "OUTCOME", LEFT, false);
 	table_column(t, "ATTEMPTS", RIGHT, false);
+	table_column(t, "RUNS ON", LEFT, false);
 	json_array_foreach(tasks, i, v)
 	{
 		const char *state = j_str(v, "state"), *outcome = j_str(v, "outcome");
@@ -34,6 +35,7 @@ static void print_rows(const json_t *tasks)
 		        *outcome && strcmp(outcome, state) != 0 ? outcome : "-");
 		table_cellf(t, PLAIN, "%llu%s", (unsigned long long)j_uint(v, "attempts"),
 		        j_uint(v, "attempts") >= 63 ? "+" : "");
+		table_cell(t, PLAIN, *j_str(v, "node") ? j_str(v, "node") : "-");
 	}
 	table_print(t);
 	table_free(t);

@@ -15,6 +15,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/nodeproc.h"
+#include "cli/record_option.h"
 
 #define DOWN_TRIES           3
 #define STOPPING_PATIENCE_NS 10000000000ull
@@ -26,6 +27,7 @@ static const struct option_def up_options[] = {
         {0, "install-service", NULL,
                 "install a systemd service that runs this osier, and say how to start it", COMPLETE_NOTHING,
                 NULL},
+        RECORD_OPTIONS,
         {0},
 };
 
@@ -144,8 +146,11 @@ static int say_up(struct cli *c, bool already, json_t *v)
 		json_object_set_new(v, "already_up", json_boolean(already));
 		json_print(v);
 	} else {
-		(void)printf("osier %s up: node '%s' on %s\n", already ? "was already" : "is",
-		        j_str(v, "node"), c->state_dir);
+		(void)printf("osier %s up: node '%s' on %s%s\n", already ? "was already" : "is",
+		        j_str(v, "node"), c->state_dir,
+		        json_is_true(json_object_get(json_object_get(v, "record"), "standby"))
+		                ? ", standing by"
+		                : "");
 		json_array_foreach(json_object_get(v, "notices"), i, n)
 		        term_note("notice: %s", json_string_value(n) ? json_string_value(n) : "");
 		if (!already)
@@ -273,7 +278,7 @@ static int run_up(struct cli *c)
 	up = already_up(c, &version, &e);
 	if (up != 0)
 		return up < 0 ? cli_fail(c, &e) : say_up(c, true, version);
-	if (state_folder_make(c->state_dir, &e) < 0)
+	if (state_folder_make(c->state_dir, &e) < 0 || record_option(c, user, &e) < 0)
 		return cli_fail(c, &e);
 	if (args_flag(&c->args, "foreground") || getenv("NOTIFY_SOCKET"))
 		return foreground(c, *user ? user : NULL);
@@ -297,9 +302,11 @@ const struct command_def cmd_up = {
                  "when it is ready (sd_notify).",
         .examples = "osier up\n"
                     "osier up --state /srv/osier --foreground\n"
+                    "osier up --record postgres://osier@db.example.com/osier --standby\n"
                     "sudo osier up --install-service && sudo systemctl enable --now osier",
         .options = up_options,
         .args_max = 0,
+        .here = true,
         .run = run_up,
 };
 
@@ -430,5 +437,6 @@ const struct command_def cmd_down = {
                     "osier down --engine-only    # take up a new version without touching what runs",
         .options = down_options,
         .args_max = 0,
+        .here = true,
         .run = run_down,
 };

@@ -111,6 +111,13 @@ static void print_plan(const json_t *plan)
 	json_array_foreach(json_object_get(plan, "steps"), i, v) step_rows(t, v, now);
 	table_print(t);
 	table_free(t);
+	json_array_foreach(json_object_get(plan, "steps"), i, v)
+	{
+		if (json_array_size(json_object_get(v, "nodes")) > 1 ||
+		        json_array_size(json_object_get(v, "places")) == 0)
+			print_places(json_object_get(v, "nodes"), 1,
+			        json_array_size(json_object_get(plan, "steps")) > 1 ? j_str(v, "name") : "");
+	}
 	json_array_foreach(json_object_get(plan, "unknown"), i, v)
 	{
 		text_clear(&line);

@@ -224,6 +224,30 @@ static void print_agreed(const struct checked *k)
 		        "replica %u, under lease %llu on node %u, came to the same: entry %llu",
 		        r->agreed[i].replica, (unsigned long long)r->agreed[i].lease, r->agreed[i].node,
 		        (unsigned long long)r->agreed[i].entry);
+	if (receipt_hidden(r))
+		show_fieldf("",
+		        "all of them had committed to their answers by entry %llu, before the first was told "
+		        "in "
+		        "entry %llu",
+		        (unsigned long long)r->last_commitment, (unsigned long long)r->first_told);
+	else if (r->n_committed > 1)
+		show_fieldf("",
+		        "one committed to its answer in entry %llu, when another's had been told in entry "
+		        "%llu",
+		        (unsigned long long)r->last_commitment, (unsigned long long)r->first_told);
+	else if (r->n_agreed > 0)
+		show_field("", "that they did not see each other's answers is not shown");
+}
+
+/* null: nothing is known of that. */
+static json_t *json_committed(const struct checked *k)
+{
+	const struct receipt_view *r = &k->r;
+
+	if (r->n_committed < 2)
+		return json_null();
+	return json_pack("{s:b,s:I,s:I}", "before_told", receipt_hidden(r), "last_commitment",
+	        (json_int_t)r->last_commitment, "first_told", (json_int_t)r->first_told);
 }
 
 static json_t *json_agreed(const struct checked *k)
@@ -328,6 +352,7 @@ static void json_checked(const struct checked *k)
 	        "quorum_met", trust->met || trust->quorum_none);
 	CHECK(j);
 	json_object_set_new(j, "agreed", json_agreed(k));
+	json_object_set_new(j, "committed", json_committed(k));
 	json_object_set_new(j, "anchors", verify_heads_json(&k->heads));
 	json_object_set_new(j, "file_is", k->file_is ? json_string(k->file_is) : json_null());
 	json_print(j);
@@ -368,10 +393,8 @@ static int check(struct cli *c, struct checked *k, const char *bytes, size_t n, 
 	} else if (policy) {
 		rc = receipt_verify(&k->g.arena, &h, &v, &k->policy, bytes, n, &k->r, e);
 	}
-	if (rc == 0 && !k->r.trust.quorum_none && !k->r.trust.met) {
-		(void)err_set(e, ERR_CORRUPT,
-		        "the log signed it, but only %u witness%s did, and the policy asks for more",
-		        k->r.trust.witnesses, k->r.trust.witnesses == 1 ? "" : "es");
+	if (rc == 0 && policy_enough(&k->r.trust, e) < 0) {
+		(void)err_wrap(e, "the log signed it");
 		rc = err_hint(e, "get a newer receipt when more witnesses have seen the log");
 	}
 	if (rc == 0 && args_value(&c->args, "keys"))

@@ -56,6 +56,27 @@ static void print_holders(const json_t *w)
 	table_free(t);
 }
 
+void print_places(const json_t *nodes, size_t least, const char *of)
+{
+	size_t i;
+	json_t *n;
+
+	if (json_array_size(nodes) < least)
+		return;
+	(void)printf("\n%s%snode by node:\n", of, *of ? ", " : "");
+	json_array_foreach(nodes, i, n)
+	{
+		struct text line = {0};
+
+		text_add(&line, "  ");
+		text_add_clean(&line, j_str(n, "node"), strlen(j_str(n, "node")), "");
+		text_add(&line, ": ");
+		text_add_clean(&line, j_str(n, "text"), strlen(j_str(n, "text")), "");
+		(void)puts(text_str(&line));
+		text_release(&line);
+	}
+}
+
 static void print_why(const json_t *w)
 {
 	struct text t = {0};
@@ -73,6 +94,7 @@ static void print_why(const json_t *w)
 	        show_fieldf(i ? "" : "waits for", "%s: %llu of %llu done", j_str(v, "step"),
 	                (unsigned long long)j_uint(v, "done"), (unsigned long long)j_uint(v, "total"));
 	print_holders(w);
+	print_places(json_object_get(w, "nodes"), strcmp(j_str(w, "reason"), "where") == 0 ? 1 : 2, "");
 	if (start)
 		show_fieldf("starts", "about %s%s%s", clock_text(start, now, s, sizeof(s)),
 		        start > now ? ", in " : "",

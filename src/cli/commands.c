@@ -5,13 +5,14 @@
 #include "base/check.h"
 
 static const struct command_def *const all[] = {
-        &cmd_run, &cmd_submit, &cmd_init, &cmd_validate, &cmd_plan,                /* running */
+        &cmd_run, &cmd_submit, &cmd_init, &cmd_validate, &cmd_plan, &cmd_gang,     /* running */
         &cmd_jobs, &cmd_job, &cmd_tasks, &cmd_logs, &cmd_why, &cmd_wait, &cmd_top, /* looking */
         &cmd_cancel, &cmd_retry, &cmd_adjust, &cmd_release,                        /* changing */
-        &cmd_up, &cmd_down, &cmd_nodes, &cmd_node, &cmd_ns,                        /* the node */
-        &cmd_receipt, &cmd_verify, &cmd_history, &cmd_ledger,                      /* proving */
-        &cmd_replay, &cmd_doctor, &cmd_version, &cmd_help,                         /* more */
-        &cmd_complete, &cmd_man,                                                   /* hidden */
+        &cmd_up, &cmd_down, &cmd_nodes, &cmd_node, &cmd_ns, &cmd_hub, &cmd_join, &cmd_leave, &cmd_journal,
+        &cmd_backup, &cmd_restore,                            /* the node */
+        &cmd_receipt, &cmd_verify, &cmd_history, &cmd_ledger, /* proving */
+        &cmd_replay, &cmd_doctor, &cmd_version, &cmd_help,    /* more */
+        &cmd_complete, &cmd_man, &cmd_dial,                   /* hidden */
 };
 
 const struct command_def *command_at(size_t i)

@@ -14,13 +14,16 @@
 /* How often the node anchors on chains, at best; 0: never. */
 static int pace(struct cli *c, uint64_t *out_ns, struct err *e)
 {
-	void *mem = cli_alloc(CONFIG_BYTES);
+	void *mem;
 	char path[4200];
 	struct config config;
 	struct arena a;
 	int rc;
 
 	*out_ns = 0;
+	if (cli_must_be_here(c, e) < 0)
+		return -1;
+	mem = cli_alloc(CONFIG_BYTES);
 	arena_init(&a, mem, CONFIG_BYTES);
 	(void)snprintf(path, sizeof(path), "%s/config.yaml", c->state_dir);
 	rc = config_load(&a, path, true, &config, e);

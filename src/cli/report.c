@@ -85,11 +85,15 @@ static void output_target(struct text *t, const json_t *task, const char *name)
 	url_add(t, name);
 }
 
+/* The last, or that of the member of a gang that speaks for all. */
 static const json_t *last_attempt(const json_t *task)
 {
 	const json_t *all = json_object_get(task, "attempts");
-	size_t n = json_array_size(all);
+	size_t n = json_array_size(all), i;
+	json_t *a;
 
+	json_array_foreach(all, i,
+	        a) if (j_uint(a, "lease") && j_uint(a, "lease") == j_uint(task, "result_of")) return a;
 	return n ? json_array_get(all, n - 1) : NULL;
 }
 
@@ -330,6 +334,8 @@ static void print_failures(struct report *r)
 		if (*j_str(task, "disagreement"))
 			text_addf(&t, "has no result that enough replicas agree on: %s",
 			        j_str(task, "disagreement"));
+		else if (*j_str(task, "broken_by"))
+			text_addf(&t, "has no result: %s, which ended its gang", j_str(task, "broken_by"));
 		else if (a)
 			outcome_text(&t, a);
 		else

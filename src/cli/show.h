@@ -37,4 +37,11 @@ size_t progress_rows(const json_t *j, struct progress_row *rows, size_t max);
 /* The exit code that a job's state asks for. */
 int exit_of_state(const char *state);
 
+/* Of `nodes` of a why or a step's plan, a line each, when there are at least so many. `of`: what they are of, or "". */
+void print_places(const json_t *nodes, size_t least, const char *of);
+/* "hall=north, arch=amd64" */
+void labels_text(struct text *t, const json_t *node);
+/* Every resource and device of a node. */
+void print_node_resources(const json_t *node);
+
 #endif

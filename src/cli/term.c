@@ -120,6 +120,8 @@ enum colour term_state_colour(const char *state)
 	        {"queue_timeout", RED},
 	        {"up", GREEN},
 	        {"drained", YELLOW},
+	        {"cordoned", YELLOW},
+	        {"disconnected", YELLOW},
 	        {"blocked", DIM},
 	};
 

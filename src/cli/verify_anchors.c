@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cli/show.h"
+#include "cli/verify.h"
 #include "io/calendar.h"
 #include "io/ethkey.h"
 #include "io/jsonrpc.h"
@@ -18,6 +19,7 @@ struct wanted { /* what the options say */
 	uint8_t contract[20], account[20];
 	uint64_t confirmations;
 	const char *ca;
+	struct keyset *keys; /* of the log, NULL: not said; malloc'd */
 };
 
 static int address_option(struct cli *c, const char *name, bool *out_has, uint8_t out[20], struct err *e)
@@ -38,10 +40,17 @@ static int read_options(struct cli *c, struct wanted *w, struct err *e)
 	if (address_option(c, "contract", &w->has_contract, w->contract, e) < 0 ||
 	        address_option(c, "account", &w->has_account, w->account, e) < 0)
 		return -1;
+	if (args_value(&c->args, "keys")) {
+		w->keys = verify_keys(args_value(&c->args, "keys"), e);
+		if (!w->keys)
+			return -1;
+	}
 	if (text) {
 		w->confirmations = strtoull(text, &end, 10);
-		if (*text < '1' || *text > '9' || *end || w->confirmations > 1000000)
+		if (*text < '1' || *text > '9' || *end || w->confirmations > 1000000) {
+			free(w->keys);
 			return err_set(e, ERR_INVALID, "--confirmations must be a number from 1 to 1000000");
+		}
 	}
 	return 0;
 }
@@ -61,6 +70,11 @@ static int check_sender(const struct wanted *w, const struct receipt_head *h, st
 	if (w->has_account && memcmp(w->account, h->account, 20) != 0) {
 		evm_address_print(h->account, text);
 		return err_set(e, ERR_CORRUPT, "the anchor is of account %s, not of the one you trust", text);
+	}
+	if (w->keys) {
+		evm_address_print(h->account, text);
+		if (keyset_check_anchor(w->keys, text, h->checkpoint.size, e) < 0)
+			return -1;
 	}
 	if (w->has_contract && memcmp(w->contract, h->tx.to, 20) != 0) {
 		evm_address_print(h->tx.to, text);
@@ -184,13 +198,9 @@ static int check_calendars(struct verified_head *v, struct err *e)
 	return 0;
 }
 
-int verify_heads(struct cli *c, const struct receipt_view *r, struct verified_heads *out, struct err *e)
+static int look_at_heads(struct cli *c, const struct wanted *w, const struct receipt_view *r,
+        struct verified_heads *out, struct err *e)
 {
-	struct wanted w;
-
-	memset(out, 0, sizeof(*out));
-	if (read_options(c, &w, e) < 0)
-		return -1;
 	if (r->n_heads > VERIFY_HEADS_MAX)
 		return err_set(
 		        e, ERR_INVALID, "the receipt has more than %d anchored heads", VERIFY_HEADS_MAX);
@@ -200,10 +210,10 @@ int verify_heads(struct cli *c, const struct receipt_view *r, struct verified_he
 
 		switch (v->head.by) {
 		case WIRE__ANCHORED_HEAD__BY__CHAIN:
-			rc = check_sender(&w, &v->head, e);
+			rc = check_sender(w, &v->head, e);
 			break;
 		case WIRE__ANCHORED_HEAD__BY__AUTHORITY:
-			rc = check_stamp(&w, v, e);
+			rc = check_stamp(w, v, e);
 			break;
 		case WIRE__ANCHORED_HEAD__BY__CALENDARS:
 			rc = check_calendars(v, e);
@@ -216,7 +226,20 @@ int verify_heads(struct cli *c, const struct receipt_view *r, struct verified_he
 		if (out->n == VERIFY_HEADS_MAX)
 			break;
 	}
-	return ask_nodes(c, &w, out, e);
+	return ask_nodes(c, w, out, e);
+}
+
+int verify_heads(struct cli *c, const struct receipt_view *r, struct verified_heads *out, struct err *e)
+{
+	struct wanted w;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (read_options(c, &w, e) < 0)
+		return -1;
+	rc = look_at_heads(c, &w, r, out, e);
+	free(w.keys);
+	return rc;
 }
 
 /* ---- telling ---- */

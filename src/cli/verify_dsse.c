@@ -175,6 +175,40 @@ static void clean_field(const char *label, const char *head, const char *text, c
 	text_release(&t);
 }
 
+/* Which other replicas came to the same, as the node says. */
+static void print_agreed(const json_t *run)
+{
+	json_int_t before = -1, by = 0, told = 0, replica;
+	char text[200];
+	size_t i;
+	json_t *o;
+
+	json_array_foreach(json_object_get(run, "byproducts"), i, o)
+	{
+		const json_t *a = json_object_get(o, "annotations");
+
+		replica = json_integer_value(json_object_get(a, "replica"));
+		if (!json_is_true(json_object_get(a, "osier_agrees")) || replica == before)
+			continue;
+		(void)snprintf(text, sizeof(text),
+		        "replica %lld, under lease %lld on node %lld, came to the same: entry %lld",
+		        (long long)replica, (long long)json_integer_value(json_object_get(a, "lease")),
+		        (long long)json_integer_value(json_object_get(a, "node")),
+		        (long long)json_integer_value(json_object_get(a, "entry")));
+		show_field(before < 0 ? "verified" : "", text);
+		before = replica;
+		by = json_integer_value(json_object_get(a, "committed_by"));
+		told = json_integer_value(json_object_get(a, "first_told"));
+	}
+	if (by <= 0 || told <= by)
+		return;
+	(void)snprintf(text, sizeof(text),
+	        "all of them had committed to their answers by entry %lld, before the first was told in "
+	        "entry %lld",
+	        (long long)by, (long long)told);
+	show_field("", text);
+}
+
 static void print_sealed(const struct sealed *s)
 {
 	const json_t *predicate = json_object_get(s->statement, "predicate"),
@@ -207,6 +241,7 @@ static void print_sealed(const struct sealed *s)
 		clean_field(i ? "" : "put out", "", j_str(o, "name"), text_str(&sha));
 		text_release(&sha);
 	}
+	print_agreed(run);
 	show_field("not shown", "that it is in a log: a receipt ('osier receipt') shows that");
 	if (s->file_is)
 		clean_field("your file", "is ", s->file_is, " of the task, byte for byte");

@@ -40,7 +40,7 @@ static bool gone(const struct watch *w, uint64_t since)
 {
 	if (w->c->node)
 		return nodeproc_ended(w->c->node) || cli_mono_ns() > since + RECONNECT_NS;
-	return !state_kept(w->c->state_dir) && cli_mono_ns() > since + RECONNECT_NS;
+	return (w->c->host || !state_kept(w->c->state_dir)) && cli_mono_ns() > since + RECONNECT_NS;
 }
 
 /* Connect again after the node went away. ERR_TIMEOUT: interrupted, or out of time. */
@@ -90,7 +90,7 @@ static int open_stream(struct watch *w, struct err *e)
 /* The first Ctrl-C of a job that it cancels. The stream uses up the connection, so this opens one of its own. */
 static void cancel(struct watch *w)
 {
-	struct cli other = {.state_dir = w->c->state_dir, .args = w->c->args};
+	struct cli other = {.state_dir = w->c->state_dir, .host = w->c->host, .args = w->c->args};
 	json_t *body = json_pack("{s:s}", "reason", "interrupted"), *j = NULL;
 	struct text t = {0};
 	struct err e = {0};
