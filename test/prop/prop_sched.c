@@ -502,7 +502,7 @@ static void end_lease(struct world *w)
 	for (uint32_t k = 0; k < ARRAY_LEN(us); k++)
 		us[k] = prng_below(&w->r, 1u << prng_below(&w->r, 24));
 	if (prng_chance(&w->r, 1, 2))
-		sched_learn(w->s, l->p.group, l->p.variant, us, prng_below(&w->r, 6), w->now);
+		sched_learn(w->s, l->p.group, l->p.variant, l->p.node, us, prng_below(&w->r, 6), w->now);
 	sched_lease_remove(w->s, l->id, w->now);
 	w->lease[i] = w->lease[--w->n_leases];
 }

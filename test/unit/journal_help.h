@@ -21,6 +21,7 @@
 
 struct world {
 	char dir[64];
+	char record[600]; /* the URL of its record; "": the rows lie in the folder */
 	struct journal *j;
 	uint64_t durable; /* entries, by on_durable() */
 	int failures;
@@ -66,6 +67,7 @@ static MAYBE int world_try_open(struct world *w, const struct journal_options *l
 {
 	struct journal_options o = like ? *like : (struct journal_options){0};
 
+	o.record = w->record[0] ? w->record : NULL;
 	o.on_durable = note_durable;
 	o.on_failed = note_failed;
 	o.ctx = w;
@@ -208,6 +210,8 @@ static MAYBE void empty_folder(const char *dir)
 		(void)closedir(d);
 }
 
+static unsigned worlds;
+
 static MAYBE int world_set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -216,6 +220,10 @@ static MAYBE int world_set_up(void **state)
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/osier-test-XXXXXX",
 	        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	assert_non_null(mkdtemp(w->dir));
+	/* OSIER_TEST_RECORD: a PostgreSQL's URL up to the schema's name; each world has one of its own. */
+	if (getenv("OSIER_TEST_RECORD"))
+		(void)snprintf(w->record, sizeof(w->record), "%s_%d_%u", getenv("OSIER_TEST_RECORD"),
+		        (int)getpid(), ++worlds);
 	*state = w;
 	return 0;
 }

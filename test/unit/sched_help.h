@@ -146,7 +146,7 @@ __attribute__((unused)) static uint32_t job(struct a_job a)
 
 __attribute__((unused)) static void learn(uint32_t group, uint64_t us)
 {
-	sched_learn(s, group, 0, &us, 1, T0);
+	sched_learn(s, group, 0, 1, &us, 1, T0);
 }
 
 /* Pick and grant; 0 when nothing was placed. *out (may be NULL) tells where. */

@@ -38,6 +38,26 @@ static void overlong_error_is_cut_and_stays_terminated(void **state)
 	assert_int_equal(strlen(e.msg), sizeof(e.msg) - 1);
 }
 
+/* All of it in words of a peer: cut in the middle of a character, no UTF-8 at all, what a terminal would obey. */
+static void words_of_an_error_are_text(void **state)
+{
+	struct err e = {0};
+	char big[600];
+
+	(void)state;
+	memset(big, 'a', sizeof(big));
+	memcpy(big + sizeof(e.msg) - 2, "\xc3\xa4", 3);
+	(void)err_set(&e, ERR_INVALID, "%s", big);
+	assert_int_equal(strlen(e.msg), sizeof(e.msg) - 1);
+	assert_int_equal(e.msg[sizeof(e.msg) - 2], '?');
+	(void)err_set(&e, ERR_INVALID, "'%.3s' \xff %s", "ab\xc3\xa4", "\x1b[2J\xc2\x9b\x7f");
+	(void)err_hint(&e, "\xe2\x82\xac, \xe2\x82");
+	assert_string_equal(e.msg, "'ab?' ? ?[2J???");
+	assert_string_equal(e.hint, "\xe2\x82\xac, ??");
+	(void)err_wrap(&e, "\xc0\nb\u00e4");
+	assert_string_equal(e.msg, "?\nb\xc3\xa4: 'ab?' ? ?[2J???");
+}
+
 static void arena_is_full_when_it_is_full(void **state)
 {
 	_Alignas(16) uint8_t mem[64];
@@ -73,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(wrapped_error_reads_from_outside_in),
 	        cmocka_unit_test(overlong_error_is_cut_and_stays_terminated),
+	        cmocka_unit_test(words_of_an_error_are_text),
 	        cmocka_unit_test(arena_is_full_when_it_is_full),
 	        cmocka_unit_test(same_seed_gives_same_numbers),
 	};

@@ -19,6 +19,7 @@
 #include "io/disk.h"
 #include "io/fault.h"
 #include "io/hashq.h"
+#include "io/sha256.h"
 
 #define fact(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define ABC     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -236,6 +237,72 @@ static void same_bytes_may_be_taken_by_two_at_once(void **state)
 	assert_int_equal(s[0].failed + s[1].failed, 0);
 }
 
+struct linker {
+	struct world *w;
+	char path[300];
+	uint8_t digest[32];
+	pthread_barrier_t *go;
+	_Atomic unsigned *done;
+	int failed;
+};
+
+#define LINKED_ROUNDS 1000
+
+/* Each round other bytes, the same for all. */
+static void *link_the_same(void *ctx)
+{
+	struct linker *l = ctx;
+	struct err e;
+
+	for (int i = 0; i < LINKED_ROUNDS; i++) {
+		(void)unlink(l->path);
+		write_file(l->path, &i, sizeof(i));
+		(void)pthread_barrier_wait(l->go);
+		l->failed += blobs_link_file(l->w->b, l->path, l->digest, NULL, &e) != 0;
+		(*l->done)++;
+		(void)pthread_barrier_wait(l->go);
+	}
+	return NULL;
+}
+
+/* Outputs of several tasks are often the same file, and gathered by several threads; it is looked for when the first is stored. */
+static void same_bytes_that_are_linked_by_many_never_are_away(void **state)
+{
+	struct linker l[3];
+	pthread_barrier_t go;
+	pthread_t t[3];
+	_Atomic unsigned done = 0;
+	int away = 0;
+
+	assert_int_equal(pthread_barrier_init(&go, NULL, 4), 0);
+	for (int i = 0; i < 3; i++) {
+		l[i] = (struct linker){.w = *state, .go = &go, .done = &done};
+		(void)snprintf(l[i].path, sizeof(l[i].path), "%s.%d", l[i].w->path, i);
+		assert_int_equal(pthread_create(&t[i], NULL, link_the_same, &l[i]), 0);
+	}
+	for (int round = 0; round < LINKED_ROUNDS; round++) {
+		uint8_t digest[32];
+		bool seen = false;
+
+		sha256_of(&round, sizeof(round), digest);
+		done = 0;
+		(void)pthread_barrier_wait(&go);
+		while (done < 3) {
+			bool there = blobs_has(l[0].w->b, digest, NULL);
+
+			seen |= there;
+			away += seen && !there;
+		}
+		(void)pthread_barrier_wait(&go);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(t[i], NULL), 0);
+		assert_int_equal(l[i].failed, 0);
+	}
+	(void)pthread_barrier_destroy(&go);
+	assert_int_equal(away, 0);
+}
+
 static void file_with_a_second_name_is_copied(void **state)
 {
 	struct world *w = *state;
@@ -405,6 +472,101 @@ static void sweep_drops_oldest_first_but_never_pinned_or_young(void **state)
 	assert_int_equal(s.kept, 1);
 }
 
+static void disk_without_room_is_told_to_who_wants_no_words(void **state)
+{
+	struct world *w = *state;
+	struct blobs_limits l = {.keep_free = 1};
+
+	open_with(w, &l);
+	assert_int_equal(blobs_room(w->b, 1, 0, 1, NULL), 0);
+	assert_int_equal(blobs_room(w->b, 1, 0, 1ull << 62, NULL), -1);
+}
+
+struct toucher {
+	struct blobs *b;
+	_Atomic bool stop;
+	uint8_t digest[32];
+};
+
+static void *touch_all_the_time(void *ctx)
+{
+	struct toucher *t = ctx;
+
+	while (!t->stop)
+		blobs_touch(t->b, t->digest);
+	return NULL;
+}
+
+/* A task's input is in the store from the moment that it has its name, and is used from then on. */
+static void blob_that_is_used_while_it_is_taken_stays(void **state)
+{
+	struct world *w = *state;
+	struct toucher t = {.b = w->b};
+	unsigned lost = 0;
+	uint8_t digest[32];
+	pthread_t thread;
+	struct err e;
+
+	write_file(w->path, "abc", 3);
+	assert_int_equal(blobs_take_file(w->b, w->path, t.digest, NULL, &e), 0);
+	assert_int_equal(pthread_create(&thread, NULL, touch_all_the_time, &t), 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		assert_int_equal(blobs_remove(w->b, t.digest, &e), 0);
+		write_file(w->path, "abc", 3);
+		lost += blobs_take_file(w->b, w->path, digest, NULL, &e) < 0 ||
+		        !blobs_has(w->b, t.digest, NULL);
+		if (lost)
+			break;
+	}
+	t.stop = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(lost, 0);
+}
+
+static void was_pressed(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+static void sweep_makes_room_for_what_had_none(void **state)
+{
+	struct world *w = *state;
+	struct blobs_limits l = {.bytes_max = 50, .grace_s = 100};
+	struct blobs_swept s;
+	struct blob_writer *bw;
+	uint8_t d[5][32];
+	unsigned pressed = 0;
+	struct err e;
+
+	open_with(w, &l);
+	for (unsigned i = 0; i < 5; i++)
+		put_aged(w, (uint8_t)(i + 1), 10, i == 4 ? 2990 : 1000 + i, d[i]); /* the last one is young */
+	blobs_on_pressed(w->b, was_pressed, &pressed);
+	assert_int_equal(blobs_sweep(w->b, 3000, is_pinned, d[0], &s, &e), 0);
+	assert_int_equal(s.removed, 0); /* it is full, and nobody minds */
+	assert_int_equal(blob_begin(w->b, 51, &bw, &e), -1);
+	assert_int_equal(pressed, 0); /* room for this there never is */
+	assert_int_equal(blobs_room(w->b, 12, 0, 0, NULL), -1);
+	assert_int_equal(pressed, 0); /* a question makes nothing go */
+	assert_int_equal(blob_begin(w->b, 12, &bw, &e), -1);
+	assert_int_equal(e.code, ERR_FULL);
+	assert_int_equal(pressed, 1);
+	assert_int_equal(blobs_sweep(w->b, 3000, is_pinned, d[0], &s, &e), 0);
+	assert_int_equal(s.removed, 2); /* 12 and an eighth of 50 */
+	assert_true(blobs_has(w->b, d[0], NULL));
+	assert_false(blobs_has(w->b, d[1], NULL));
+	assert_false(blobs_has(w->b, d[2], NULL));
+	assert_true(blobs_has(w->b, d[3], NULL));
+	assert_int_equal(blob_begin(w->b, 12, &bw, &e), 0);
+	blob_abort(bw);
+	assert_int_equal(blobs_sweep(w->b, 3000, is_pinned, d[0], &s, &e), 0);
+	assert_int_equal(s.removed, 0); /* there was room since */
+	assert_int_equal(blob_begin(w->b, 45, &bw, &e), -1);
+	assert_int_equal(blobs_sweep(w->b, 3000, is_pinned, d[0], &s, &e), 0);
+	assert_int_equal(s.removed, 1); /* never what is pinned, or young */
+	assert_true(blobs_has(w->b, d[4], NULL));
+}
+
 struct done {
 	int n, failed;
 	uint8_t digest[32];
@@ -460,6 +622,7 @@ int main(void)
 	        fact(file_is_taken_and_gone_from_its_place),
 	        fact(linked_file_keeps_its_name_and_is_found_again),
 	        fact(same_bytes_may_be_taken_by_two_at_once),
+	        fact(same_bytes_that_are_linked_by_many_never_are_away),
 	        fact(file_with_a_second_name_is_copied),
 	        fact(what_is_not_a_file_is_not_taken),
 	        fact(limits_are_told_before_bytes_are_written),
@@ -467,6 +630,9 @@ int main(void)
 	        fact(crash_leaves_no_half_written_file_behind),
 	        fact(damage_is_noticed_and_stored_over),
 	        fact(sweep_drops_oldest_first_but_never_pinned_or_young),
+	        fact(sweep_makes_room_for_what_had_none),
+	        fact(blob_that_is_used_while_it_is_taken_stays),
+	        fact(disk_without_room_is_told_to_who_wants_no_words),
 	        fact(queue_takes_files_in_order_off_the_loop),
 	};
 

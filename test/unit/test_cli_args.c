@@ -67,7 +67,7 @@ static void wrong_options_are_told_apart(void **state)
 	        {"-n", "option '-n' needs a value", "write -n NAME"},
 	        {"--follow=1", "option '--follow' takes no value", ""},
 	        {"-x", "unknown option '-x'",
-	                "there are --follow, --name, --quiet, --state, --json, --color, --help"},
+	                "there are --follow, --name, --quiet, --state, --host, --json, --color, --help"},
 	        {"--", NULL, NULL},
 	};
 

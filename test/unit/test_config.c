@@ -160,6 +160,26 @@ static void wrong_value_is_told_with_what_is_expected(void **state)
 	        "ledger: {entries: yes}\n",
 	        "ledger: {entries: [public]}\n",
 	        "history: {bytes: -1}\n",
+	        "labels: {arch: amd64}\n",
+	        "link: {bytes: 0}\n",
+	        "link: {per: 1d}\n",
+	        "link: {bytes: 1GiB, per: 1s}\n",
+	        "link: {hours: 22-25}\n",
+	        "link: {hours: '22:60-23'}\n",
+	        "link: {hours: 22-22}\n",
+	        "link: {hours: 22}\n",
+	        "link: {hours: 22-24:01}\n",
+	        "link: {cost: 1001}\n",
+	        "scheduling: {pack: tight}\n",
+	        "address: 'not a name'\n",
+	        "address: 10.0.0.4/24\n",
+	        "gang: {port: 7500}\n",
+	        "gang: {ports: 7500}\n",
+	        "gang: {ports: 8000-7500}\n",
+	        "gang: {ports: 0-100}\n",
+	        "gang: {ports: 7500-8524}\n",
+	        "gang: {ports: 65000-65536}\n",
+	        "gang: {ports: 1-2x}\n",
 	        "limits: {memory: 1KiB}\n",
 	        "limits: {jobs: 0}\n",
 	        "- a\n",
@@ -177,6 +197,37 @@ static void wrong_value_is_told_with_what_is_expected(void **state)
 	assert_int_equal(load("limits:\n  jobs: none\n"), -1);
 	assert_string_equal(err.msg,
 	        "config.yaml:2:9: 'jobs': found 'none', expected a whole number from 1 to 100000000");
+}
+
+static void where_others_reach_it_is_read(void **state)
+{
+	(void)state;
+	assert_int_equal(load("name: a\n"), 0);
+	assert_string_equal(config.address, "");
+	assert_int_equal(config.gang_ports, 0);
+	assert_int_equal(load("address: '2001:db8::4'\ngang: {ports: 7500-8523}\n"), 0);
+	assert_string_equal(config.address, "2001:db8::4");
+	assert_int_equal(config.gang_port, 7500);
+	assert_int_equal(config.gang_ports, 1024);
+}
+
+static void links_and_packing_are_read(void **state)
+{
+	(void)state;
+	assert_int_equal(load("link: {bytes: 2GiB, per: 12h, hours: '22:30-06:00', cost: 5}\n"
+	                      "scheduling: {pack: spread}\n"),
+	        0);
+	assert_true(config.link.bytes == 2ull << 30 && config.link.per_ns == 12 * 3600000000000ull);
+	assert_int_equal(config.link.from_min, 22 * 60 + 30);
+	assert_int_equal(config.link.to_min, 360);
+	assert_int_equal(config.link.cost, 5);
+	assert_int_equal(config.pack, WIRE__JOB_SPEC__PACK__SPREAD);
+	assert_int_equal(load("link: {bytes: 1}\n"), 0);
+	assert_true(
+	        config.link.per_ns == 24 * 3600000000000ull && config.link.from_min == config.link.to_min);
+	assert_int_equal(load("link: {hours: 0-24}\n"), -1); /* that is always */
+	assert_int_equal(load("link: {hours: 18-24}\n"), 0);
+	assert_int_equal(config.link.to_min, 0);
 }
 
 static void anchors_are_read(void **state)
@@ -265,6 +316,39 @@ static void wrong_anchor_is_told_with_its_place(void **state)
 	}
 }
 
+static void fabric_is_a_time_or_no(void **state)
+{
+	(void)state;
+	assert_int_equal(load("name: a\n"), 0);
+	assert_int_equal(config.fabric_ns, UINT64_C(60) * 1000000000);
+	assert_int_equal(load("ledger: {fabric: {every: 5s}}\n"), 0);
+	assert_int_equal(config.fabric_ns, UINT64_C(5) * 1000000000);
+	assert_int_equal(load("ledger: {fabric: no}\n"), 0);
+	assert_int_equal(config.fabric_ns, 0);
+	assert_int_equal(load("ledger: {fabric: yes}\n"), -1);
+	assert_non_null(strstr(err.msg, "no, or a map such as {every: 60s}"));
+	assert_int_equal(load("ledger: {fabric: {every: 100ms}}\n"), -1);
+	assert_non_null(strstr(err.msg, "a time from 1s to 1d"));
+	assert_int_equal(load("ledger: {fabric: {evry: 5s}}\n"), -1);
+}
+
+static void mirror_is_a_size_or_yes_or_no(void **state)
+{
+	(void)state;
+	assert_int_equal(load("name: a\n"), 0);
+	assert_true(config.mirror_bytes == 1 << 30 && !config.mirror_said);
+	assert_int_equal(load("ledger: {fabric: {mirror: yes}}\n"), 0);
+	assert_true(config.mirror_bytes == 1 << 30 && config.mirror_said);
+	assert_int_equal(load("ledger: {fabric: {every: 5s, mirror: 20MiB}}\n"), 0);
+	assert_true(config.mirror_bytes == 20 << 20 && config.mirror_said);
+	assert_int_equal(config.fabric_ns, UINT64_C(5) * 1000000000);
+	assert_int_equal(load("ledger: {fabric: {mirror: no}}\n"), 0);
+	assert_true(config.mirror_bytes == 0 && !config.mirror_said && config.fabric_ns);
+	assert_int_equal(load("ledger: {fabric: {mirror: 10}}\n"), -1);
+	assert_non_null(strstr(err.msg, "yes, no, or a size from 1MiB to 16TiB"));
+	assert_int_equal(load("ledger: {fabric: {mirror: maybe}}\n"), -1);
+}
+
 static void units_are_exact(void **state)
 {
 	uint64_t v;
@@ -293,8 +377,12 @@ int main(void)
 	        cmocka_unit_test(places_to_listen_are_read),
 	        cmocka_unit_test(unknown_key_is_told_with_its_line_and_a_guess),
 	        cmocka_unit_test(wrong_value_is_told_with_what_is_expected),
+	        cmocka_unit_test(where_others_reach_it_is_read),
+	        cmocka_unit_test(links_and_packing_are_read),
 	        cmocka_unit_test(anchors_are_read),
 	        cmocka_unit_test(wrong_anchor_is_told_with_its_place),
+	        cmocka_unit_test(fabric_is_a_time_or_no),
+	        cmocka_unit_test(mirror_is_a_size_or_yes_or_no),
 	        cmocka_unit_test(units_are_exact),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -601,6 +601,70 @@ static void weights_are_for_root_and_nodes_have_numbers(void **state)
 	end(&w);
 }
 
+/* A node's own word of what its jobs hold, which the hub adds to what others have. */
+static void quota_told(struct world *w, uint32_t node, uint64_t used)
+{
+	Wire__Quota uses = WIRE__QUOTA__INIT;
+	Wire__QuotaShare share = WIRE__QUOTA_SHARE__INIT, *shares = &share;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+	struct quota_view q;
+
+	cpu.name = (char *)"cpu";
+	cpu.amount = used;
+	share.namespace_ = (char *)"team";
+	share.used = &needs;
+	share.n_used = 1;
+	uses.shares = &shares;
+	uses.n_shares = 1;
+	(void)engine_quota(w->e, node, &q);
+	w->now += 1000000000;
+	world_do(
+	        w, &(struct command){.kind = CMD_QUOTA_ASK,
+	                   .u.quota_ask = {.node = node, .now_ns = w->now, .have = q.number, .uses = &uses}});
+	engine_check(w->e);
+}
+
+static void a_node_that_lies_about_what_it_holds_breaks_no_sum(void **state)
+{
+	static char *names[] = {"press-4", "press-5"};
+	static struct world w;
+	Wire__NamespaceSet ns = WIRE__NAMESPACE_SET__INIT;
+	Wire__NodeSet child = WIRE__NODE_SET__INIT;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+	struct sched_namespace_view v;
+	uint8_t bytes[32];
+	bool holds = false;
+
+	(void)state;
+	start(&w, 1);
+	cpu.name = (char *)"cpu";
+	cpu.amount = 4000;
+	ns.name = (char *)"team";
+	ns.n_quota = 1;
+	ns.quota = &needs;
+	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &ns});
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(bytes, (int)i + 1, sizeof(bytes));
+		child.name = names[i];
+		child.key = child.journal = (ProtobufCBinaryData){32, bytes};
+		child.n_capacity = 1;
+		child.capacity = &needs;
+		world_do(&w, &(struct command){.kind = CMD_NODE_JOIN, .u.node_set = &child});
+	}
+	quota_told(&w, 2, 0);
+	quota_told(&w, 3, 1000);
+	quota_told(&w, 2, UINT64_MAX - 1);
+	quota_told(&w, 3, UINT64_MAX - 1);
+	quota_told(&w, 2, 0);
+	quota_told(&w, 3, 1000);
+	quota_told(&w, 2, 0);
+	assert_true(sched_namespace_named(engine_sched(w.e), "team", &v));
+	for (uint32_t r = 0; r < RESOURCES_MAX; r++)
+		holds |= v.lent[r] > 0 && v.lent[r] <= 4000;
+	assert_true(holds);
+	end(&w);
+}
+
 /* ---- time ---- */
 
 static void job_that_takes_too_long_is_stopped(void **state)
@@ -734,6 +798,7 @@ int main(void)
 	        cmocka_unit_test(retried_job_runs_only_what_did_not_succeed),
 	        cmocka_unit_test(adjustments_that_make_no_sense_are_refused),
 	        cmocka_unit_test(weights_are_for_root_and_nodes_have_numbers),
+	        cmocka_unit_test(a_node_that_lies_about_what_it_holds_breaks_no_sum),
 	        cmocka_unit_test(job_that_takes_too_long_is_stopped),
 	        cmocka_unit_test(task_that_waits_too_long_fails_unless_it_ran_before),
 	        cmocka_unit_test(queue_timeout_can_be_given_to_a_job_that_waits),

@@ -77,6 +77,32 @@ static void plain_results_are_only_a_count(void **state)
 	results_free(r);
 }
 
+/* A replica that printed nothing; the sanitizer looks at it. */
+static void tasks_that_wrote_nothing_are_told_in_slices(void **state)
+{
+	static const Wire__Outcome outcome[] = {WIRE__OUTCOME__FAILED, WIRE__OUTCOME__SUCCEEDED};
+	struct results *r = results_new();
+	struct results_slice s = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct result_row row = {.outcome = outcome[i]};
+
+		results_row(r, &row);
+		results_output(r, 0, false, NULL, NULL);
+		results_row_end(r);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(results_slice_next(r, &s));
+		assert_int_equal(s.message.count, 1);
+		assert_int_equal(RESULT_COLUMN(&s.message, outcome, 0), outcome[i]);
+		assert_null(s.small);
+		assert_int_equal(s.small_bytes, 0);
+	}
+	assert_false(results_slice_next(r, &s));
+	results_free(r);
+}
+
 static void columns_shrink_to_what_differs(void **state)
 {
 	struct results *r = results_new();
@@ -128,6 +154,7 @@ int main(void)
 	        cmocka_unit_test(clock_never_goes_back_and_timers_go_on),
 	        cmocka_unit_test(held_items_leave_in_order_and_only_when_durable),
 	        cmocka_unit_test(plain_results_are_only_a_count),
+	        cmocka_unit_test(tasks_that_wrote_nothing_are_told_in_slices),
 	        cmocka_unit_test(columns_shrink_to_what_differs),
 	};
 

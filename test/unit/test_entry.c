@@ -247,10 +247,12 @@ static void every_outcome_and_reason_has_a_name(void **state)
 		assert_string_not_equal(outcome_name((Wire__Outcome)i), "unknown");
 	assert_string_equal(outcome_name(WIRE__OUTCOME__SKIPPED), "skipped");
 	assert_string_equal(outcome_name((Wire__Outcome)13), "unknown");
-	for (int i = WIRE__STOP_REASON__DONE; i <= WIRE__STOP_REASON__DRAINING; i++)
+	for (int i = WIRE__STOP_REASON__DONE; i <= WIRE__STOP_REASON__GANG; i++)
 		assert_string_not_equal(stop_reason_name((Wire__StopReason)i), "unknown");
 	assert_string_equal(stop_reason_name(WIRE__STOP_REASON__DRAINING), "draining");
-	assert_string_equal(stop_reason_name((Wire__StopReason)10), "unknown");
+	assert_string_equal(stop_reason_name(WIRE__STOP_REASON__SUPERSEDED), "superseded");
+	assert_string_equal(stop_reason_name(WIRE__STOP_REASON__GANG), "gang_ended");
+	assert_string_equal(stop_reason_name((Wire__StopReason)12), "unknown");
 }
 
 int main(void)

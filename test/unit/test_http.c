@@ -24,7 +24,8 @@ static struct {
 	int fd, port;
 	const char *reply;
 	unsigned times;
-	bool wait; /* does not close before the client does */
+	bool wait;     /* does not close before the client does */
+	bool hangs_up; /* whatever comes first */
 	char request[4096];
 	pthread_t thread;
 	unsigned connections;
@@ -41,7 +42,8 @@ static void *serve(void *ctx)
 		if (fd < 0)
 			return NULL;
 		server.connections++;
-		while (n < sizeof(server.request) - 1 && !memmem(server.request, n, "\r\n\r\n", 4) &&
+		while (n < sizeof(server.request) - 1 && !(server.hangs_up && n) &&
+		        !memmem(server.request, n, "\r\n\r\n", 4) &&
 		        (got = read(fd, server.request + n, sizeof(server.request) - 1 - n)) > 0)
 			n += (size_t)got;
 		server.request[n] = '\0';
@@ -160,6 +162,29 @@ static void misbehaviour_is_told_apart(void **state)
 	}
 }
 
+/* A hub that is killed while it greets says nothing about certificates. */
+static void who_hangs_up_while_tls_begins_may_answer_yet(void **state)
+{
+	struct http_options o = {.timeout_ns = 4000000000, .answer_max = 1000, .stop_fd = -1};
+	struct http_request r = {.method = HTTP_GET};
+	struct err e = {0};
+	char url[80];
+	struct http *h;
+
+	(void)state;
+	server.times = 0;
+	server.wait = false;
+	server.hangs_up = true;
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/", server.port);
+	r.url = url;
+	assert_int_equal(http_new(&o, &h, &e), 0);
+	assert_int_equal(http_ask(h, &r, &answer, &e), -1);
+	server.hangs_up = false;
+	if (e.code != ERR_CLOSED)
+		fail_msg("%s: %s", err_code_name(e.code), e.msg);
+	http_free(h);
+}
+
 static void nobody_there_is_told(void **state)
 {
 	struct http_options o = {.timeout_ns = 400000000, .answer_max = 1000, .stop_fd = -1};
@@ -195,7 +220,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(an_answer_has_a_status_and_a_body),
 	        cmocka_unit_test(redirects_are_answers), cmocka_unit_test(misbehaviour_is_told_apart),
-	        cmocka_unit_test(nobody_there_is_told), cmocka_unit_test(who_waits_can_be_stopped)};
+	        cmocka_unit_test(nobody_there_is_told),
+	        cmocka_unit_test(who_hangs_up_while_tls_begins_may_answer_yet),
+	        cmocka_unit_test(who_waits_can_be_stopped)};
 
 	(void)setenv("no_proxy", "127.0.0.1", 1);
 	return cmocka_run_group_tests(tests, start, stop);

@@ -347,6 +347,40 @@ static void parameters_are_put_in_everywhere(void **state)
 	job_in.n_set = 0;
 }
 
+static void places_are_read(void **state)
+{
+	const Wire__JobSpec *j = spec_of(
+	        "near: submitter\n"
+	        "where: {os: linux}\n"
+	        "steps:\n"
+	        "  a: {command: x, where: {hall: north, arch: [amd64, arm64], ssd: {exists: false},\n"
+	        "      not: {site: [east, west]}}, prefer: {cooling: water}, spread: node, near: press-4}\n"
+	        "  b: {command: x, data: false, prefer: [{where: {a: b, c: d}, weight: -7}], spread: hall}\n"
+	        "  c: {command: x, near: {source: climate}}\n");
+	const Wire__Place *a = j->steps[0]->place, *b = j->steps[1]->place, *c = j->steps[2]->place;
+
+	(void)state;
+	assert_int_equal(a->n_where, 4);
+	assert_string_equal(a->where[0]->key, "hall");
+	assert_int_equal(a->where[1]->n_values, 2);
+	assert_string_equal(a->where[1]->values[1], "arm64");
+	assert_int_equal(a->where[2]->op, WIRE__MATCH__OP__ABSENT);
+	assert_int_equal(a->where[3]->op, WIRE__MATCH__OP__NOT_IN);
+	assert_string_equal(a->where[3]->values[0], "east");
+	assert_int_equal(a->prefer[0]->weight, 50);
+	assert_string_equal(a->spread, "name");
+	assert_string_equal(a->near->key, "name");
+	assert_string_equal(a->near->values[0], "press-4");
+	assert_false(a->near_submitter || a->any_data);
+	assert_string_equal(b->where[0]->key, "os"); /* as the top of the file says */
+	assert_int_equal(b->prefer[0]->weight, -7);
+	assert_int_equal(b->prefer[0]->n_all, 2);
+	assert_true(b->near_submitter && b->any_data);
+	assert_string_equal(b->spread, "hall");
+	assert_false(c->near_submitter || c->any_data);
+	assert_string_equal(c->near->key, "source");
+}
+
 static void everything_else_is_read_too(void **state)
 {
 	const Wire__JobSpec *j =
@@ -358,6 +392,8 @@ static void everything_else_is_read_too(void **state)
 	                "concurrency: 4\n"
 	                "hold: true\n"
 	                "keep_going: false\n"
+	                "disconnect: {lost_after: 2m, stop_after: 90s, reconcile: best_score}\n"
+	                "pack: balance\n"
 	                "command: x\n"
 	                "retries: {max: 2, backoff: 1s, backoff_max: 3s, jitter: 20%, exit_codes: [1, 75],\n"
 	                "          on_node_loss: fail}\n"
@@ -374,6 +410,11 @@ static void everything_else_is_read_too(void **state)
 	assert_int_equal(j->concurrency, 4);
 	assert_true(j->held);
 	assert_false(j->keep_going);
+	assert_int_equal(j->disconnect->lost_after_ns, 120 * SECOND);
+	assert_int_equal(j->disconnect->stop_after_ns, 90 * SECOND);
+	assert_int_equal(j->disconnect->replace, WIRE__DISCONNECT__REPLACE__AFTER_LOST);
+	assert_int_equal(j->disconnect->reconcile, WIRE__DISCONNECT__RECONCILE__BEST_SCORE);
+	assert_int_equal(j->pack, WIRE__JOB_SPEC__PACK__BALANCE);
 	assert_int_equal(s->retry->backoff_max_ns, 3 * SECOND);
 	assert_int_equal(s->retry->jitter_percent, 20);
 	assert_int_equal(s->retry->n_exit_codes, 2);
@@ -427,6 +468,7 @@ int main(void)
 	        cmocka_unit_test(verify_wants_more_than_half),
 	        cmocka_unit_test(adaptive_verify_asks_up_to_three),
 	        cmocka_unit_test(parameters_are_put_in_everywhere),
+	        cmocka_unit_test(places_are_read),
 	        cmocka_unit_test(everything_else_is_read_too),
 	        cmocka_unit_test(json_and_yaml_mean_the_same),
 	};

@@ -30,9 +30,10 @@ static void unknown_key_is_told_with_the_nearest(void **state)
 	        {"command: x\nretires: 3\n", "job.yaml:2:1: found 'retires', expected one of version, name, "
 	                                     "namespace, labels, parameters, class, "
 	                                     "priority, deadline, timeouts, concurrency, not_before, hold, "
-	                                     "keep_going, steps, command, shell, worker, "
+	                                     "keep_going, disconnect, pack, steps, command, shell, worker, "
 	                                     "env, workdir, stdin, inputs, outputs, array, after, reduce, "
-	                                     "resources, any_of, verify, retries, limits, "
+	                                     "resources, any_of, where, prefer, spread, near, data, gang, "
+	                                     "verify, retries, limits, "
 	                                     "grace, checkpoint_signal, kind; did you mean 'retries'?"},
 	        {"command: x\nretries: {maximum: 3}\n", "job.yaml:2:11: found 'maximum', expected one of "
 	                                                "max, backoff, backoff_max, jitter, exit_codes, "
@@ -114,12 +115,80 @@ static void wrong_values_are_told(void **state)
 	                "least 2"},
 	        {"command: x\nverify: {mode: adaptive, replicas: 1}",
 	                "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 1"},
+	        {"command: x\nverify: {replicas: 1, same: cpu}",
+	                "job.yaml:2:9: found 'same' for a single replica, expected at least two replicas"},
+	        {"command: x\nverify: {replicas: 2, same: 'a b'}",
+	                "job.yaml:2:29: found 'a b', expected the key of a label, as in 'cpu_model'"},
 	        {"command: x\nverify: {replicas: 2, agree: 3}",
 	                "job.yaml:2:9: found more to agree than replicas, expected 'agree' of at most 2"},
 	        {"version: 2\ncommand: x",
 	                "job.yaml:1:10: found '2', expected 1, the only version of the job file there is"},
 	        {"- a\n- b\n", "job.yaml:1:1: found a list, expected a job: a map with at least 'command' or "
 	                       "'steps'"},
+	};
+
+	(void)state;
+	EACH(p);
+}
+
+static void places_that_cannot_be_are_told(void **state)
+{
+	static const struct pair p[] = {
+	        {"command: x\nwhere: north", "job.yaml:2:8: found 'north', expected a map of labels such as "
+	                                     "{hall: north, arch: [amd64, arm64]}"},
+	        {"command: x\nwhere: {}", "job.yaml:2:8: found a map, expected a map of labels such as "
+	                                  "{hall: north, arch: [amd64, arm64]}"},
+	        {"command: x\nwhere: {hall: []}",
+	                "job.yaml:2:15: found an empty list, expected at least one value"},
+	        {"command: x\nwhere: {hall: {exist: true}}",
+	                "job.yaml:2:15: found a map, expected a value, a list of values, or {exists: true}"},
+	        {"command: x\nwhere: {not: {hall: {exists: true}}}",
+	                "job.yaml:2:21: found a map, expected a value or a list of values; 'hall: {exists: "
+	                "false}' stands beside 'not'"},
+	        {"command: x\nprefer: [{hall: north}]",
+	                "job.yaml:2:10: found a preference without 'where', expected the labels that are "
+	                "preferred\njob.yaml:2:11: found 'hall', expected one of where, weight"},
+	        {"command: x\nprefer: [{where: {a: b}, weight: 101}]",
+	                "job.yaml:2:34: found '101', expected a whole number from -100 to 100, but not 0"},
+	        {"command: x\nspread: 'a b'",
+	                "job.yaml:2:9: found 'a b', expected 'node', or the key of a label such as 'hall'"},
+	        {"command: x\nnear: {a: b, c: d}", "job.yaml:2:7: found a map, expected one label of the "
+	                                           "nodes to be near, such as {source: "
+	                                           "climate}"},
+	        {"command: x\npack: balanse", "job.yaml:2:7: found 'balanse', expected binpack, spread or "
+	                                      "balance; did you mean 'balance'?"},
+	};
+
+	(void)state;
+	EACH(p);
+}
+
+static void disconnect_that_cannot_be_is_told(void **state)
+{
+	static const struct pair p[] = {
+	        {"command: x\ndisconnect: 30s", "job.yaml:2:13: found '30s', expected a map (key: value)"},
+	        {"command: x\ndisconnect: {lost: 3s}",
+	                "job.yaml:2:14: found 'lost', expected one of "
+	                "lost_after, stop_after, replace, reconcile; did you mean "
+	                "'lost_after'?"},
+	        {"command: x\ndisconnect: {lost_after: 0}",
+	                "job.yaml:2:26: found '0', expected a time span above 0, or 'replace: now'"},
+	        {"command: x\ndisconnect: {stop_after: 0}",
+	                "job.yaml:2:26: found '0', expected never, or a time span above 0 such as 10m"},
+	        {"command: x\ndisconnect: {replace: later}",
+	                "job.yaml:2:23: found 'later', expected after_lost, now or never"},
+	        {"command: x\ndisconnect: {replace: never, reconcile: best_score}",
+	                "job.yaml:2:41: found 'reconcile' beside 'replace: never', expected one of them: "
+	                "without a replacement there is nothing to choose from"},
+	        {"command: x\ndisconnect: {replace: now, lost_after: 3s}",
+	                "job.yaml:2:40: found 'lost_after' beside 'replace: now', expected one of them: what "
+	                "is replaced at once does not wait until the node counts as lost"},
+	        {"command: x\ndisconnect: {lost_after: 3s, replace: never}",
+	                "job.yaml:2:26: found 'lost_after' beside 'replace: never', expected one of them: "
+	                "what is never replaced waits for its node however long that takes"},
+	        {"command: x\nretries: {on_node_loss: fail}\ndisconnect: {replace: now}",
+	                "job.yaml:3:23: found 'replace: now' beside 'on_node_loss: fail', expected one of "
+	                "them: step 'main' is not to run again when its node is lost"},
 	};
 
 	(void)state;
@@ -460,7 +529,7 @@ static void step_that_could_not_start_is_refused(void **state)
 	(void)snprintf(text + n, sizeof(text) - n, "]\n");
 	assert_null(spec_of_n(text, strlen(text)));
 	assert_string_equal(
-	        complaint, "job.yaml:1:10: found a list, expected a program and less than 8000 arguments");
+	        complaint, "job.yaml:1:10: found a list, expected a program and fewer than 8000 arguments");
 }
 
 static void job_that_does_not_fit_its_memory_is_refused(void **state)
@@ -483,11 +552,46 @@ static void job_that_does_not_fit_its_memory_is_refused(void **state)
 	assert_int_equal(jobspec_from_doc(&a, root, &job_in, &spec, problems, &n_problems), 0);
 }
 
+static void what_cannot_be_a_gang_is_told(void **state)
+{
+	static const struct pair p[] = {
+	        {"command: x\ngang: 1\n", "job.yaml:2:7: found '1', expected a whole number from 2 to 64"},
+	        {"command: x\ngang: 65\n", "job.yaml:2:7: found '65', expected a whole number from 2 to 64"},
+	        {"command: x\ngang: {spread: node}\n",
+	                "job.yaml:2:7: found 'gang' without 'size', expected how many members each task has"},
+	        {"command: x\ngang: {size: 2, spread: hall}\n", "job.yaml:2:25: found 'hall', expected node"},
+	        {"command: x\ngang: {size: 2, on: node}\n",
+	                "job.yaml:2:17: found 'on', expected one of size, spread"},
+	        {"worker: {command: x, function: f}\ngang: 2\n",
+	                "job.yaml:2:1: found 'gang', expected either 'gang' or 'worker': the members of a "
+	                "gang are "
+	                "processes"},
+	        {"command: x\nverify: 3\ngang: 2\n",
+	                "job.yaml:3:1: found 'gang', expected either 'gang' or 'verify'"},
+	        {"steps: {a: x, b: {command: y, reduce: a, gang: 2}}\n",
+	                "job.yaml:1:42: found 'gang', expected either 'gang' or 'reduce'"},
+	        {"command: x\nclass: realtime\ngang: 2\n", "job.yaml:3:1: found 'gang', expected 'class: "
+	                                                   "batch': nothing is moved aside for a gang"},
+	        {"command: x\nconcurrency: 3\ngang: 4\n",
+	                "job.yaml:3:1: found 'gang', expected a 'concurrency' of at least 4: each member of "
+	                "a gang "
+	                "counts"},
+	        {"gang: 2\nsteps: {a: x}\n", "job.yaml:1:1: found 'gang', expected 'gang' inside a step, "
+	                                     "since the job has 'steps'"},
+	};
+
+	(void)state;
+	EACH(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(what_cannot_be_a_gang_is_told),
 	        cmocka_unit_test(unknown_key_is_told_with_the_nearest),
 	        cmocka_unit_test(wrong_values_are_told),
+	        cmocka_unit_test(places_that_cannot_be_are_told),
+	        cmocka_unit_test(disconnect_that_cannot_be_is_told),
 	        cmocka_unit_test(command_that_is_none_is_told),
 	        cmocka_unit_test(cycle_is_told_by_its_steps),
 	        cmocka_unit_test(array_of_none_or_too_many_is_told),

@@ -43,13 +43,19 @@ static void job_as_read_is_good(void **state)
 
 static void spoiled_job_is_refused(void **state)
 {
+	Wire__Disconnect never = WIRE__DISCONNECT__INIT;
+
 	(void)state;
+	never.lost_after_ns = 1;
+	never.replace = WIRE__DISCONNECT__REPLACE__NEVER;
+	never.reconcile = WIRE__DISCONNECT__RECONCILE__BEST_SCORE;
 	SPOILED(j->version = 2, "job file of version 2");
 	SPOILED(j->name = (char *)"", "the job's or the namespace's name is not allowed");
 	SPOILED(j->namespace_ = (char *)"a/b", "the job's or the namespace's name is not allowed");
 	SPOILED(j->priority = 101, "'class' or 'priority' out of range");
 	SPOILED(j->class_ = (Wire__JobSpec__Class)7, "'class' or 'priority' out of range");
 	SPOILED((j->deadline_ns = 1, j->deadline_after_ns = 1), "two deadlines");
+	SPOILED(j->disconnect = &never, "'disconnect' out of range, or says what cannot be");
 	SPOILED(j->timeout_ns = UINT64_MAX, "a time span out of range");
 	SPOILED(j->labels[0]->key = (char *)"-", "a label is not allowed");
 	SPOILED(j->n_steps = 0, "no steps, or too many");
@@ -76,6 +82,8 @@ static void spoiled_step_is_refused(void **state)
 	SPOILED(map->variants[0]->needs[0]->name = (char *)"",
 	        "step 'map': a resource's name or amount is not allowed");
 	SPOILED(sum->variants[0]->needs[1]->name = (char *)"cpu", "step 'sum': a resource comes twice");
+	SPOILED(sum->verify->same = "a b",
+	        "step 'sum': a 'verify' with 'same' that is no label, or for a single replica");
 	SPOILED(sum->verify->agree = 4, "step 'sum': 'verify' out of range");
 	SPOILED(end->worker->function = (char *)"", "step 'end': a worker without a function");
 	SPOILED(end->worker->args = (char *)"${i}", "step 'end': unknown name 'i'");

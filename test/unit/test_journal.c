@@ -62,6 +62,10 @@ static void inline_flush_reports_before_it_returns(void **state)
 	world_open(w, NULL);
 	for (uint64_t i = 0; i < 50; i++) {
 		(void)world_add(w, i);
+		if (w->record[0]) { /* a server may be slow: the loop thread never waits for it */
+			world_flush_wait(w);
+			continue;
+		}
 		journal_flush_inline(w->j);
 		assert_int_equal(w->durable, i + 1);
 	}
@@ -89,6 +93,8 @@ static void small_commit_is_one_write(void **state)
 	struct world *w = *state;
 	uint64_t before;
 
+	if (w->record[0])
+		skip(); /* of SQLite's log */
 	world_open(w, NULL);
 	for (uint64_t i = 0; i < 10; i++) {
 		(void)world_add(w, i);

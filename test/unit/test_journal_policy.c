@@ -155,7 +155,10 @@ static void dropped_history_keeps_the_tree(void **state)
 		journal_stats(w->j, &s);
 		assert_int_equal(s.history_from, 4864);
 		assert_int_equal(s.entries, 5001);
-		assert_true(s.free_bytes > s.db_bytes / 2); /* the pages are there to be used again */
+		if (w->record[0]) /* of 5001 entries of some 310 bytes 137 are left, and hashes of the others */
+			assert_in_range(s.db_bytes, 137 * 100, 137 * 700 + 4864 * 40);
+		else
+			assert_true(s.free_bytes > s.db_bytes / 2); /* the pages are there to be used again */
 		if (!without)
 			before = after;
 		assert_memory_equal(before.root, after.root, 32);
@@ -174,6 +177,8 @@ static void log_stays_within_its_bound_beside_an_open_reader(void **state)
 	size_t n;
 	struct err e;
 
+	if (w->record[0])
+		skip(); /* of SQLite's log */
 	world_open(w, &SMALL_LOG);
 	(void)world_add(w, 0);
 	world_flush_wait(w);

@@ -11,7 +11,11 @@
 
 #include "core/keyset.h"
 
-enum { LOG = WIRE__KEY_SET__ROLE__LOG, NODE = WIRE__KEY_SET__ROLE__NODE };
+enum {
+	LOG = WIRE__KEY_SET__ROLE__LOG,
+	NODE = WIRE__KEY_SET__ROLE__NODE,
+	ANCHOR = WIRE__KEY_SET__ROLE__ANCHOR
+};
 enum {
 	ADDED = WIRE__KEY_SET__STATE__ADDED,
 	RETIRED = WIRE__KEY_SET__STATE__RETIRED,
@@ -165,6 +169,33 @@ static void hostile_entries_change_nothing(void **state)
 	free(vkey);
 }
 
+static void account_anchors_heads_from_before_its_end(void **state)
+{
+	const struct keyset_key *k;
+	struct err e;
+
+	(void)state;
+	assert_null(keyset_anchor(&s));
+	says(5, ANCHOR, ADDED, "0xOld");
+	says(20, ANCHOR, ADDED, "0xNew");
+	says(21, ANCHOR, RETIRED, "0xOld");
+	assert_string_equal(keyset_anchor(&s)->vkey, "0xNew");
+	assert_int_equal(keyset_check_anchor(&s, "0xOld", 21, &e), 0);
+	assert_int_equal(keyset_check_anchor(&s, "0xOld", 22, &e), -1); /* that head holds entry 21 */
+	assert_non_null(strstr(e.msg, "since entry 21"));
+	assert_int_equal(keyset_check_anchor(&s, "0xNew", 1000, &e), 0);
+	assert_int_equal(keyset_check_anchor(&s, "0xOther", 1, &e), -1);
+	assert_int_equal(keyset_named(&s, "0xNew", &k, &e), 0);
+	assert_int_equal(keyset_may_revoke(&s, k, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	assert_int_equal(keyset_named(&s, "0xOld", &k, &e), 0);
+	assert_int_equal(keyset_may_revoke(&s, k, &e), 0);
+	says(30, ANCHOR, REVOKED, "0xOld");
+	assert_int_equal(keyset_check_anchor(&s, "0xOld", 21, &e), 0);
+	assert_int_equal(
+	        keyset_check_anchor(&s, "0xOld", 25, &e), -1); /* it was over before it was revoked */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +204,7 @@ int main(void)
 	        cmocka_unit_test_setup(revoked_key_never_speaks_again, fresh),
 	        cmocka_unit_test_setup(receipt_counts_when_it_stands_before_the_revocation, fresh),
 	        cmocka_unit_test_setup(key_is_named_by_all_of_it_or_its_id, fresh),
+	        cmocka_unit_test_setup(account_anchors_heads_from_before_its_end, fresh),
 	        cmocka_unit_test_setup(last_key_cannot_be_revoked, fresh),
 	        cmocka_unit_test_setup(hostile_entries_change_nothing, fresh),
 	};

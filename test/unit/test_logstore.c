@@ -13,24 +13,12 @@
 
 #include "core/ledger.h"
 #include "core/tlogproof.h"
-#include "io/ed25519.h"
 #include "io/audit.h"
-#include "io/logstore.h"
 #include "io/sha256.h"
-#include "journal_help.h"
 #include "wire/entry.h"
 
 #define ORIGIN "example.com/elastic/log1"
-
-static struct key log_key(void)
-{
-	struct key k = {.seed = {7}};
-	uint8_t pub[32];
-
-	ed25519_public(k.seed, pub);
-	note_key_make(ORIGIN, NOTE_ED25519, pub, &k.pub);
-	return k;
-}
+#include "log_help.h"
 
 static struct logstore *open_store(struct world *w, bool read_only)
 {
@@ -367,27 +355,13 @@ static void damaged_entry_is_not_signed(void **state)
 static void dropped_history_is_proven_still(void **state)
 {
 	struct world *w = *state;
-	struct journal_reader *r;
-	const uint8_t *bytes;
 	struct logstore *l;
-	uint8_t leaf[32];
-	struct err e;
-	size_t n;
 
 	world_open(w, NULL);
 	fill(w, 1000);
 	l = open_store(w, false);
 	publish(l, 700);
-	world_snapshot(w, 10);
-	assert_int_equal(journal_drop_history(w->j, 600, &e), 0);
-	journal_flush(w->j);
-	world_close(w);
-	world_open(w, NULL);
-	assert_int_equal(journal_reader_open(w->dir, &r, &e), 0);
-	for (int i = 0; i < 200 && journal_read_entry(r, 511, &bytes, &n, leaf, &e) == 0; i++)
-		(void)usleep(20000);
-	assert_int_equal(journal_read_entry(r, 511, &bytes, &n, leaf, &e), -1);
-	journal_reader_close(r);
+	drop_first_512(w);
 	publish(l, 1000);
 	inclusion_holds(l, 3, 700);
 	inclusion_holds(l, 511, 1000);
@@ -400,34 +374,21 @@ static void audit_counts_what_was_dropped_as_expired(void **state)
 	struct world *w = *state;
 	struct policy *policy = malloc(sizeof(*policy));
 	struct audit_options o = {.threads = 3, .policy = policy};
-	char vkey[NOTE_VKEY_MAX], text[NOTE_VKEY_MAX + 64];
-	struct key k = log_key();
 	struct audit_report r;
 	struct logstore *l;
 	struct err e;
 
 	assert_non_null(policy);
-	note_key_print(&k.pub, vkey);
-	assert_int_equal(
-	        policy_parse(text, (size_t)snprintf(text, sizeof(text), "log %s\nquorum none\n", vkey),
-	                policy, &e),
-	        0);
+	log_policy(policy);
 	world_open(w, NULL);
 	fill(w, 1000);
 	l = open_store(w, false);
 	publish(l, 700);
 	assert_int_equal(audit_state(w->dir, &o, &r, &e), 0);
 	assert_int_equal(r.expired, 0);
-	world_snapshot(w, 10);
-	assert_int_equal(journal_drop_history(w->j, 600, &e), 0);
-	journal_flush(w->j);
+	drop_first_512(w);
 	world_close(w);
-	for (int i = 0; i < 200 && r.expired < 512; i++) {
-		world_open(w, NULL);
-		(void)usleep(20000);
-		world_close(w);
-		assert_int_equal(audit_state(w->dir, &o, &r, &e), 0);
-	}
+	assert_int_equal(audit_state(w->dir, &o, &r, &e), 0);
 	assert_int_equal(r.expired, 512);
 	assert_int_equal(r.entries, 1000);
 	assert_int_equal(r.size, 700);

@@ -98,6 +98,23 @@ static void names_known_everywhere_are_replaced(void **state)
 	        "4 18 99 17 sweep paint box 0,3");
 }
 
+/* Tasks 13 to 15 of the 18, as a lease on another machine. */
+static void part_of_a_step_has_the_indexes_of_the_whole(void **state)
+{
+	static char out[80];
+	struct params p = setup_params(1);
+	struct err e;
+
+	(void)state;
+	step.tasks = 3;
+	step.index_first = 13;
+	step.tasks_whole = 18;
+	assert_true(
+	        template_expand(&p, "${task} of ${tasks}: ${i}/${colour}/${file}", out, sizeof(out), &e) > 0);
+	step.index_first = step.tasks_whole = 0;
+	assert_string_equal(out, "14 of 18: -10/green/first");
+}
+
 static void only_dollar_brace_is_special(void **state)
 {
 	(void)state;
@@ -190,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(last_axis_varies_fastest),
 	        cmocka_unit_test(names_known_everywhere_are_replaced),
+	        cmocka_unit_test(part_of_a_step_has_the_indexes_of_the_whole),
 	        cmocka_unit_test(only_dollar_brace_is_special),
 	        cmocka_unit_test(fault_in_a_template_is_an_error),
 	        cmocka_unit_test(expansion_never_writes_past_its_room),

@@ -92,6 +92,29 @@ static void unclear_policies_are_refused_by_line(void **state)
 	}
 }
 
+static void printed_members_are_read_again(void **state)
+{
+	char text[4096], again[8192];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(
+	        parse("log " LOG "\nwitness a " W2 " http://x/\nwitness b " W3 "\ngroup g any a b\nquorum g",
+	                NULL),
+	        0);
+	n = policy_print_members(&policy, NULL, 0);
+	assert_true(n < sizeof(text) - 1);
+	assert_int_equal(policy_print_members(&policy, text, sizeof(text)), n);
+	text[n] = '\0';
+	assert_string_equal(text, "witness a " W2 "\nwitness b " W3 "\ngroup g 1 a b\nquorum g\n");
+	(void)snprintf(again, sizeof(again), "log %s\n%s", LOG, text);
+	assert_int_equal(parse(again, NULL), 0);
+	assert_int_equal(policy.quorum, 2);
+	assert_int_equal(policy.member[2].needed, 1);
+	assert_int_equal(parse("log " LOG "\nquorum none", NULL), 0);
+	assert_int_equal(policy_print_members(&policy, text, sizeof(text)), strlen("quorum none\n"));
+}
+
 static size_t golden(char *out, size_t max)
 {
 	FILE *f = fopen(OSIER_SOURCE_ROOT "/test/data/ledger/golden_checkpoint_8.txt", "rb");
@@ -143,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(quorums_count_witnesses_and_groups),
 	        cmocka_unit_test(unclear_policies_are_refused_by_line),
+	        cmocka_unit_test(printed_members_are_read_again),
 	        cmocka_unit_test(checkpoints_are_held_against_the_policy),
 	};
 

@@ -13,13 +13,26 @@
 
 #include "base/base64.h"
 #include "core/receipt.h"
+#include "core/state.h"
 #include "io/ed25519.h"
 #include "io/sha256.h"
 #include "wire/entry.h"
 
-/* The log: 0 the job, 1 to 3 the leases of replicas 0 to 2, 4 to 6 their results (0 and 2 say the same, 1 differs), 7 the receipts, 8 a
- * result of another task under the lease of replica 1, 9 a replica that failed. */
-enum { JOB = 0, LEASE = 1, RESULT = 4, RECEIPTS = 7, OTHER_TASK = 8, FAILED = 9, ENTRIES = 10 };
+/* The log: the job; the leases of replicas 0 to 2; their commitments, and one by replica 2 to another answer; their results (0 and 2 say
+ * the same, 1 differs); the receipts; a result of another task under the lease of replica 1; a replica that failed; a commitment that
+ * comes too late. */
+enum {
+	JOB = 0,
+	LEASE = 1,
+	HELD = 4,
+	OTHER_HELD = 7,
+	RESULT = 8,
+	RECEIPTS = 11,
+	OTHER_TASK = 12,
+	FAILED = 13,
+	LATE_HELD = 14,
+	ENTRIES = 15
+};
 
 struct log {
 	struct sha256 *sha;
@@ -83,7 +96,7 @@ static void put_result(
 {
 	Wire__Entry en = WIRE__ENTRY__INIT;
 	Wire__Results m = WIRE__RESULTS__INIT;
-	uint8_t sha[32] = {digest};
+	uint8_t sha[32] = {digest}, nonces[RESULT_NONCE_BYTES] = {(uint8_t)lease};
 	uint64_t bytes = 3;
 	uint32_t outputs = 1;
 
@@ -97,6 +110,24 @@ static void put_result(
 	m.n_output_bytes = 1;
 	m.output_bytes = &bytes;
 	m.output_sha256 = (ProtobufCBinaryData){32, sha};
+	if (o == WIRE__OUTCOME__SUCCEEDED)
+		m.nonces = (ProtobufCBinaryData){sizeof(nonces), nonces};
+	en.body_case = WIRE__ENTRY__BODY_RESULTS;
+	en.results = &m;
+	put(l, seq, &en);
+}
+
+/* A commitment to task 0's answer. */
+static void put_held(struct log *l, unsigned seq, uint64_t lease, uint8_t digest)
+{
+	Wire__Entry en = WIRE__ENTRY__INIT;
+	Wire__Results m = WIRE__RESULTS__INIT;
+	uint8_t sha[32] = {digest}, nonce[RESULT_NONCE_BYTES] = {(uint8_t)lease}, sum[32];
+
+	commitment(lease, 0, sha, nonce, sum);
+	m.lease = lease;
+	m.count = 1;
+	m.commitments = (ProtobufCBinaryData){32, sum};
 	en.body_case = WIRE__ENTRY__BODY_RESULTS;
 	en.results = &m;
 	put(l, seq, &en);
@@ -170,8 +201,11 @@ static struct log *log_new(void)
 	put_job(l);
 	for (uint32_t r = 0; r < 3; r++) {
 		put_lease(l, LEASE + r, 11 + r, r);
+		put_held(l, HELD + r, 11 + r, r == 1 ? 0xee : 0x42);
 		put_result(l, RESULT + r, 11 + r, 0, r == 1 ? 0xee : 0x42, WIRE__OUTCOME__SUCCEEDED);
 	}
+	put_held(l, OTHER_HELD, 13, 0x43);
+	put_held(l, LATE_HELD, 13, 0x42);
 	put_receipts(l);
 	put_result(l, OTHER_TASK, 12, 1, 0x42, WIRE__OUTCOME__SUCCEEDED);
 	put_result(l, FAILED, 12, 0, 0x42, WIRE__OUTCOME__FAILED);
@@ -216,10 +250,13 @@ static void prove(
 	*n = p->n;
 }
 
-/* The receipt of task 0 by replica 0 with these claims, verified. */
-static int verify(
-        struct log *l, const struct claim *claims, size_t n, struct receipt_view *out, struct err *e)
+/* The receipt of task 0 by replica 0 with these claims and commitments, verified. */
+static int verify_held(struct log *l, const struct claim *claims, size_t n, const unsigned *held,
+        size_t n_held, struct receipt_view *out, struct err *e)
 {
+	static struct proof held_proof[4];
+	static ProtobufCBinaryData held_path[4][PROOF_MAX];
+	Wire__Commitment c[4], *pc[4];
 	static struct proof proof[20][2];
 	static ProtobufCBinaryData path[20][2][PROOF_MAX];
 	static char note[4096], text[1u << 16], base64[1u << 16];
@@ -252,6 +289,16 @@ static int verify(
 	f.job_seq = JOB;
 	f.agreed = pagreed;
 	f.n_agreed = n;
+	for (size_t i = 0; i < n_held; i++) {
+		wire__commitment__init(&c[i]);
+		pc[i] = &c[i];
+		c[i].entry = l->entry[held[i]];
+		c[i].seq = held[i];
+		c[i].path = held_path[i];
+		prove(l, held[i], held_path[i], &held_proof[i], &c[i].n_path);
+	}
+	f.commitments = pc;
+	f.n_commitments = n_held;
 	p.note_n = checkpoint(l, note);
 	assert_true(receipt_file_size(&f) < sizeof(l->bytes) &&
 	            BASE64_CHARS(receipt_file_size(&f)) < sizeof(base64));
@@ -260,6 +307,12 @@ static int verify(
 	assert_true(tlogproof_size(&p) <= sizeof(text));
 	arena_init(&a, l->memory, sizeof(l->memory));
 	return receipt_verify(&a, &l->h, &v, &l->policy, text, tlogproof_print(&p, text), out, e);
+}
+
+static int verify(
+        struct log *l, const struct claim *claims, size_t n, struct receipt_view *out, struct err *e)
+{
+	return verify_held(l, claims, n, NULL, 0, out, e);
 }
 
 static void replica_that_came_to_the_same_is_named(void **state)
@@ -328,12 +381,62 @@ static void one_replica_is_one_voice(void **state)
 	log_free(l);
 }
 
+static void commitments_before_the_first_answer_are_told(void **state)
+{
+	static const struct claim other = {RESULT + 2, LEASE + 2, RESULT + 2, LEASE + 2};
+	struct log *l = log_new();
+	struct receipt_view r;
+	struct err e = {0};
+
+	(void)state;
+	if (verify_held(l, &other, 1, (unsigned[]){HELD, HELD + 2}, 2, &r, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_true(receipt_hidden(&r));
+	assert_int_equal(r.last_commitment, HELD + 2);
+	assert_int_equal(r.first_told, RESULT);
+	assert_int_equal(verify(l, &other, 1, &r, &e), 0);
+	assert_false(receipt_hidden(&r));
+	log_free(l);
+}
+
+static void no_other_commitment_counts(void **state)
+{
+	static const struct claim other = {RESULT + 2, LEASE + 2, RESULT + 2, LEASE + 2};
+	static const struct {
+		unsigned held[3], n;
+		const char *says;
+	} wrong[] = {
+	        {{HELD, HELD + 2, HELD + 1}, 3, "more than attempts"},
+	        {{HELD}, 1, "is missing"},
+	        {{HELD, HELD}, 2, "there twice"},
+	        {{HELD, HELD + 1}, 2, "of another attempt"},
+	        {{HELD, OTHER_HELD}, 2, "to another answer"},
+	        {{HELD, LATE_HELD}, 2, "came after"},
+	        {{HELD, RESULT + 2}, 2, "is none"},
+	};
+	struct log *l = log_new();
+	struct receipt_view r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct err e = {0};
+
+		assert_true(verify_held(l, &other, 1, wrong[i].held, wrong[i].n, &r, &e) < 0);
+		assert_int_equal(e.code, ERR_CORRUPT);
+		if (!strstr(e.msg, wrong[i].says))
+			fail_msg("%zu: '%s' does not say '%s'", i, e.msg, wrong[i].says);
+	}
+	log_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(replica_that_came_to_the_same_is_named),
 	        cmocka_unit_test(nobody_else_is_believed_to_agree),
 	        cmocka_unit_test(one_replica_is_one_voice),
+	        cmocka_unit_test(commitments_before_the_first_answer_are_told),
+	        cmocka_unit_test(no_other_commitment_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * Facts about the bytes of older versions: what entries and states of format 1 said then, they say now.
  *
  * test/data/entries-1: u32 length and bytes of each entry, little-endian; one of every kind at least. test/data/state-1: the
- * state after them, as engine_save() wrote it; entries-1-ledger: those that came with the ledger. Made by `OSIER_SAMPLES=FOLDER build/test/unit/test_samples`, once for each
+ * state after them, as engine_save() wrote it; entries-1-ledger, entries-1-identity, entries-1-links, entries-1-away: those that came with the ledger, and with hubs. Made by `OSIER_SAMPLES=FOLDER build/test/unit/test_samples`, once for each
  * format and never again: a new format gets new files beside the old ones.
  */
 #include <stdio.h>
@@ -11,8 +11,15 @@
 
 #include "../world.h"
 
-#define KINDS        15u
-#define LEDGER_KINDS 2u
+#include "core/identity.h"
+
+#define KINDS          15u
+#define LEDGER_KINDS   2u
+#define IDENTITY_KINDS 2u
+#define LINK_KINDS     2u
+#define PLACE_KINDS    1u
+#define AWAY_KINDS     2u
+#define QUOTA_KINDS    1u
 
 static struct world w;
 
@@ -198,6 +205,176 @@ static void make_ledger_sample(const char *dir)
 	world_release(&w);
 }
 
+/* A token is made, a node joins with it and is removed. */
+static void make_identity_sample(const char *dir)
+{
+	Wire__TokenSet t = WIRE__TOKEN_SET__INIT;
+	Wire__CertSet c = WIRE__CERT_SET__INIT, gone = WIRE__CERT_SET__INIT;
+	uint8_t bytes[32];
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	world_init(&w);
+	t.hash = (ProtobufCBinaryData){32, bytes};
+	t.expires_ns = w.now + 900 * SEC;
+	world_do(&w, &(struct command){.kind = CMD_TOKEN_SET, .u.token_set = &t});
+	c.node = (char *)"press-4";
+	c.serial = (ProtobufCBinaryData){16, bytes};
+	c.sha256 = c.key = c.journal = t.hash;
+	c.not_after_ns = w.now + 86400 * SEC;
+	world_do(&w, &(struct command){.kind = CMD_JOIN, .u.join = {bytes, &c}});
+	gone.node = c.node;
+	gone.revoked = 1;
+	gone.reason = (char *)"stolen";
+	world_do(&w, &(struct command){.kind = CMD_CERT_SET, .u.cert_set = &gone});
+	put_file(dir, "entries-1-identity", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
+/* A node with a child that is up, and with a parent that gave it a lease. */
+static void make_links_sample(const char *dir)
+{
+	Wire__NodeSet child = WIRE__NODE_SET__INIT;
+	Wire__NodeLink up = WIRE__NODE_LINK__INIT;
+	Wire__LinkSet parent = WIRE__LINK_SET__INIT;
+	Wire__Delegated of = WIRE__DELEGATED__INIT;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+	uint8_t bytes[32];
+	struct spec s;
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	world_init(&w);
+	world_boot(&w);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__UP);
+	cpu.name = (char *)"cpu";
+	cpu.amount = 8000;
+	child.name = (char *)"press-4";
+	child.key = child.journal = (ProtobufCBinaryData){32, bytes};
+	child.from_size = 12;
+	child.n_capacity = 1;
+	child.capacity = &needs;
+	world_do(&w, &(struct command){.kind = CMD_NODE_JOIN, .u.node_set = &child});
+	up.node = 2;
+	world_do(&w, &(struct command){.kind = CMD_NODE_LINK, .u.node_link = &up});
+	parent.name = (char *)"hall";
+	parent.key = child.key;
+	world_do(&w, &(struct command){.kind = CMD_LINK_SET, .u.link_set = &parent});
+	spec_init(&s, "part");
+	spec_step(&s, "a", 5);
+	s.step[0].index_first = 100;
+	s.step[0].tasks_whole = 200;
+	s.param[0].count = 200;
+	s.param[0].last = 199;
+	of.lease = 7;
+	of.first = 100;
+	of.tag = 77;
+	of.job = (char *)"part-3";
+	world_do(&w, &(struct command){.kind = CMD_DELEGATED, .u.delegated = {&s.job, &of}});
+	put_file(dir, "entries-1-links", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
+static void link_is(Wire__NodeSet__State state)
+{
+	Wire__NodeLink link = WIRE__NODE_LINK__INIT;
+
+	link.node = 2;
+	link.state = state;
+	world_do(&w, &(struct command){.kind = CMD_NODE_LINK, .u.node_link = &link});
+}
+
+/* A child that was away: its lease is parked, another begins, the child comes back, and is late with its first result. */
+static void make_away_sample(const char *dir)
+{
+	Wire__NodeSet child = WIRE__NODE_SET__INIT;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+	uint8_t bytes[32];
+	struct spec s;
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	world_init(&w);
+	world_boot(&w);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__DRAINED);
+	cpu.name = (char *)"cpu";
+	cpu.amount = 8000;
+	child.name = (char *)"press-4";
+	child.key = child.journal = (ProtobufCBinaryData){32, bytes};
+	child.n_capacity = 1;
+	child.capacity = &needs;
+	world_do(&w, &(struct command){.kind = CMD_NODE_JOIN, .u.node_set = &child});
+	link_is(WIRE__NODE_SET__STATE__UP);
+	spec_init(&s, "away");
+	spec_step(&s, "a", 3);
+	s.job.concurrency = 1;
+	(void)world_submit(&w, &s);
+	(void)world_grant_on(&w, 2, 1, 0, 0, 0, 3);
+	link_is(WIRE__NODE_SET__STATE__DISCONNECTED);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__UP);
+	w.now += 30 * SEC;
+	assert_int_equal(world_tick(&w), 1);
+	(void)world_grant_on(&w, 1, 1, 0, 0, 0, 3);
+	world_results(&w, 2, 0, 1, WIRE__OUTCOME__SUCCEEDED, 0);
+	link_is(WIRE__NODE_SET__STATE__UP);
+	world_settle(&w);
+	world_results(&w, 1, 0, 1, WIRE__OUTCOME__SUCCEEDED, 0);
+	put_file(dir, "entries-1-away", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
+static void quota_asked(uint64_t have, uint64_t used)
+{
+	Wire__Quota uses = WIRE__QUOTA__INIT;
+	Wire__QuotaShare share = WIRE__QUOTA_SHARE__INIT, *shares = &share;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+
+	cpu.name = (char *)"cpu";
+	cpu.amount = used;
+	share.namespace_ = (char *)"team";
+	share.used = &needs;
+	share.n_used = used > 0;
+	uses.shares = &shares;
+	uses.n_shares = have > 0;
+	world_do(&w, &(struct command){.kind = CMD_QUOTA_ASK,
+	                     .u.quota_ask = {.node = 2, .now_ns = w.now, .have = have, .uses = &uses}});
+}
+
+/* A quota of 4 cpu, of which a child has an even part, says that it uses one, and then is not heard of for longer than that holds. */
+static void make_quota_sample(const char *dir)
+{
+	Wire__NodeSet child = WIRE__NODE_SET__INIT;
+	Wire__NamespaceSet ns = WIRE__NAMESPACE_SET__INIT;
+	Wire__Need cpu = WIRE__NEED__INIT, half = WIRE__NEED__INIT, *needs = &cpu, *local = &half;
+	struct quota_view q;
+	uint8_t bytes[32];
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	world_init(&w);
+	world_boot(&w);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__UP);
+	cpu.name = half.name = (char *)"cpu";
+	cpu.amount = 4000;
+	half.amount = 500;
+	ns.name = (char *)"team";
+	ns.n_quota = ns.n_local = 1;
+	ns.quota = &needs;
+	ns.local = &local;
+	ns.lend_ns = 60 * SEC;
+	world_do(&w, &(struct command){.kind = CMD_NAMESPACE_SET, .u.namespace_set = &ns});
+	child.name = (char *)"press-4";
+	child.key = child.journal = (ProtobufCBinaryData){32, bytes};
+	child.n_capacity = 1;
+	child.capacity = &needs;
+	world_do(&w, &(struct command){.kind = CMD_NODE_JOIN, .u.node_set = &child});
+	link_is(WIRE__NODE_SET__STATE__UP);
+	quota_asked(0, 0);
+	assert_true(engine_quota(w.e, 2, &q));
+	w.now += SEC;
+	quota_asked(q.number, 1000);
+	w.now += 121 * SEC;
+	assert_int_equal(world_tick(&w), 1);
+	put_file(dir, "entries-1-quota", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
 /* What the sample's end is known to be. */
 static void check_facts(struct world *v)
 {
@@ -245,6 +422,49 @@ static void entries_of_format_1_say_what_they_said(void **state)
 	free(bytes);
 }
 
+/* A node with labels, a limited link and facts; a job that asks for it. */
+static void make_places_sample(const char *dir)
+{
+	Wire__NodeSet node = WIRE__NODE_SET__INIT;
+	Wire__NodeSet__Link link = WIRE__NODE_SET__LINK__INIT;
+	Wire__NodeFacts facts = WIRE__NODE_FACTS__INIT;
+	Wire__NodeFacts__Latency far = WIRE__NODE_FACTS__LATENCY__INIT, *fars = &far;
+	Wire__Pair label = WIRE__PAIR__INIT, *labels = &label;
+	Wire__Need cpu = WIRE__NEED__INIT, *needs = &cpu;
+	uint8_t held[16] = {1, 2, 3};
+
+	world_init(&w);
+	world_boot(&w);
+	world_node(&w, 1, 2, WIRE__NODE_SET__STATE__UP);
+	label.key = (char *)"hall";
+	label.value = (char *)"north";
+	cpu.name = (char *)"cpu";
+	cpu.amount = 8000;
+	link.bytes = 1u << 30;
+	link.per_ns = 86400 * SEC;
+	link.from_min = 22 * 60;
+	link.to_min = 6 * 60;
+	link.cost = 3;
+	node.node = 2;
+	node.name = (char *)"press-4";
+	node.n_capacity = node.n_labels = node.n_admin_labels = 1;
+	node.capacity = &needs;
+	node.labels = node.admin_labels = &labels;
+	node.link = &link;
+	world_do(&w, &(struct command){.kind = CMD_NODE_SET, .u.node_set = &node});
+	facts.node = 2;
+	facts.set = WIRE__NODE_FACTS__WHAT__LATENCY | WIRE__NODE_FACTS__WHAT__HELD;
+	far.site = (char *)"east";
+	far.us = 3000;
+	facts.latency = &fars;
+	facts.n_latency = 1;
+	facts.held = (ProtobufCBinaryData){16, held};
+	world_do(&w, &(struct command){.kind = CMD_FACTS, .u.facts = &facts});
+	(void)world_one(&w, WIRE__ENTRY__BODY_NODE_FACTS);
+	put_file(dir, "entries-1-places", w.journal, w.journal_bytes);
+	world_release(&w);
+}
+
 static const Wire__Entry *entry_at(const uint8_t *bytes, size_t n, size_t *at)
 {
 	const Wire__Entry *en;
@@ -288,8 +508,180 @@ static void entries_of_the_ledger_say_what_they_said(void **state)
 	assert_int_equal(en->receipts->signature.len, 64);
 	assert_int_equal(at, n);
 	assert_int_equal(kinds, LEDGER_KINDS);
-	assert_int_equal(
-	        wire__entry__descriptor.n_fields - 1, KINDS + LEDGER_KINDS); /* time_ns, and the kinds */
+	assert_int_equal(wire__entry__descriptor.n_fields - 1,
+	        KINDS + LEDGER_KINDS + IDENTITY_KINDS + LINK_KINDS + PLACE_KINDS + AWAY_KINDS +
+	                QUOTA_KINDS); /* time_ns, and the kinds */
+	world_release(&w);
+	free(bytes);
+}
+
+static void entries_of_identity_say_what_they_said(void **state)
+{
+	struct identity_token t;
+	struct identity_node m;
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-identity", &bytes), at = 0;
+	uint32_t seen[32] = {0}, kinds = 0;
+
+	(void)state;
+	world_init(&w);
+	while (at < n) {
+		const Wire__Entry *en = entry_at(bytes, n, &at);
+
+		kinds += seen[en->body_case & 31]++ == 0;
+		engine_apply(w.e, en, NULL);
+	}
+	assert_int_equal(kinds, IDENTITY_KINDS);
+	assert_true(identity_token(engine_identity(w.e), 0, &t));
+	assert_int_equal(t.hash[31], 0x5a);
+	assert_int_equal(t.expires_ns, T0 + 900 * SEC);
+	assert_int_equal(t.state, TOKEN_USED);
+	assert_string_equal(t.used_by, "press-4");
+	assert_true(identity_node_named(engine_identity(w.e), "press-4", &m));
+	assert_true(m.removed && m.n_certs == 1 && m.certs[0].not_after_ns == T0 + 86400 * SEC);
+	assert_int_equal(m.certs[0].revoked_ns, T0);
+	world_release(&w);
+	free(bytes);
+}
+
+static void entries_of_links_say_what_they_said(void **state)
+{
+	struct delegated_view d;
+	struct parent_view p;
+	struct child_view c;
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-links", &bytes), at = 0;
+	uint32_t seen[32] = {0}, kinds = 0;
+
+	(void)state;
+	world_init(&w);
+	while (at < n) {
+		const Wire__Entry *en = entry_at(bytes, n, &at);
+
+		kinds += (en->body_case == WIRE__ENTRY__BODY_NODE_LINK ||
+		                 en->body_case == WIRE__ENTRY__BODY_LINK_SET) &&
+		         seen[en->body_case & 31]++ == 0;
+		engine_apply(w.e, en, NULL);
+	}
+	engine_check(w.e);
+	assert_int_equal(kinds, LINK_KINDS);
+	assert_true(engine_child(w.e, 2, &c));
+	assert_int_equal(c.link, WIRE__NODE_SET__STATE__UP);
+	assert_int_equal(c.from_size, 12);
+	assert_int_equal(c.journal[31], 0x5a);
+	assert_int_equal(engine_node_named(w.e, "press-4"), 2);
+	assert_true(engine_parent(w.e, &p));
+	assert_string_equal(p.name, "hall");
+	assert_int_equal(p.number, 1);
+	assert_int_equal(p.lease_seen, 7);
+	assert_true(engine_delegated(w.e, 1, (lease_id){7}, &d));
+	assert_int_equal(d.first, 100);
+	assert_int_equal(d.tasks, 5);
+	assert_int_equal(d.tag, 77);
+	world_release(&w);
+	free(bytes);
+}
+
+static void entries_of_places_say_what_they_said(void **state)
+{
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-places", &bytes), at = 0;
+	Wire__Match hall = WIRE__MATCH__INIT, *all = &hall;
+	char *north = (char *)"north";
+	Wire__Place p = WIRE__PLACE__INIT;
+	uint32_t kinds = 0;
+
+	(void)state;
+	world_init(&w);
+	while (at < n) {
+		const Wire__Entry *en = entry_at(bytes, n, &at);
+
+		engine_apply(w.e, en, NULL);
+		if (en->body_case != WIRE__ENTRY__BODY_NODE_FACTS)
+			continue;
+		kinds++;
+		assert_int_equal(en->node_facts->latency[0]->us, 4096); /* rounded up */
+		assert_string_equal(en->node_facts->latency[0]->site, "east");
+		assert_int_equal(en->node_facts->held.len, 16);
+	}
+	assert_int_equal(kinds, PLACE_KINDS);
+	hall.key = (char *)"hall";
+	hall.values = &north;
+	hall.n_values = 1;
+	p.where = &all;
+	p.n_where = 1;
+	assert_int_equal(sched_where_count(engine_sched(w.e), &p), 1);
+	engine_check(w.e);
+	world_release(&w);
+	free(bytes);
+}
+
+static void entries_of_away_say_what_they_said(void **state)
+{
+	struct lease_view l;
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-away", &bytes), at = 0;
+	uint32_t parked = 0, late = 0;
+
+	(void)state;
+	world_init(&w);
+	while (at < n) {
+		const Wire__Entry *en = entry_at(bytes, n, &at);
+
+		parked += en->body_case == WIRE__ENTRY__BODY_LEASE_PARKED;
+		late += en->body_case == WIRE__ENTRY__BODY_LATE_RESULT;
+		engine_apply(w.e, en, NULL);
+		if (en->body_case == WIRE__ENTRY__BODY_LEASE_PARKED && parked == 1) {
+			assert_int_equal(en->lease_parked->what, WIRE__LEASE_PARKED__WHAT__PARKED);
+			assert_true(engine_lease(w.e, (lease_id){1}, &l) && l.parked);
+		} else if (en->body_case == WIRE__ENTRY__BODY_LEASE_PARKED) {
+			assert_int_equal(en->lease_parked->what, WIRE__LEASE_PARKED__WHAT__BACK);
+			assert_int_equal(en->lease_parked->n_stop, 1);
+			assert_int_equal(en->lease_parked->stop[0], 2);
+		}
+	}
+	engine_check(w.e);
+	assert_int_equal(parked, 2);
+	assert_int_equal(late, 1);
+	assert_true(engine_lease(w.e, (lease_id){1}, &l) && !l.parked && !l.stopping);
+	assert_int_equal(l.cursor, 1);
+	assert_true(engine_lease(w.e, (lease_id){2}, &l) && l.stopping);
+	assert_int_equal(l.reason, WIRE__STOP_REASON__SUPERSEDED);
+	world_release(&w);
+	free(bytes);
+}
+
+static uint64_t lent(void)
+{
+	struct sched_namespace_view v;
+
+	assert_true(sched_namespace_named(engine_sched(w.e), "team", &v));
+	assert_int_equal(v.quota[0], 4000);
+	assert_int_equal(v.left[0], 4000 - v.lent[0]);
+	return v.lent[0];
+}
+
+static void entries_of_quotas_say_what_they_said(void **state)
+{
+	uint8_t *bytes;
+	size_t n = get_file(OSIER_SOURCE_ROOT "/test/data/entries-1-quota", &bytes), at = 0;
+	struct quota_view q;
+	uint32_t sets = 0;
+
+	(void)state;
+	world_init(&w);
+	while (at < n) {
+		const Wire__Entry *en = entry_at(bytes, n, &at);
+
+		engine_apply(w.e, en, NULL);
+		if (en->body_case != WIRE__ENTRY__BODY_QUOTA_SET)
+			continue;
+		assert_true(engine_quota(w.e, 2, &q));
+		assert_int_equal(q.over, ++sets == 3);
+		assert_int_equal(lent(), sets == 3 ? 500 : 2000); /* what is local is lent for good */
+	}
+	assert_int_equal(sets, 3);
+	engine_check(w.e);
 	world_release(&w);
 	free(bytes);
 }
@@ -346,13 +738,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(entries_of_format_1_say_what_they_said),
 	        cmocka_unit_test(entries_of_the_ledger_say_what_they_said),
+	        cmocka_unit_test(entries_of_identity_say_what_they_said),
+	        cmocka_unit_test(entries_of_links_say_what_they_said),
+	        cmocka_unit_test(entries_of_away_say_what_they_said),
+	        cmocka_unit_test(entries_of_places_say_what_they_said),
+	        cmocka_unit_test(entries_of_quotas_say_what_they_said),
 	        cmocka_unit_test(state_of_version_1_is_what_its_entries_make),
 	        cmocka_unit_test(bytes_of_a_newer_version_are_refused_as_such),
 	};
 
 	if (make) {
+		make_quota_sample(make);
 		make_samples(make);
 		make_ledger_sample(make);
+		make_identity_sample(make);
+		make_links_sample(make);
+		make_away_sample(make);
+		make_places_sample(make);
 		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -444,6 +444,28 @@ static void slices_shrink_towards_the_end(void **state)
 	assert_int_equal(slice_now(), 1);
 }
 
+/* Some lease ends every millisecond then, whatever its length: so what they cost whoever grants them stays the same. */
+static void where_places_are_many_slices_are_long(void **state)
+{
+	uint32_t g;
+
+	(void)state;
+	node(1, 99000, 0, 0);
+	g = job((struct a_job){.id = 1, .cpu = 1000, .ready = 100000000, .slice = 100000});
+	learn(g, 10000);
+	assert_in_range(slice_now(), 8, 12); /* 100 ms */
+	node(2, 901000, 0, 0);               /* 1000 places: 1 s */
+	assert_in_range(slice_now(), 80, 120);
+	node(3, 99000000, 0, 0);
+	assert_in_range(slice_now(), 400, 600); /* no longer than 5 s */
+	sched_group_ready(s, g, 100, T0);
+	assert_int_equal(slice_now(), 1); /* enough for all of them */
+	sched_group_ready(s, g, 0, T0);
+	g = job((struct a_job){.id = 2, .cpu = 1000, .ready = 100000000, .slice = 100000, .kind = "long"});
+	learn(g, 1000000);
+	assert_in_range(slice_now(), 4, 6);
+}
+
 /* ---- learning ---- */
 
 static void quantiles_are_within_a_quarter(void **state)
@@ -456,7 +478,7 @@ static void quantiles_are_within_a_quarter(void **state)
 	assert_int_equal(sched_run_ns(s, "kind", 500), 0);
 	for (uint64_t i = 0; i < 100; i++)
 		us[i] = 1000 * (i + 1);
-	sched_learn(s, g, 0, us, 100, T0);
+	sched_learn(s, g, 0, 1, us, 100, T0);
 	assert_in_range(sched_run_ns(s, "kind", 500), 50000000, 63000000);
 	assert_in_range(sched_run_ns(s, "kind", 900), 90000000, 113000000);
 	assert_in_range(sched_run_ns(s, "kind", 1000), 100000000, 125000000);
@@ -647,6 +669,7 @@ int main(void)
 	        FACT(slice_is_one_until_the_run_time_is_known),
 	        FACT(slice_is_bounded_by_cap_slowness_and_the_job),
 	        FACT(slices_shrink_towards_the_end),
+	        FACT(where_places_are_many_slices_are_long),
 	        FACT(quantiles_are_within_a_quarter),
 	        FACT(what_was_long_ago_fades),
 	        FACT(the_kind_learned_longest_ago_makes_room),

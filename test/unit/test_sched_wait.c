@@ -430,7 +430,7 @@ static uint64_t finish(bool realtime, uint64_t deadline, uint64_t cpu, uint64_t 
 
 	v.needs = needs;
 	v.n_needs = help_needs(need, needs, cpu, 0, 0);
-	return sched_earliest_finish_ns(s, T0, realtime, 50, deadline, "main", "kind", vs, 1, tasks);
+	return sched_earliest_finish_ns(s, T0, realtime, 50, deadline, "main", "kind", vs, 1, NULL, tasks);
 }
 
 static void finish_of_an_idle_node_is_by_waves(void **state)

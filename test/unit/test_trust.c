@@ -67,10 +67,12 @@ static void answer(struct room *m, uint64_t lease, Wire__Outcome o)
 	r.n_output_bytes = 1;
 	r.output_bytes = &bytes;
 	r.output_sha256 = (ProtobufCBinaryData){32, sha};
-	world_do(&m->w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
+	world_tell(&m->w, &r);
 	(void)world_one(&m->w, WIRE__ENTRY__BODY_RESULTS);
 	m->runs[l.node]++;
-	if (l.cursor + 1 < l.first + l.count)
+	world_reveal(&m->w);
+	if (l.cursor + 1 < l.first + l.count || world_waits(&m->w, lease) ||
+	        !engine_lease(m->w.e, (lease_id){lease}, &l))
 		return;
 	world_ended(&m->w, lease, WIRE__STOP_REASON__DONE);
 	(void)world_one(&m->w, WIRE__ENTRY__BODY_LEASE_ENDED);
@@ -88,6 +90,8 @@ static void run(struct room *m, uint64_t most)
 				return;
 		}
 		after = l.id.v;
+		if (world_waits(&m->w, l.id.v))
+			continue;
 		answer(m, l.id.v, WIRE__OUTCOME__SUCCEEDED);
 	}
 }
