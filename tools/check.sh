@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # check - every test there is. `check.sh quick`: the fast suite only (unit, prop, sim smoke, style).
-# `check.sh SUITE...`: some of: style unit sim e2e asan tsan fuzz examples.
+# `check.sh SUITE...`: some of: style unit sim e2e fleet asan tsan fuzz examples.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 tools/deps.sh check || exit 1
-suites=${*:-style unit sim e2e examples asan tsan fuzz}
+suites=${*:-style unit sim e2e fleet examples asan tsan fuzz}
 [ "$suites" = quick ] && suites="style unit sim-smoke"
 LOGS=$(mktemp -d /tmp/osier-check.XXXXXX)
 export LOGS LC_ALL=C.UTF-8
@@ -34,11 +34,13 @@ meson_tests() { # FOLDER, time factor, prefix
 	done 9<"$LOGS/tests.tsv"
 }
 
+# They wait more than they work: several at a time.
 e2e() { # FOLDER, time factor, prefix
 	local t
 	for t in test/e2e/*.sh; do
-		BUILD=$PWD/$1 tap_run "$3e2e/$(basename "$t" .sh)" $((180 * $2)) "$t"
+		BUILD=$PWD/$1 tap_beside "$3e2e/$(basename "$t" .sh)" $((180 * $2)) "$t"
 	done
+	tap_wait
 }
 
 seed=$(git rev-parse HEAD 2>/dev/null || echo 0)
@@ -52,21 +54,25 @@ for s in $suites; do
 	case $s in
 	style) tap_case style/build build build "" && tap_run style/house 600 tools/style.sh ;;
 	unit) meson_tests build 1 "" ;;
-	sim) tap_run sim/chaos 900 build/osier-sim --tap --seeds 1000 --seed "$seed" && tap_run sim/stories 120 build/osier-sim --tap --stories ;;
-	sim-smoke) tap_run sim/smoke 60 build/osier-sim --tap --seeds 50 --seed "$seed" ;;
+	sim) tap_run sim/chaos 900 build/osier-sim --tap --seeds 1000 --seed "$seed" && tap_run sim/fleet 600 build/osier-sim --tap --fleet --seeds 1000 --seed "$seed" &&
+		tap_run sim/stories 120 build/osier-sim --tap --stories ;;
+	sim-smoke) tap_run sim/smoke 60 build/osier-sim --tap --seeds 50 --seed "$seed" &&
+		tap_run sim/fleet-smoke 60 build/osier-sim --tap --fleet --seeds 50 --seed "$seed" ;;
 	e2e) e2e build 1 "" ;;
+	fleet) for t in test/fleet/test_*.sh; do BUILD=$PWD/build tap_run "fleet/$(basename "$t" .sh)" 400 "$t"; done ;;
 	examples) for t in test/examples/*.sh; do BUILD=$PWD/build tap_run "examples/$(basename "$t" .sh)" 600 "$t"; done ;;
 	asan)
 		CC=clang-14 tap_case asan/build build build-asan "" -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
 		meson_tests build-asan 4 asan/
 		tap_run asan/sim 900 build-asan/osier-sim --tap --seeds 60 --seed "$seed"
+		tap_run asan/fleet 900 build-asan/osier-sim --tap --fleet --seeds 60 --seed "$seed"
 		e2e build-asan 3 asan/
 		;;
 	tsan)
 		CC=clang-14 tap_case tsan/build build build-tsan "$(test/tsan.sh --targets)" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized
 		BUILD=$PWD/build-tsan tap_run tsan/threads 600 test/tsan.sh
 		;;
-	fuzz) tap_run fuzz/build 600 fuzz/run.sh build-fuzz "${FUZZ_S:-30}" ;;
+	fuzz) tap_run fuzz/build 1200 fuzz/run.sh build-fuzz "${FUZZ_S:-20}" ;;
 	*) echo "check: there is no suite '$s'" >&2; exit 2 ;;
 	esac
 done

@@ -4,16 +4,20 @@
 #
 # tap_run NAME TIMEOUT_S COMMAND...   runs it; its "ok" / "not ok" lines count. A program that dies, hangs, or prints no
 #                                     test at all is one failure. Output of failures is shown; all of it is in $LOGS/NAME.log.
+# tap_beside NAME TIMEOUT_S COMMAND...   the same, beside others: $TAP_JOBS at a time (3).
+# tap_wait                            the end of those.
 # tap_case NAME COMMAND...            the command's exit status is one test.
+TAP_JOBS=${TAP_JOBS:-3}
 passed=0 failed=0 skipped=0
 failures=()
+running=() # names and limits, by process
 
-tap_run() {
-	local name=$1 limit=$2 log status ok bad skip
-	shift 2
-	log=$LOGS/$(printf %s "$name" | tr -c 'A-Za-z0-9._-' _).log
-	timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
-	status=$?
+tap_log() { printf %s "$LOGS/$(printf %s "$1" | tr -c 'A-Za-z0-9._-' _).log"; }
+
+# NAME TIMEOUT_S STATUS: what a program that has ended came to.
+tap_count() {
+	local name=$1 limit=$2 status=$3 log ok bad skip
+	log=$(tap_log "$name")
 	# A skipped test is "ok ... # SKIP"; cmocka says "not ok ... # SKIP".
 	ok=$(grep -E '^ok( |$)' "$log" | grep -ciEv '# skip')
 	skip=$(grep -E '^((not )?ok|1\.\.0)( |$)' "$log" | grep -ciE '# skip') # "1..0 # SKIP": the whole program, for now or here
@@ -38,10 +42,36 @@ tap_run() {
 	fi
 }
 
+tap_run() {
+	local name=$1 limit=$2
+	shift 2
+	timeout -k 10 "$limit" "$@" >"$(tap_log "$name")" 2>&1 </dev/null
+	tap_count "$name" "$limit" $?
+}
+
+tap_next() {
+	local pid status
+	wait -n -p pid "${!running[@]}"
+	status=$?
+	# shellcheck disable=SC2086
+	tap_count ${running[$pid]} "$status"
+	unset "running[$pid]"
+}
+
+tap_beside() {
+	local name=$1 limit=$2
+	shift 2
+	while [ ${#running[@]} -ge "$TAP_JOBS" ]; do tap_next; done
+	timeout -k 10 "$limit" "$@" >"$(tap_log "$name")" 2>&1 </dev/null &
+	running[$!]="$name $limit"
+}
+
+tap_wait() { while [ ${#running[@]} -gt 0 ]; do tap_next; done; }
+
 tap_case() {
 	local name=$1 log
 	shift
-	log=$LOGS/$(printf %s "$name" | tr -c 'A-Za-z0-9._-' _).log
+	log=$(tap_log "$name")
 	if "$@" >"$log" 2>&1 </dev/null; then
 		passed=$((passed + 1))
 		printf 'ok    %s\n' "$name"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -146,6 +147,12 @@ def node_operations(n):
     c = n.check
     c("GET", "/v1/version", "/v1/version", 200)
     node = c("GET", "/v1/nodes", "/v1/nodes", 200)["nodes"][0]["name"]
+    c("GET", "/v1/nodes/{node}", "/v1/nodes/%s" % node, 200)
+    c("GET", "/v1/nodes/{node}", "/v1/nodes/nosuch", 404)
+    c("PATCH", "/v1/nodes/{node}", "/v1/nodes/1", 200, {"labels": {"hall": "north", "old": None}, "state": "up"})
+    c("PATCH", "/v1/nodes/{node}", "/v1/nodes/1", 400, {"labels": {"arch": "vax"}})
+    c("PATCH", "/v1/nodes/{node}", "/v1/nodes/1", 400, {"state": "lost"})
+    c("PATCH", "/v1/nodes/{node}", "/v1/nodes/nosuch", 404, {"state": "up"})
     c("POST", "/v1/nodes/{node}/drain", "/v1/nodes/%s/drain" % node, 200)
     c("POST", "/v1/nodes/{node}/resume", "/v1/nodes/1/resume", 200)
     c("POST", "/v1/nodes/{node}/drain", "/v1/nodes/nosuch/drain", 404)
@@ -306,7 +313,8 @@ def ledger_operations(n):
     rotate, revoke = "/v1/ledger/keys/rotate", "/v1/ledger/keys/revoke"
     keys = c("POST", rotate, rotate, 200, {"role": "node"})["keys"]
     ok(any(k["vkey"] == old and k["state"] == "retired" for k in keys), "the old key speaks no more", keys)
-    c("POST", rotate, rotate, 400, {"role": "anchor"})
+    c("POST", rotate, rotate, 400, {"role": "witness"})
+    c("POST", rotate, rotate, 404, {"role": "anchor"})
     keys = c("POST", revoke, revoke, 200, {"key": old, "reason": "a test"})["keys"]
     ok(any(k["vkey"] == old and k["state"] == "revoked" for k in keys), "a key is revoked", keys)
     c("POST", revoke, revoke, 409, {"key": old, "reason": "a test"})
@@ -325,6 +333,7 @@ def witness_operations(n):
     """As a witness of the log whose request lies in test/data."""
     c = n.check
     w = c("GET", "/v1/witness", "/v1/witness", 200)
+    ok(c("GET", "/v1/ledger/fabric", "/v1/ledger/fabric", 200) == {"logs": [], "every": 60}, "who has no hub and no nodes cosigns with nobody")
     ok(w["logs"][0]["size"] == 0, "nothing is cosigned yet", w)
     with open(os.path.join(ROOT, "test/data/ledger/golden_add_checkpoint_6_8.txt"), "rb") as f:
         note = f.read().split(b"\n\n", 1)[1]
@@ -395,6 +404,52 @@ def cosignature_operations(n):
        "the published head carries it")
 
 
+def free_ports(n):
+    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in socks]
+    for s in socks:
+        s.close()
+    return ports
+
+
+def hub_operations(n):
+    c = n.check
+    port, broker = free_ports(2)
+    ok(c("GET", "/v1/hub", "/v1/hub", 200)["hub"] is False, "a node is no hub by itself")
+    c("POST", "/v1/hub/tokens", "/v1/hub/tokens", 404)
+    with Checked() as hub:
+        hub.check("POST", "/v1/hub", "/v1/hub", 400, {"port": 0})
+        hub.check("POST", "/v1/hub", "/v1/hub", 400, {"addresses": ["https://x"]})
+        it = hub.check("POST", "/v1/hub", "/v1/hub", 200, {
+            "name": "plant", "addresses": ["127.0.0.1"], "listen": "127.0.0.1", "port": port, "broker_port": broker})
+        ok(it["name"] == "plant" and it["port"] == port, "a hub is what it was told", it)
+        hub.check("POST", "/v1/hub", "/v1/hub", 409, {"name": "other"})
+        line = hub.check("POST", "/v1/hub/tokens", "/v1/hub/tokens", 201, {"ttl": 60})["join"]
+        hub.check("POST", "/v1/hub/tokens", "/v1/hub/tokens", 400, {"ttl": -1})
+        hub.check("POST", "/v1/join", "/v1/join", 400, {"line": line})  # itself
+        ok(c("GET", "/v1/parent", "/v1/parent", 200) == {"joined": False}, "a node has no parent by itself")
+        c("POST", "/v1/join", "/v1/join", 400, {"line": "https://x"})
+        joined = c("POST", "/v1/join", "/v1/join", 200, {"line": line, "name": "press-4"})
+        ok(joined["hub"] == "plant" and joined["node"] == "press-4", "a node joins", joined)
+        ok([m["name"] for m in hub.check("GET", "/v1/hub", "/v1/hub", 200)["nodes"]] == ["press-4"], "the hub knows it")
+        data = os.urandom(100000)
+        sha = hashlib.sha256(data).hexdigest()
+        c("POST", "/v1/blobs/{sha256}/fetch", "/v1/blobs/%s/fetch" % sha, 404)
+        hub.check("PUT", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 201, data)
+        c("POST", "/v1/blobs/{sha256}/fetch", "/v1/blobs/%s/fetch" % sha, 200)
+        ok(c("GET", "/v1/blobs/{sha256}", "/v1/blobs/" + sha, 200) == data, "a blob comes from the hub")
+        c("POST", "/v1/blobs/{sha256}/send", "/v1/blobs/%s/send" % sha, 200)
+        c("POST", "/v1/blobs/{sha256}/send", "/v1/blobs/%s/send" % ("0" * 64), 404)
+        hub.check("POST", "/v1/hub/revoke", "/v1/hub/revoke", 200, {"node": "press-4", "reason": "sold"})
+        hub.check("POST", "/v1/hub/revoke", "/v1/hub/revoke", 409, {"node": "press-4"})
+        hub.check("POST", "/v1/hub/revoke", "/v1/hub/revoke", 404, {"node": "press-5"})
+        hub.check("POST", "/v1/nodes/{node}/remove", "/v1/nodes/press-5/remove", 404)
+        hub.check("POST", "/v1/nodes/{node}/remove", "/v1/nodes/1/remove", 409)
+        ok(hub.check("POST", "/v1/nodes/{node}/remove", "/v1/nodes/press-4/remove", 200, {"force": True}) == {"removed": "press-4"}, "and forgets it")
+        c("POST", "/v1/leave", "/v1/leave", 200)
+        c("POST", "/v1/leave", "/v1/leave", 404)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="osier-e2e-") as state:
         with open(os.path.join(state, "logs.policy"), "w") as f:
@@ -439,6 +494,7 @@ def run(state):
         witness_operations(n)
         cosignature_operations(n)
         anchor_operations(n)
+        hub_operations(n)
         n.check("POST", "/v1/shutdown", "/v1/shutdown?tasks=maybe", 400)
         n.check("POST", "/v1/shutdown", "/v1/shutdown", 202)
         try:

@@ -58,7 +58,7 @@ fact "every command and option completes" every_command_completes
 bash_completion_works() {
 	bash -c '. dist/completion/osier.bash
 		COMP_WORDS=(osier can) COMP_CWORD=1 && _osier && [ "${COMPREPLY[*]}" = cancel ] || exit 1
-		COMP_WORDS=(osier node "") COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = "drain resume" ] || exit 1
+		COMP_WORDS=(osier node "") COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = "drain resume cordon label inspect remove" ] || exit 1
 		COMP_WORDS=(osier jobs --status s) COMP_CWORD=3 && _osier && [ "${COMPREPLY[*]}" = succeeded ] || exit 1
 		cd "$TMP" && touch some.yaml
 		COMP_WORDS=(osier run so) COMP_CWORD=2 && _osier && [ "${COMPREPLY[*]}" = some.yaml ] || exit 1
@@ -71,7 +71,7 @@ zsh_completion_works() {
 	zsh -fc 'offered=(); compadd() { shift 2; offered+=("$@"); }; _files() { offered+=(FILES); }
 		complete() { offered=(); . dist/completion/_osier; }
 		words=(osier can) CURRENT=2; complete; [ "$offered" = cancel ] || exit 1
-		words=(osier node "") CURRENT=3; complete; [ "$offered" = "drain resume" ] || exit 1
+		words=(osier node "") CURRENT=3; complete; [ "$offered" = "drain resume cordon label inspect remove" ] || exit 1
 		words=(osier run -p x=1 so) CURRENT=5; complete; [ "$offered" = FILES ]'
 }
 fact "zsh completes commands, words and files" zsh_completion_works

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/../.." && . test/tap.sh
 mkdir -p "$OSIER_STATE"
 sed -n '/^```yaml/,/^```/p' docs/config.md | grep -v '```' >"$OSIER_STATE/config.yaml"
-sed -i '/hide:\|rename:/d' "$OSIER_STATE/config.yaml" # they name devices that this machine has not
+sed -i '/hide:\|rename:\|^record:\|^standby:/d' "$OSIER_STATE/config.yaml" # they name devices and a database that this machine has not
 ok "the node starts" "$OSIER" up
 out=$("$OSIER" nodes --resources)
 like "its name is taken" "$out" '^press-4 is up'

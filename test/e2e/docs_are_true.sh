@@ -67,7 +67,7 @@ commands_exist() {
 			set -- $line
 			set +f
 			word=$2
-			case $word in engine | messenger | __complete | COMMAND | is | was | -*) continue ;; esac
+			case $word in engine | messenger | carrier | __complete | COMMAND | is | was | -*) continue ;; esac
 			n=$((n + 1))
 			grep -qx -- "$word" "$T/commands" || { echo "$page: there is no command in '$line'"; bad=1; continue; }
 			shift 2

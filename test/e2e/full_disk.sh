@@ -89,6 +89,22 @@ else
 	echo "ok - a small disk # SKIP mounting one needs root"
 fi
 
+# ---- a small disk that the first task of all fills: the journal has no room of its own yet ----
+if [ "$(id -u)" = 0 ]; then
+	OSIER_STATE=$T/fresh
+	mkdir "$OSIER_STATE" && mount -t tmpfs -o size=16m,mode=700 none "$OSIER_STATE" && mounted=1
+	printf 'limits: {reserve: 4MiB}\n' >"$OSIER_STATE/config.yaml"
+	ok "a new node is up" up
+	printf 'name: big\ncommand: head -c 60000000 /dev/zero\nlimits: {output: 100MB}\n' >"$T/big.yaml"
+	told "its first task prints more than there is room for: it fails and says why" 1 "no room" "$OSIER" submit --watch "$T/big.yaml"
+	is "what it printed left room, and is gone" "$(df --output=avail "$OSIER_STATE" | awk 'NR == 2 {print ($1 > 15000)}')" 1
+	works "the node goes on"
+	ok "and down" "$OSIER" down
+	umount -l "$OSIER_STATE" && mounted=
+	rm -rf "$OSIER_STATE"
+	OSIER_STATE=$T/state
+fi
+
 # ---- folders that are none ----
 : >"$T/file"
 told "a file as the state folder" 2 "the state folder '$T/file' is not a folder hint: choose another" "$OSIER" up --state "$T/file"

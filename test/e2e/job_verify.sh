@@ -123,6 +123,52 @@ X
 done
 is "a changed character is noticed wherever it is" "$unnoticed" ''
 
+# ---- committed, then revealed ----
+
+# One replica has its answer, the other is at work: the log has a commitment, and the answer nowhere. Whoever dies then, it is still revealed.
+job hidden <<'X'
+name: hidden
+shell: mkdir "${dir}/a" 2>/dev/null || while [ ! -e "${dir}/go" ]; do sleep 0.05; done; echo 42
+parameters: {dir: /nowhere}
+verify: 2
+resources: {cpu: 0.1}
+X
+mkdir -m 777 "$T/hidden"
+sha=$(echo 42 | sha256sum | cut -d' ' -f1)
+committed() { entries | jq -c 'select(.kind == "results" and ((.body.commitments // "") | length) > 0)' | wc -l; }
+before=$(committed)
+told "a job with two replicas is submitted" 0 'submitted' "$OSIER" submit -p "dir=$T/hidden" "$T/hidden.yaml"
+end=$((SECONDS + LIMIT))
+while [ "$(committed)" = "$before" ] && [ $SECONDS -lt $end ]; do sleep 0.1; done
+is "the first commits to its answer" "$(($(committed) - before))" 1
+like "history says so" "$("$OSIER" history --job last)" 'committed to an answer'
+is "and nobody is told what it is" "$(api /v1/jobs/last/tasks/main/0 | grep -c "$sha")" 0
+kill -9 "$(engine_pid)"
+touch "$T/hidden/go"
+is "the engine that comes after reveals it" "$(settle last)" succeeded
+is "it is what was said" "$("$OSIER" logs last --no-prefix)" 42
+is "both count, and none ran again" "$(api /v1/jobs/last/tasks/main/0 | jq -c '[([.votes[] | select(.committed)] | length), (.attempts | length)]')" '[2,2]'
+sed 's/^name: .*/name: lost/' "$T/hidden.yaml" >"$T/lost.yaml"
+mkdir -m 777 "$T/lost"
+before=$(committed)
+told "another is submitted" 0 'submitted' "$OSIER" submit -p "dir=$T/lost" "$T/lost.yaml"
+end=$((SECONDS + LIMIT))
+while [ "$(committed)" = "$before" ] && [ $SECONDS -lt $end ]; do sleep 0.1; done
+kill -9 "$(keeper_pid)"
+end=$((SECONDS + LIMIT))
+while engine_pid >/dev/null && [ $SECONDS -lt $end ]; do sleep 0.1; done
+touch "$T/lost/go"
+ok "the node is up after its keeper died" up
+is "what the first committed to needs no keeper" "$(settle last)" succeeded
+is "and did not run again" "$(api /v1/jobs/last/tasks/main/0 | jq '[.attempts[]] | length')" 2
+
+# ---- classes ----
+
+printf 'name: class\ncommand: echo 42\nverify: {replicas: 2, same: %s}\n' model >"$T/class.yaml"
+told "replicas of a class that no node is of are refused" 5 "no node has the label 'model'.*'labels' in config.yaml" "$OSIER" submit "$T/class.yaml"
+sed -i 's/model/name/' "$T/class.yaml"
+told "a class with one node runs them there" 0 'succeeded' "$OSIER" submit --watch "$T/class.yaml"
+
 # Two outputs as large as they are kept with the result, and a comparator as long as one may be.
 job long <<X
 name: long

@@ -338,14 +338,20 @@ def by_the_clock():
             proxy.rule, proxy.after = None, strike
         else:
             proxy.rule, proxy.after = strike, None
-        last = newest()["size"]
+        last = wait_for("the node tells its anchors", anchors)[0]["size"]
         run_job()
         wait_for("killed at " + method, lambda: struck)
         wait_for("final in the end", lambda: newest()["size"] > last and newest()["state"] == "final")
         proxy.rule = proxy.after = None
-    done = {a["size"] for a in anchors()} - sizes
-    fact("killed at any moment it is one transaction for each head", chain.nonce(ACCOUNT) - before == len(done) == len(nonces(proxy.sent)),
-         chain.nonce(ACCOUNT) - before, done, nonces(proxy.sent))
+
+    def at_rest():
+        """How many transactions the chain has, for which heads, and which were sent, when none is under way; the engine's start may be a head, too."""
+        count, done = chain.nonce(ACCOUNT), anchors()
+        if not done or done[0]["state"] != "final" or chain.nonce(ACCOUNT) != count:
+            return None
+        return count - before, {a["size"] for a in done} - sizes, nonces(proxy.sent)
+    count, done, sent = wait_for("nothing is under way", at_rest)
+    fact("killed at any moment it is one transaction for each head", count == len(done) == len(sent), count, done, sent)
     run_job()
     p = osier("receipt", "last/main/0", "--wait", "anchored", "-o", "w.tlog-proof")
     v = verify("--chain", chain.url, receipt="w.tlog-proof")

@@ -25,6 +25,13 @@ told "a task that puts out nothing has one, too" 0 '' "$OSIER" receipt --format 
 told "there are two formats" 2 'tlog-proof or dsse' "$OSIER" receipt --format pdf sum-1/main/1
 is "and the API knows no other" "$(api '/v1/jobs/sum-1/tasks/main/1/receipt?format=pdf' | jq -r .error.code)" invalid
 
+printf 'name: twice\ncommand: echo 42\nverify: 2\n' >twice.yaml
+told "a task runs twice" 0 'succeeded' "$OSIER" submit --watch twice.yaml
+told "its envelope is written" 0 '' "$OSIER" receipt --format dsse twice-2/main/0 -o twice.jsonl
+is "it names the attempt that agreed, with what came out" "$(jq -r .payload twice.jsonl | base64 -d | jq -c '[.subject[0].digest.sha256, (.predicate.runDetails.byproducts[] | .digest.sha256, (.name | sub("[01]$"; "N")), .annotations.osier_agrees, (.annotations.entry > 0))]')" \
+	"[\"$(echo 42 | sha256sum | cut -d' ' -f1)\",\"$(echo 42 | sha256sum | cut -d' ' -f1)\",\"stdout of replica N\",true,true]"
+told "osier shows who" 0 'verified +replica [01], under lease [0-9]+ on node 1, came to the same: entry [0-9]+' "$OSIER" verify twice.jsonl
+
 printf 'some input\nresult 1\n' >right
 head -c 100000 /dev/zero | tr '\0' 1 >large
 jq -r .payload r.jsonl | base64 -d >statement.json
@@ -85,6 +92,7 @@ raw=${vkey#*+*+}
 	printf %s "$raw" | base64 -d | tail -c 32
 } | openssl pkey -pubin -inform DER -out key.pem
 told "npm's @sigstore/verify accepts it, and sees the outputs" 0 "$(sha256sum <large | cut -d' ' -f1)  large" node "$HERE/sigstore/verify.js" "$modules" r.jsonl key.pem
+told "and the attempt that agreed" 0 "$(echo 42 | sha256sum | cut -d' ' -f1)  stdout of replica [01] .*  stdout" node "$HERE/sigstore/verify.js" "$modules" twice.jsonl key.pem
 for what in payload type sig; do
 	told "and refuses a changed $what" 1 'refused: SIGNATURE_ERROR' node "$HERE/sigstore/verify.js" "$modules" $what.jsonl key.pem
 done

@@ -58,7 +58,8 @@ told "a reason is needed" 2 'reason is needed' "$OSIER" ledger keys revoke "$a"
 told "of one line" 2 'one line' "$OSIER" ledger keys revoke "$a" --reason 'two
 lines'
 told "witnesses have their own ways" 2 'log' "$OSIER" ledger keys rotate witness
-is "of the API the same" "$(api /v1/ledger/keys/rotate -d '{"role":"anchor"}' | jq -r .error.code)" invalid
+is "of the API the same" "$(api /v1/ledger/keys/rotate -d '{"role":"witness"}' | jq -r .error.code)" invalid
+told "who anchors nowhere has no account to change" 4 'anchors on no chain' "$OSIER" ledger keys rotate anchor
 if [ "$(id -u)" = 0 ]; then
 	chmod 711 "$OSIER_STATE" && chmod 666 "$OSIER_STATE/api.sock"
 	is "others may not" "$(setpriv --reuid 65534 --regid 65534 --clear-groups curl -s --unix-socket "$OSIER_STATE/api.sock" -d '{"role":"node"}' http://osier/v1/ledger/keys/rotate | jq -r .error.code)" denied
@@ -116,4 +117,28 @@ keys >keys.json
 told "and holds" 0 'is committed' "$OSIER" verify last --policy new.policy --keys keys.json
 told "the log is whole" 0 '' "$OSIER" ledger audit
 is "no key file is anybody else's" "$(stat -c %a "$OSIER_STATE"/keys/* | sort -u)" 600
+
+# ---- the account that pays for anchors ----
+
+printf 'ledger: {anchors: [{chain: {rpc: "http://127.0.0.1:1", id: 31337, every: 1h, fee: 1gwei}}]}\n' >"$OSIER_STATE/config.yaml"
+ok "the node ends" "$OSIER" down
+ok "and comes up with a chain to anchor on" up
+ok "its account is told in the log" "$OSIER" ledger publish
+anchors() { "$OSIER" ledger keys --json | jq -r ".keys[] | select(.role == \"anchor\") | $1"; }
+account=$(anchors .vkey)
+told "it gets a new account" 0 'give the new account money.*anchors +retired .*anchors +added' "$OSIER" ledger keys rotate anchor
+new() { anchors .vkey | grep -v "$account" | head -n 1; }
+until_named() { local end=$((SECONDS + LIMIT)); until [ -e "$OSIER_STATE/keys/anchor.key.1" ] && [ ! -e "$OSIER_STATE/keys/anchor.key.new" ]; do [ $SECONDS -lt $end ] || return 1; sleep 0.1; done; }
+ok "the files get their names" until_named
+is "the old one is the one before" "$(grep -io "$account" "$OSIER_STATE/keys/anchor.key.1" | wc -l) $(grep -io "$(new)" "$OSIER_STATE/keys/anchor.key" | wc -l)" '1 1'
+told "the new one cannot be revoked: nothing would anchor" 5 'rotate anchor' "$OSIER" ledger keys revoke "$(new)" --reason why
+told "the old one can" 0 'anchors +revoked' "$OSIER" ledger keys revoke "$account" --reason "the money was stolen"
+mkdir -p "$OSIER_STATE/anchors"
+: >"$OSIER_STATE/anchors/31337.save"
+told "while an anchor is on its way the account stays" 5 'on its way' "$OSIER" ledger keys rotate anchor
+rm "$OSIER_STATE/anchors/31337.save"
+ok "an engine that starts again" "$OSIER" down --engine-only
+same() { "$OSIER" ledger keys 2>/dev/null | tr '\n' ' ' | grep -qE "anchors +revoked [^a]*$account anchors +added [^a]*$(new)"; }
+again() { local end=$((SECONDS + LIMIT)); until same; do [ $SECONDS -lt $end ] || return 1; sleep 0.1; done; }
+ok "knows both" again
 exit $bad

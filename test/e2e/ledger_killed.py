@@ -2,7 +2,6 @@
 """ledger_killed - watch a node's published heads while it is killed, and hold them against the entries. Shares no code with osier.
 
 ledger_killed.py watch SOCKET FILE            append each new checkpoint to FILE, until SIGTERM; connections may fail
-ledger_killed.py wait FILE HEAD                until FILE has the checkpoint that is in HEAD, or a later one
 ledger_killed.py check FILE ENTRIES VKEY      every head in FILE is of one log, that of the entries (lines of hex leaf hashes)
 """
 import http.client
@@ -53,17 +52,6 @@ def watch(path, out):
             time.sleep(0.005)
 
 
-def wait(file, head):
-    lines = open(head).read().split("\n")
-    while True:
-        notes = [json.loads(line).split("\n") for line in open(file).read().split("\n")[:-1]]
-        if notes:
-            origin, size = notes[-1][:2]
-            if int(size) >= int(lines[lines.index(origin) + 1]):
-                return
-        time.sleep(0.01)
-
-
 def check(file, entries, vkey):
     leaves = [bytes.fromhex(line) for line in open(entries).read().split()]
     notes = [json.loads(line) for line in open(file)]
@@ -81,7 +69,5 @@ def check(file, entries, vkey):
 if __name__ == "__main__":
     if sys.argv[1] == "watch":
         watch(*sys.argv[2:])
-    elif sys.argv[1] == "wait":
-        wait(*sys.argv[2:])
     else:
         check(*sys.argv[2:])

@@ -113,9 +113,10 @@ spoil note "$size"
 auditing "a changed head" 6 'do not lead to the root of the signed head'
 spoil sign 0
 auditing "a changed signature" 6 'signature of .example.com/press. does not match the checkpoint'
-cp -a exported bad && printf '\001' | dd of=bad/tile/1/000.p/$((size / 256)) bs=1 seek=40 conv=notrunc 2>/dev/null
+flip() { python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1)[0]; f.seek(-1, 1); f.write(bytes([b ^ 255]))' "$@"; } # FILE AT
+cp -a exported bad && flip bad/tile/1/000.p/$((size / 256)) 40
 told "a changed tile of the folder is found" 6 "does not hash to what is stored above it" "$OSIER" ledger audit bad
-rm -rf bad && cp -a exported bad && printf '\377' | dd of=bad/tile/entries/001 bs=1 seek=900 conv=notrunc 2>/dev/null
+rm -rf bad && cp -a exported bad && flip bad/tile/entries/001 900
 told "a changed entry, with its number" 6 'entry (25[6-9]|2[6-9][0-9]|[345][0-9][0-9]) is not what its leaf says|entry [0-9]+ ends' "$OSIER" ledger audit bad
 rm -f bad/tile/entries/001
 told "entries that were dropped are expired" 0 'nothing differs.*expired +256' "$OSIER" ledger audit bad

@@ -26,9 +26,10 @@ job plain <<<'{name: plain, command: [echo, hi]}'
 job fails <<<'{name: fails, shell: "echo no >&2; exit 3", retries: {max: 1, backoff: 1ms}}'
 job killed <<<'{name: killed, shell: "kill -9 $$"}'
 job absent <<<'{name: absent, command: [/no/such/program]}'
-job family <<<'{name: family, shell: "sleep 100 & sleep 100 & echo left two"}'
+nap=100.$$ # nobody else's
+job family <<<"{name: family, shell: 'sleep $nap & sleep $nap & echo left two'}"
 job output <<<'{name: output, shell: "head -c 200000 /dev/zero >out; head -c 70000 /dev/zero", outputs: [out]}'
-job timeout <<<'{name: timeout, command: [sleep, "100"], timeouts: {run: 50ms}, grace: 100ms}'
+job timeout <<<"{name: timeout, command: [sleep, '$nap'], timeouts: {run: 50ms}, grace: 100ms}"
 cat >"$T/crash.yaml" <<X
 name: crash
 worker: {command: [$WORKER], function: poison}
@@ -85,7 +86,7 @@ is "the engine is the same" "$(engine_pid)" "$engine"
 ok "it holds no more descriptors than before ($e_fds)" falls_to $((e_fds + 1)) fds "$engine"
 ok "nor does the keeper ($k_fds)" falls_to $((k_fds + 1)) fds "$keeper"
 ok "no cgroup is left of a task" falls_to "$g" groups
-ok "no process of a task lives" sh -c "! pgrep -f '^sleep 100$'"
+ok "no process of a task lives" sh -c "! pgrep -f '^sleep $nap$'"
 is "nobody is a zombie" "$(ps -o stat= --ppid "$keeper" | grep -c Z)" 0
 # A sanitizer keeps freed memory for a while, so there it says nothing.
 if nm -D "$OSIER" 2>/dev/null | grep -q __asan_init || nm "$OSIER" 2>/dev/null | grep -q __asan_init; then

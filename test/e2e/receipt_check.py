@@ -172,7 +172,67 @@ def receipt(path, vkey, output=None):
     if output:
         with open(output, "rb") as o:
             assert sha(o.read()).hex() in digests, "the file is none of the outputs"
-    print(json.dumps({"entry": index, "size": size, "node": r[1][0].decode(), "job": job[1][0], "outputs": digests}))
+    print(json.dumps({"entry": index, "size": size, "node": r[1][0].decode(), "job": job[1][0], "outputs": digests, "committed": committed(f, size, root)}))
+
+
+def results(entry):
+    return fields(fields(entry)[8][0])
+
+
+def column(r, tag, i):
+    """Values of a column: none is all zero, one is of all rows."""
+    v = packed(r[tag][0]) if tag in r else [0]
+    return v[i] if len(v) > 1 else v[0]
+
+
+def answer(r, row):
+    """By what replicas agree: SHA-256 of stdout when there is nothing else but stderr, else over all of a row's outputs but that."""
+    sizes = packed(r[14][0]) if 14 in r else []
+    at = sum(column(r, 13, i) for i in range(row))
+    size = lambda i: sizes[i] if len(sizes) > 1 else sizes[0]
+    hashed = sum(size(i) > 0 for i in range(at))
+    whole, only, stdout = b"", True, None
+    n = column(r, 13, row)
+    for k in range(n):
+        bytes_ = size(at + k)
+        digest = r[15][0][32 * hashed:32 * hashed + 32] if bytes_ else b""
+        hashed += bytes_ > 0
+        if k == 1:
+            continue
+        stdout = digest if k == 0 and bytes_ else stdout
+        only = only and (bytes_ > 0 if k == 0 else bytes_ == 0)
+        if bytes_:
+            whole += struct.pack("<IQ", k, bytes_) + digest
+    return stdout if n and only else sha(whole)
+
+
+def committed(f, size, root):
+    """Every attempt that is said to agree committed to its answer in the log; were all of them there before the first was told?"""
+    task = f.get(10, [0])[0]
+    attempts = [(f[2][0], f[5][0])]
+    for a in map(fields, f.get(12, [])):
+        included(leaf(a[1][0]), a[2][0], size, a.get(3, []), root)
+        attempts.append((a[1][0], a[2][0]))
+    told = {results(e)[1][0]: (results(e), seq) for e, seq in attempts}
+    last, seen = 0, set()
+    for c in map(fields, f.get(13, [])):
+        included(leaf(c[1][0]), c[2][0], size, c.get(3, []), root)
+        r = results(c[1][0])
+        lease = r[1][0]
+        assert lease in told and lease not in seen, "a commitment is of another attempt, or there twice"
+        seen.add(lease)
+        result, seq = told[lease]
+        assert c[2][0] < seq, "a commitment came after the answer"
+        row = task - result.get(2, [0])[0]
+        nonce = result[20][0][16 * row:16 * row + 16]
+        sum_ = sha(b"osier commitment" + struct.pack("<QQ", lease, task) + answer(result, row) + nonce)
+        at = 32 * (task - r.get(2, [0])[0])
+        assert r[19][0][at:at + 32] == sum_, "a commitment is to another answer"
+        last = max(last, c[2][0])
+    if not seen:
+        return None
+    assert seen == set(told), "a commitment is missing"
+    return len(seen) > 1 and last < min(seq for _, seq in told.values())
 
 
 def get(sock, path):
@@ -199,17 +259,28 @@ def tile(kind, n, width):
     return "tile/%s/%s%s" % (kind, name, "" if width == 256 else ".p/%d" % width)
 
 
+def part(sock, level, n, width):
+    """A tile that may be partial; once it is full a log need not show the part any more (C2SP tlog-tiles)."""
+    try:
+        return get(sock, tile(level, n, width))
+    except AssertionError:
+        if width == 256:
+            raise
+        return get(sock, tile(level, n, 256))
+
+
 def tiles(sock, vkey):
     size, root = checkpoint(get(sock, "checkpoint").decode(), vkey)
     leaves = []
     for n in range((size + 255) // 256):
         width = min(256, size - 256 * n)
-        hashes = get(sock, tile("0", n, width))
-        bundle, i, entries = get(sock, tile("entries", n, width)), 0, []
+        hashes = part(sock, "0", n, width)[:32 * width]
+        bundle, i, entries = part(sock, "entries", n, width), 0, []
         while i < len(bundle):
             length = struct.unpack_from(">H", bundle, i)[0]
             entries.append(bundle[i + 2:i + 2 + length])
             i += 2 + length
+        entries = entries[:width]
         assert len(hashes) == 32 * width and len(entries) == width
         for k in range(width):
             assert sha(b"\0" + entries[k]) == hashes[32 * k:32 * k + 32], "entry %d is not what its leaf says" % (256 * n + k)
