@@ -26,6 +26,11 @@ bench: all
 	@tools/deps.sh bench
 	@bench/run.sh $(ONLY)
 
+# A fleet in network namespaces while everything fails, for an hour (SOAK_S=N: for N seconds), and ten gigabytes from a node that means ill. As root.
+soak: all
+	@FLOOD_MIB=10240 BUILD=$(B) test/e2e/hub_hostile.sh
+	@SOAK_S=$${SOAK_S:-3600} test/fleet/test_soak.sh
+
 install: all
 	@meson install -C $(B) --no-rebuild
 
@@ -36,4 +41,4 @@ uninstall:
 clean:
 	@rm -rf build build-*
 
-.PHONY: all deps run check bench install uninstall clean
+.PHONY: all deps run check soak bench install uninstall clean

@@ -41,7 +41,13 @@ struct world {
 	uint8_t *journal; /* u32 length, bytes, again */
 	size_t journal_bytes, journal_max;
 	uint64_t granted; /* the last lease */
-	int check;        /* engine_check() after every entry */
+	struct world_held {
+		struct world_held *next;
+		uint64_t lease;
+		size_t n;
+		uint8_t bytes[]; /* Results that were committed to */
+	} * held;
+	int check; /* engine_check() after every entry */
 };
 
 #define WORLD_ARENA (8u << 20)
@@ -86,6 +92,12 @@ __attribute__((unused)) static void world_release(struct world *w)
 	munmap(w->journal, w->journal_max);
 	free(w->in_mem);
 	free(w->decoded_mem);
+	while (w->held) {
+		struct world_held *h = w->held;
+
+		w->held = h->next;
+		free(h);
+	}
 }
 
 /* Encode, keep, decode and apply one entry; the entry as decoded. */
@@ -328,6 +340,91 @@ __attribute__((unused)) static size_t world_job_command(struct world *w, enum co
 	return world_do(w, &(struct command){.kind = kind, .u.job = {{job}, "because"}});
 }
 
+__attribute__((unused)) static size_t world_ended(struct world *w, uint64_t lease, Wire__StopReason why)
+{
+	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
+
+	m.lease = lease;
+	m.reason = why;
+	return world_do(w, &(struct command){.kind = CMD_LEASE_ENDED, .u.ended = &m});
+}
+
+/* Results, as an executor tells them: those of replicas that succeeded are committed to. */
+__attribute__((unused)) static size_t world_tell(struct world *w, const Wire__Results *told)
+{
+	Wire__Results r = *told, c = WIRE__RESULTS__INIT;
+	uint8_t *nonces = calloc(r.count, RESULT_NONCE_BYTES), *sums = calloc(r.count, 32);
+	struct world_held *h;
+	size_t n;
+
+	for (uint64_t i = 0; i < r.count; i++)
+		nonces[RESULT_NONCE_BYTES * i] = (uint8_t)(r.lease + r.first + i);
+	r.nonces = (ProtobufCBinaryData){RESULT_NONCE_BYTES * r.count, nonces};
+	if (!engine_commits(w->e, (lease_id){r.lease}) ||
+	        RESULT_COLUMN(&r, outcome, 0) != WIRE__OUTCOME__SUCCEEDED) {
+		n = world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = told});
+	} else {
+		h = malloc(sizeof(*h) + results_size(&r));
+		*h = (struct world_held){.next = w->held, .lease = r.lease};
+		h->n = results_encode(&r, h->bytes);
+		w->held = h;
+		engine_commitments(&r, sums);
+		c.lease = r.lease;
+		c.first = r.first;
+		c.count = r.count;
+		c.commitments = (ProtobufCBinaryData){32 * r.count, sums};
+		n = world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = &c});
+	}
+	free(nonces);
+	free(sums);
+	return n;
+}
+
+/* Has the lease committed to something that it was not asked for? */
+__attribute__((unused)) static int world_waits(struct world *w, uint64_t lease)
+{
+	struct lease_view l;
+
+	return engine_lease(w->e, (lease_id){lease}, &l) && l.held && l.cursor == l.first + l.count &&
+	       !l.stopping;
+}
+
+/* Whoever is asked to reveal does so, and ends. */
+__attribute__((unused)) static void world_reveal(struct world *w)
+{
+	static uint8_t mem[1 << 20] __attribute__((aligned(16)));
+
+	for (lease_id l = {0}; engine_reveal_next(w->e, l, &l);) {
+		int found = 0;
+
+		for (struct world_held *h = w->held; h; h = h->next) {
+			const Wire__Results *r;
+			struct arena a;
+
+			arena_init(&a, mem, sizeof(mem));
+			if (h->lease != l.v)
+				continue;
+			found = 1;
+			assert_int_equal(results_decode(&a, h->bytes, h->n, &r, NULL), 0);
+			world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = r});
+			(void)world_one(w, WIRE__ENTRY__BODY_RESULTS);
+		}
+		if (found)
+			world_ended(w, l.v, WIRE__STOP_REASON__DONE);
+	}
+}
+
+/* `n` leases that wait have waited long enough. */
+__attribute__((unused)) static void world_patience(struct world *w, int n)
+{
+	w->now += SEC;
+	for (int i = 0; i < n; i++) {
+		world_tick(w);
+		(void)world_one(w, WIRE__ENTRY__BODY_EXPIRED);
+	}
+	world_reveal(w);
+}
+
 /* `count` results of one outcome from the cursor on. */
 __attribute__((unused)) static size_t world_results(
         struct world *w, uint64_t lease, uint64_t first, uint64_t count, Wire__Outcome o, int32_t code)
@@ -344,16 +441,7 @@ __attribute__((unused)) static size_t world_results(
 	r.code = &code;
 	r.n_wall_us = 1;
 	r.wall_us = &wall;
-	return world_do(w, &(struct command){.kind = CMD_RESULTS, .u.results = &r});
-}
-
-__attribute__((unused)) static size_t world_ended(struct world *w, uint64_t lease, Wire__StopReason why)
-{
-	Wire__LeaseEnded m = WIRE__LEASE_ENDED__INIT;
-
-	m.lease = lease;
-	m.reason = why;
-	return world_do(w, &(struct command){.kind = CMD_LEASE_ENDED, .u.ended = &m});
+	return world_tell(w, &r);
 }
 
 /* The lease that the next tick grants. */
@@ -368,8 +456,8 @@ __attribute__((unused)) static struct lease_view world_lease(struct world *w)
 }
 
 /* A lease of these tasks, whatever the scheduler thinks of it: as the journal of another time would bring it. */
-__attribute__((unused)) static struct lease_view world_grant(
-        struct world *w, uint64_t job, uint32_t step, uint32_t replica, uint64_t first, uint64_t count)
+__attribute__((unused)) static struct lease_view world_grant_on(struct world *w, uint32_t node, uint64_t job,
+        uint32_t step, uint32_t replica, uint64_t first, uint64_t count)
 {
 	Wire__Entry en = WIRE__ENTRY__INIT;
 	Wire__LeaseGranted m = WIRE__LEASE_GRANTED__INIT;
@@ -381,7 +469,7 @@ __attribute__((unused)) static struct lease_view world_grant(
 	m.replica = replica;
 	m.first = first;
 	m.count = count;
-	m.node = 1;
+	m.node = node;
 	en.time_ns = w->now;
 	en.body_case = WIRE__ENTRY__BODY_LEASE_GRANTED;
 	en.lease_granted = &m;
@@ -392,11 +480,22 @@ __attribute__((unused)) static struct lease_view world_grant(
 	return l;
 }
 
+__attribute__((unused)) static struct lease_view world_grant(
+        struct world *w, uint64_t job, uint32_t step, uint32_t replica, uint64_t first, uint64_t count)
+{
+	return world_grant_on(w, 1, job, step, replica, first, count);
+}
+
 /* Run the whole of a lease with this outcome and end it. */
 __attribute__((unused)) static void world_run(struct world *w, const struct lease_view *l, Wire__Outcome o)
 {
 	world_results(w, l->id.v, l->cursor, l->first + l->count - l->cursor, o, o == WIRE__OUTCOME__FAILED);
 	(void)world_one(w, WIRE__ENTRY__BODY_RESULTS);
+	if (engine_commits(w->e, l->id)) {
+		world_reveal(w);
+		if (world_waits(w, l->id.v) || !engine_lease(w->e, l->id, &(struct lease_view){0}))
+			return;
+	}
 	world_ended(w, l->id.v, WIRE__STOP_REASON__DONE);
 	(void)world_one(w, WIRE__ENTRY__BODY_LEASE_ENDED);
 }
@@ -408,9 +507,14 @@ __attribute__((unused)) static void world_finish(struct world *w)
 
 	for (int i = 0; i < 100000; i++) {
 		world_settle(w);
+		world_reveal(w);
 		if (!engine_lease_next(w->e, (lease_id){0}, &l))
 			return;
-		if (l.stopping || l.cursor == l.first + l.count)
+		while (world_waits(w, l.id.v) && engine_lease_next(w->e, l.id, &l))
+			;
+		if (world_waits(w, l.id.v))
+			w->now += SEC; /* all of them */
+		else if (l.stopping || l.cursor == l.first + l.count)
 			world_ended(w, l.id.v, WIRE__STOP_REASON__DONE);
 		else
 			world_run(w, &l, WIRE__OUTCOME__SUCCEEDED);

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* speaks_next - makes an osier whose links speak one minor version later, for tests of upgrades: the linker takes this for that of core/link_version.c. */
+#include "core/link.h"
+
+const uint32_t link_version = LINK_VERSION + 1;
