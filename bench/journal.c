@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bench-journal - what a durable commit costs beside a bare 4 KiB write + fdatasync on the same disk, and how many
- * entries go in batches. Prints one JSON object. bench-journal [FOLDER [COMMITS]]
+ * entries go in batches. Prints one JSON object. bench-journal [FOLDER [COMMITS [URL]]]. With the URL of a record (PostgreSQL, an empty
+ * schema) the journal lies there, and the bare write is still this machine's.
  *
  * The bare write goes round in a file that was written out before, so neither side pays for file system metadata. The two are
  * measured in turns, so that both see the same disk.
@@ -25,6 +26,7 @@
 
 struct run {
 	struct journal *j;
+	const char *record;
 	char dir[256];
 	uint64_t durable;
 	uint64_t added;
@@ -203,7 +205,8 @@ static uint64_t count(struct run *r, double *out_s)
 
 static void start(struct run *r)
 {
-	struct journal_options o = {.on_durable = on_durable, .on_failed = on_failed, .ctx = r};
+	struct journal_options o = {
+	        .record = r->record, .on_durable = on_durable, .on_failed = on_failed, .ctx = r};
 	struct err e;
 
 	if (journal_open(r->dir, &o, &r->j, &e) < 0)
@@ -225,7 +228,7 @@ static long anonymous_kib(void)
 
 int main(int argc, char **argv)
 {
-	struct run r = {0};
+	struct run r = {.record = argc > 3 ? argv[3] : NULL};
 	size_t commits = argc > 2 ? (size_t)atol(argv[2]) : 2000;
 	uint8_t zeros[4096] = {0};
 	char path[300], cmd[300];

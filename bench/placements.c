@@ -5,8 +5,9 @@
  * Fills the empty pool, then keeps it full: whenever nothing fits, a batch of leases ends. Tasks are leased one by one
  * (slice_max 1), so that nothing is gained by slices. A decision is one sched_pick(); the rate counts everything: picks,
  * sched_lease_add(), sched_group_ready(), sched_lease_remove() and picks that found nothing, by the CPU time of
- * the one thread, so that a busy machine does not change it. One line of JSON on stdout.
- * usage: bench-placements [SEED [GROUPS]]
+ * the one thread, so that a busy machine does not change it. One line of JSON on stdout. With "places" every group asks for one of
+ * twenty halls or for two of three kinds of machines, and every other one prefers, spreads or packs as well.
+ * usage: bench-placements [SEED [GROUPS [places]]]
  */
 #include <inttypes.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #define TASKS      1000000u
 #define NAMESPACES 20u
 #define END_BATCH  64u
+#define HALLS      20u
 
 static uint64_t clock_ns(void)
 {
@@ -29,6 +31,7 @@ static uint64_t clock_ns(void)
 }
 
 struct world {
+	bool places;
 	struct sched *s;
 	struct prng r;
 	uint32_t n_groups, group[4096];
@@ -45,8 +48,10 @@ static void add_node(struct world *w, uint32_t id)
 	Wire__NodeSet n = WIRE__NODE_SET__INIT;
 	Wire__Need need[2] = {WIRE__NEED__INIT, WIRE__NEED__INIT}, *needs[2] = {&need[0], &need[1]};
 	Wire__NodeSet__Device dev[8], *devs[8];
+	static char *const kinds[] = {"a", "b", "c"};
+	Wire__Pair label[2] = {WIRE__PAIR__INIT, WIRE__PAIR__INIT}, *labels[2] = {&label[0], &label[1]};
 	uint64_t c = cpus[prng_below(&w->r, 4)];
-	char name[32];
+	char name[32], hall[16];
 
 	(void)snprintf(name, sizeof(name), "n%u", id);
 	n.node = id;
@@ -57,6 +62,13 @@ static void add_node(struct world *w, uint32_t id)
 	need[1].amount = c * ((prng_below(&w->r, 2) != 0 ? 4ull : 8ull) << 30);
 	n.capacity = needs;
 	n.n_capacity = 2;
+	n.labels = labels;
+	n.n_labels = w->places ? 2 : 0;
+	(void)snprintf(hall, sizeof(hall), "h%u", id / 7 % HALLS);
+	label[0].key = "hall";
+	label[0].value = hall;
+	label[1].key = "kind";
+	label[1].value = kinds[id % 3];
 	n.devices = devs;
 	n.n_devices = id % 5 == 0 ? 4 + 4 * (id % 2) : 0;
 	for (uint32_t i = 0; i < n.n_devices; i++) {
@@ -67,6 +79,35 @@ static void add_node(struct world *w, uint32_t id)
 		devs[i] = &dev[i];
 	}
 	CHECK(sched_node_set(w->s, &n) == 0);
+}
+
+/* One of twenty halls, or two of three kinds; every other group has a wish beside it. */
+static void wish(struct world *w, uint32_t i)
+{
+	Wire__Match m = WIRE__MATCH__INIT, *where = &m, k = WIRE__MATCH__INIT, *all = &k;
+	Wire__Prefer prefer = WIRE__PREFER__INIT, *prefers = &prefer;
+	Wire__Place p = WIRE__PLACE__INIT;
+	struct sched_wish wish = {.place = &p};
+	char hall[16], *value = hall, *both[] = {"a", i % 4 == 0 ? "b" : "c"}, *c = "c";
+
+	(void)snprintf(hall, sizeof(hall), "h%u", i % HALLS);
+	m.key = i % 3 == 0 ? "kind" : "hall";
+	m.values = i % 3 == 0 ? both : &value;
+	m.n_values = i % 3 == 0 ? 2 : 1;
+	p.where = &where;
+	p.n_where = 1;
+	k.key = "kind";
+	k.values = &c;
+	k.n_values = 1;
+	prefer.all = &all;
+	prefer.n_all = 1;
+	prefer.weight = 50;
+	p.prefer = &prefers;
+	p.n_prefer = i % 8 == 1;
+	if (i % 8 == 3)
+		p.spread = "hall";
+	wish.pack = (Wire__JobSpec__Pack)(i % 8 == 5 ? 1 + i / 8 % 3 : 0);
+	CHECK(sched_group_wish(w->s, w->group[i], &wish) == 0);
 }
 
 /* Needs out of 4 x 5 x 4 sizes; realtime one in fifty; ten priorities. */
@@ -98,8 +139,10 @@ static void add_group(struct world *w, uint32_t i)
 	v.needs = needs;
 	v.n_needs = need[2].amount != 0 ? 3 : 2;
 	CHECK(sched_group_add(w->s, i + 1, 0, vs, 1, kind, 1, &w->group[i]) == 0);
+	if (w->places)
+		wish(w, i);
 	run = 1000000 * (1 + prng_below(&w->r, 60));
-	sched_learn(w->s, w->group[i], 0, &run, 1, 1);
+	sched_learn(w->s, w->group[i], 0, 1, &run, 1, 1);
 	w->waiting[i] = TASKS / w->n_groups;
 	sched_group_ready(w->s, w->group[i], w->waiting[i], 1000000000ull);
 }
@@ -160,6 +203,7 @@ int main(int argc, char **argv)
 	uint64_t t;
 	double s, cpu;
 
+	w.places = argc > 3 && strcmp(argv[3], "places") == 0;
 	CHECK(w.n_groups > 0 && w.n_groups <= ARRAY_LEN(w.group));
 	prng_init(&w.r, argc > 1 ? strtoull(argv[1], NULL, 10) : 1);
 	w.live = calloc(TASKS, sizeof(*w.live));

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from node import Failed, Node, memory, switches
+from node import Failed, Fleet, Hub, Node, Peak, memory, switches
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(os.path.dirname(HERE), os.environ.get("B", "build"))
@@ -289,12 +289,23 @@ def memory_rows():
                    "ours <= 16, anonymous <= 4", r <= 16 and a <= 4, None, None, {"anonymous": a}, rounds)]
 
 
+def until_published(node):
+    """Its ledger has nothing left to sign: not what a first job leaves (keys, results), nor what that leaves (receipts)."""
+    while True:
+        node.ask("POST", "/v1/ledger/publish")
+        before = node.get("/v1/ledger")
+        node.ask("POST", "/v1/ledger/publish")
+        after = node.get("/v1/ledger")
+        if before["size"] == after["size"] == after["durable"]:
+            return
+
+
 @row("idle-wakeups")
 def idle_wakeups():
     seconds = 20
     with fresh() as node:
         node.run({"name": "warm", "command": ["true"]}, 1)
-        time.sleep(5)  # its ledger publishes for three seconds what a first job leaves: keys, results, receipts
+        until_published(node)
         pids = node.pids()
         time.sleep(0.5)
         n, t = switches(pids), time.monotonic()
@@ -311,6 +322,230 @@ def placements():
     p99 = median(r["p99_ns"] for r in runs) / 1e6
     return [result("placements", "scheduler alone: 10,000 nodes, 1,000,000 waiting tasks; p99 of a decision beside", o,
                    "placements/s", "ours >= 200000, p99 < 1 ms", o >= 200000 and p99 < 1, None, None, {"p99 ms": p99}, rounds)]
+
+
+@row("fleet-tasks")
+def fleet_tasks():
+    n, rounds, empty, out = 1000000, 3, [], []
+    with Fleet(BUILD, DISK, 2) as f:
+        for i in range(rounds + 1):
+            none, rate = f.hub.run(worker_job("noop", "noop", n), n)
+            eight, rate8 = f.hub.run(worker_job("number", "number", n), n)
+            if i:  # the first starts the workers
+                empty.append(rate)
+                out.append(rate8)
+        for node in f.children:
+            os.kill(node.get("/v1/version")["pid"], signal.SIGKILL)
+        os.kill(f.hub.engine, signal.SIGKILL)
+        for job in none, eight:
+            _, there = f.hub.until_answers("/v1/jobs/%d" % job)
+            if there["counts"]["succeeded"] != n:
+                raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], n))
+        for index in range(0, n, n // 50 - 1):
+            check_number(f.hub, eight, index)
+    o, w = median(empty), median(out)
+    return [result("fleet-tasks", "no-op worker tasks through a hub to 2 children here, durable at both ends", o, "tasks/s",
+                   "ours >= 150000", o >= 150000, None, None, {"with a result of 8 bytes": w}, rounds)]
+
+
+@row("fleet-start")
+def fleet_start():
+    rounds, p50, p99 = 5, [], []
+    with Fleet(BUILD, DISK, 2) as f:
+        drive("start", f.hub.socket, 20, DRIVE)
+        for _ in range(rounds):
+            r = drive("start", f.hub.socket, 300, DRIVE)
+            p50.append(r["p50_ns"] / 1e6)
+            p99.append(r["p99_ns"] / 1e6)
+    o = median(p99)
+    return [result("fleet-start", "from submit at the hub to the process running on a child, idle, p99", o, "ms", "ours <= 10", o <= 10,
+                   None, None, {"p50": median(p50)}, rounds)]
+
+
+@row("fleet-links", "fleet-links-join", "fleet-links-memory")
+def fleet_links():
+    """Light children: real ends, MQTT, TLS and certificates; no journal on a disk, no tasks (bench/links.c)."""
+    links, n, rounds, rates = 1000, 1000000, 3, []
+    with Hub(BUILD, DISK) as h, h.links(links) as light:
+        for _ in range(rounds):
+            rates.append(h.node.run({"name": "light", "command": ["true"], "array": n}, n)[1])
+        mb = memory(h.node.pids())[0] / 1e6
+        look = light.ask("look")
+        if look["up"] != links or look["said"] < rounds * n:
+            raise Failed("the light children are not as they should be: %s" % look)
+        os.kill(h.node.engine, signal.SIGKILL)  # durable at the hub
+        _, there = h.node.until_answers("/v1/jobs/1")
+        if there["counts"]["succeeded"] != n:
+            raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], n))
+        join = light.joined
+    o = median(rates)
+    what = "one hub and %d light children on %d processors: " % (links, CPUS)
+    return [result("fleet-links", what + "results of tasks that say they took 1 ms, durable", o, "tasks/s", "ours >= 50000", o >= 50000,
+                   runs=rounds),
+            result("fleet-links-join", what + "all joined, each with a token", join, "s", "ours <= 60", join <= 60),
+            result("fleet-links-memory", what + "RSS of the hub, without its broker, after %d million tasks" % (rounds * n // 1000000),
+                   mb, "MB", "ours <= 400", mb <= 400)]
+
+
+@row("fleet-tree")
+def fleet_tree():
+    """The root's core and links are real; what its children say is simulated (bench/tree.c). CPU time, so that a busy machine matters little."""
+    hubs, nodes = 100, 1000
+    runs = {us: tool(os.path.join(BUILD, "bench", "bench-tree"), hubs, nodes, us, 12, 6) for us in (1000000, 100000, 10000)}
+    ms = [r["cpu_ms_per_s"] for r in runs.values()]
+    return [result("fleet-tree", "simulated, %d hubs of %d nodes: CPU time of the root for a second of it, tasks of 1 s; of 100 ms and 10 ms beside"
+                   % (hubs, nodes), ms[0], "ms", "100 times the tasks cost at most 3 times", max(ms) <= 3 * min(ms), None, None,
+                   {"of 100 ms": ms[1], "of 10 ms": ms[2], "tasks/s": runs[1000000]["tasks_per_s"], "tasks/s of 10 ms": runs[10000]["tasks_per_s"],
+                    "leases/s": runs[1000000]["leases_per_s"], "leases/s of 10 ms": runs[10000]["leases_per_s"]})]
+
+
+@row("fleet-flaps")
+def fleet_flaps():
+    """A child says that it is gone and here again, over and over; the ends begin a session each time."""
+    n, warm = 10000, 1000
+    with Hub(BUILD, DISK) as h, h.links(1) as light:
+        def both():
+            return memory([h.node.engine])[1] / 1e3, memory([light.process.pid])[1] / 1e3
+        light.ask("flap %d" % warm)
+        hub, child = both()
+        before = light.ask("look")["sessions"]
+        took = light.ask("flap %d" % n, 600)
+        hub2, child2 = both()
+        if took["sessions"] - before < n:
+            raise Failed("of %d flaps only %d sessions came" % (n, took["sessions"] - before))
+        h.node.run({"name": "after", "command": ["true"], "array": 100}, 100)
+    worst = max(hub2 - hub, child2 - child)
+    return [result("fleet-flaps", "%d flaps of one link after %d: what either end's anonymous memory grew by" % (n, warm), worst, "kB",
+                   "ours <= 1000", worst <= 1000, None, None, {"hub": hub2 - hub, "child": child2 - child, "flaps/s": n / took["s"]})]
+
+
+@row("fleet-idle", "fleet-idle-wakeups", "fleet-idle-link")
+def fleet_idle():
+    """A joined child after some work and its echoes, with nothing to do: all processes of its node."""
+    seconds = 60
+    with Fleet(BUILD, DISK, 1, cables=True) as f:
+        child, cable = f.children[0], f.cables[0]
+        f.hub.run({"name": "warm", "command": ["true"], "array": 4}, 4)
+        until(lambda: held(child)[1] == 0, 20, "the child has nothing of the hub's any more")
+        until_published(child)
+        until_published(f.hub)
+        last = [time.monotonic()]
+
+        def at_rest():
+            """What work leaves to do is done: its log goes to the hub, heads are cosigned, each by a carrier of its own that ends."""
+            if len(processes(child)) != 2:
+                last[0] = time.monotonic()
+            return time.monotonic() - last[0] > 45
+
+        until(at_rest, 300, "nothing of the child's has come or ended for a while")
+        pids = processes(child)
+        carried, n, t = cable.carried(), switches(pids), time.monotonic()
+        time.sleep(seconds)
+        took, told, now = time.monotonic() - t, switches(pids), cable.carried()
+        rss, anonymous = memory(pids)
+        if processes(child) != pids:
+            raise Failed("the child's processes were %s and are %s" % (pids, processes(child)))
+    mb, wakes, kbit = rss / 1e6, (told - n) / took, (now[0] - carried[0]) * 8 / 1000 / took
+    return [result("fleet-idle", "RSS of an idle joined child (keeper + engine), anonymous beside", mb, "MB", "ours <= 16", mb <= 16,
+                   None, None, {"anonymous": anonymous / 1e6}),
+            result("fleet-idle-wakeups", "its context switches, all threads, %d s" % seconds, wakes, "1/s", "ours < 1", wakes < 1),
+            result("fleet-idle-link", "its link, both ways, with TLS, TCP, IP and Ethernet", kbit, "kbit/s", "ours <= 0.25", kbit <= 0.25,
+                   None, None, {"packets a minute": (now[1] - carried[1]) * 60 / took})]
+
+
+def processes(node):
+    """All that belongs to the node: its keeper and everything below it."""
+    children, found = {}, [node.keeper]
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid, encoding="ascii", errors="replace") as f:
+                children.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(pid))
+        except OSError:
+            pass
+    for pid in found:
+        found += sorted(children.get(pid, []))
+    return found
+
+
+def until(what, limit_s, name):
+    end = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > end:
+            raise Failed("not within %d s: %s" % (limit_s, name))
+        time.sleep(0.02)
+
+
+def succeeded(node, job):
+    return node.get("/v1/jobs/%d" % job)["counts"]["succeeded"]
+
+
+def fill(f, gate, function, n):
+    """A job of whose tasks a million and more are leased to the child and wait there, none of them begun; (job, tasks done)."""
+    job = f.hub.submit(worker_job("gated", function, n, resources={"cpu": 1, "memory": "16MiB"}, env={"GATE": gate}))
+    until(lambda: succeeded(f.hub, job) > n // 8, 120, "the run times are known, and leases are long")
+    open(gate, "w", encoding="ascii").close()
+    was = [None] * 10
+    while None in was or len(set(was)) > 1:  # each lease that runs ends, and all others wait
+        time.sleep(0.1)
+        was = was[1:] + [succeeded(f.hub, job)]
+    return job, was[0]
+
+
+def held(child):
+    """Tasks of the hub's that are at the child: done, and all."""
+    jobs = child.get("/v1/jobs?limit=1000")["jobs"]
+    return sum(j["counts"]["succeeded"] for j in jobs), sum(j["counts"]["total"] for j in jobs)
+
+
+def drain(f, gate, function):
+    """Results waiting, s from the mended cable until they are durable at the hub, s of them until the link was up, bytes on the cable,
+    and the bytes of (RSS, anonymous memory) that hub and child grew by."""
+    child, cable, n = f.children[0], f.cables[0], 6000000
+    job, before = fill(f, gate, function, n)
+    cable.cut()
+    os.unlink(gate)
+    until(lambda: held(child)[0] == held(child)[1], 120, "the child has run all that it has")
+    waits = held(child)[0]
+    if waits < 1000000:
+        raise Failed("only %d results wait" % waits)
+    open(gate, "w", encoding="ascii").close()
+    peak = Peak([f.hub.engine, child.get("/v1/version")["pid"]])
+    t, carried = time.perf_counter(), cable.bytes
+    cable.mend()
+    f.until_up(60)
+    up = time.perf_counter()
+    until(lambda: succeeded(f.hub, job) >= before + waits, 120, "all results are at the hub")
+    end, grown = time.perf_counter(), peak.grown()
+    f.hub.ask("POST", "/v1/jobs/%d/cancel" % job)
+    os.unlink(gate)
+    f.hub.wait(job)
+    os.kill(f.hub.get("/v1/version")["pid"], signal.SIGKILL)  # durable at the hub
+    _, there = f.hub.until_answers("/v1/jobs/%d" % job)
+    if there["counts"]["succeeded"] < before + waits:
+        raise Failed("after kill -9 only %d of %d results are there" % (there["counts"]["succeeded"], before + waits))
+    return waits, end - t, up - t, cable.bytes - carried, grown
+
+
+@row("fleet-drain", "fleet-drain-memory")
+def fleet_drain():
+    """A child with as many leases as it takes to hold a million tasks runs them while its cable is cut; then the cable is mended."""
+    leases, gate, runs = 200, os.path.join(DISK, "osier-gate-%d" % os.getpid()), {}
+    try:
+        for function in "gated-noop", "gated-number":
+            with Fleet(BUILD, DISK, 1, "{cpu: %d, memory: 64GiB}" % leases, cables=True) as f:
+                runs[function] = drain(f, gate, function)
+    finally:
+        if os.path.exists(gate):
+            os.unlink(gate)
+    none, number_ = [waits / s for waits, s, *_ in runs.values()]
+    waits, s, up, carried, grown = runs["gated-number"]
+    rss, anonymous = [[max(run[4][end][i] for run in runs.values()) / 1e6 for end in (0, 1)] for i in (0, 1)]
+    return [result("fleet-drain", "a cable is mended and %d results of 8 bytes wait: until all are durable at the hub" % waits, number_,
+                   "tasks/s", "ours >= 100000", min(none, number_) >= 100000, None, None,
+                   {"without a result": none, "s until the link was up": up, "bytes a result": carried / waits}),
+            result("fleet-drain-memory", "meanwhile: what the RSS of either end grew by at most", max(rss), "MB", "ours <= 64",
+                   max(rss) <= 64, None, None, {"hub": rss[0], "child": rss[1], "hub, anonymous": anonymous[0],
+                                                "child, anonymous": anonymous[1]}, 2)]
 
 
 @row("anchor")
