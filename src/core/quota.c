@@ -551,7 +551,7 @@ void decide_quota_ask(struct deciding *d, const struct command *cmd)
 	if (!was && !m->n_shares && !cmd->u.quota_ask.have)
 		return; /* nothing has a limit here, and the node knows of none */
 	life = at_most(lend_ns == UINT64_MAX ? QUOTA_LEND_NS : lend_ns,
-	        own && !own->over ? less(own->until_ns, d->now) : UINT64_MAX);
+	        own && own->n_shares && !own->over ? less(own->until_ns, d->now) : UINT64_MAX);
 	m->node = node;
 	m->from_ns = d->now;
 	m->until_ns = add_ns(add_ns(d->now, life), QUOTA_MARGIN_NS(life));

@@ -238,6 +238,11 @@ uint64_t fleet_size(const struct fleet *f, uint32_t machine)
 	return f->m[machine]->w->durable;
 }
 
+bool fleet_on_disk(const struct fleet *f, uint32_t machine)
+{
+	return f->m[machine]->w->durable == f->m[machine]->w->n_disk;
+}
+
 void fleet_look(const struct fleet *f, uint32_t machine, struct link_view *out)
 {
 	link_look(f->m[machine]->up, out);

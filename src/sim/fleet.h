@@ -60,6 +60,7 @@ void fleet_take_over(struct fleet *f, uint32_t machine, uint64_t ns);
 /* Its disk has so many entries less. */
 void fleet_rollback(struct fleet *f, uint32_t machine, uint64_t entries);
 uint64_t fleet_size(const struct fleet *f, uint32_t machine); /* durable entries */
+bool fleet_on_disk(const struct fleet *f, uint32_t machine);  /* all of them are */
 /* From now on all machines together hold no more of this namespace than so many thousandths of a cpu, which is checked; unless a disk went
  * back in time, a clock lost time or was set forward, or a lease came back that was replaced (docs/fleet.md). 0: not any more. */
 void fleet_quota(struct fleet *f, const char *name, uint64_t cpu);

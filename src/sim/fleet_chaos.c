@@ -76,7 +76,7 @@ static void grow(struct fleet *f, struct prng *p)
 		fleet_check(f, false);
 }
 
-/* A quota of which all have a share before anybody uses it. */
+/* A quota of which all have a share, durably, before anybody uses it: who loses that word with the power knows of no quota. */
 static void share(struct fleet *f, struct prng *p)
 {
 	bool all = false;
@@ -89,7 +89,8 @@ static void share(struct fleet *f, struct prng *p)
 		fleet_check(f, false);
 		all = true;
 		for (uint32_t i = 1; i < fleet_machines(f); i++)
-			all &= engine_quota(world_engine(fleet_world(f, i)), 0, &v) && v.shares && !v.over;
+			all &= engine_quota(world_engine(fleet_world(f, i)), 0, &v) && v.shares && !v.over &&
+			       fleet_on_disk(f, i);
 	}
 	CHECK(all);
 	fleet_quota(f, SHARED, QUOTA);

@@ -213,6 +213,34 @@ static void share_that_shrinks_counts_until_the_node_knows(FILE *trace)
 static const char share_that_shrinks_counts_until_the_node_knows_expect[] =
         "[ 55.000] in no case more than all: hub 4000 a 0 b 0\n";
 
+/* The hub has told a that nothing has a limit any more, and a day later that word has run out: what a itself limits it lends as before. */
+static void hub_without_quotas_leaves_a_node_its_own(FILE *trace)
+{
+	struct faults calm = {.task_ns_max = 60 * SIM_S, .task_exact = true};
+	struct weather fair = {.delay_ns_max = 0};
+	struct fleet *f = fleet_new(7, &calm, &fair, NULL);
+
+	(void)fleet_add(f, "hub", 0);
+	(void)fleet_add(f, "a", 0);
+	(void)fleet_add(f, "b", 1);
+	world_quota(fleet_world(f, 0), "default", QUOTA, 0, 600 * SIM_S);
+	watch_until(f, 10 * SIM_S);
+	world_namespace(fleet_world(f, 0), "default", 1, 0, 0);
+	watch_until(f, 100000 * SIM_S);
+	world_quota(fleet_world(f, 1), "default", QUOTA / 2, 0, 600 * SIM_S);
+	watch_until(f, 100010 * SIM_S);
+	(void)story_submit(fleet_world(f, 1), &(struct plain){.tasks = 30});
+	(void)story_submit(fleet_world(f, 2), &(struct plain){.tasks = 30});
+	watch_until(f, 100100 * SIM_S);
+	tell(f, trace, "a and its node share what a allows");
+	world_namespace(fleet_world(f, 1), "default", 1, 0, 0);
+	fleet_run(f, 1000000);
+	fleet_check_quiet(f);
+	fleet_free(f);
+}
+static const char hub_without_quotas_leaves_a_node_its_own_expect[] =
+        "[100100.000] a and its node share what a allows: hub 0 a 1000 b 1000\n";
+
 static const struct story all[] = {
         STORY(hub_and_nodes_together_hold_no_more_than_the_quota),
         STORY(what_nobody_uses_is_called_back),
@@ -221,6 +249,7 @@ static const struct story all[] = {
         STORY(node_whose_clock_is_slow_has_its_share_for_longer),
         STORY(node_below_a_node_hears_of_its_share),
         STORY(share_that_shrinks_counts_until_the_node_knows),
+        STORY(hub_without_quotas_leaves_a_node_its_own),
 };
 
 const struct story_book stories_quota = {all, sizeof(all) / sizeof(all[0])};
