@@ -174,6 +174,14 @@ static void drop_refused(struct link_end *l)
 	}
 }
 
+/* By the clock: a journal that went back to before some sessions does not use their numbers again, whose frames may still be on their way. */
+static uint64_t new_session(const struct link_end *l)
+{
+	uint64_t clock = l->shell.clock ? l->shell.clock(l->shell.ctx) : 0;
+
+	return clock > l->session_max && clock < UINT64_MAX / 2 ? clock : l->session_max + 1;
+}
+
 void child_begin(struct link_end *l, uint64_t now)
 {
 	struct parent_view parent;
@@ -183,7 +191,7 @@ void child_begin(struct link_end *l, uint64_t now)
 		return;
 	}
 	drop_refused(l);
-	link_session(l, now, l->session_max + 1);
+	link_session(l, now, new_session(l));
 	l->gate = l->shell.appended(l->shell.ctx);
 	l->at_ns = now;
 	l->wait_ns = LINK_HELLO_NS;
@@ -247,7 +255,7 @@ size_t child_hello(struct link_end *l, uint64_t now, uint8_t *out)
 	if (!engine_parent(l->shell.engine, &parent) || !holds(l, &h, &a))
 		return 0;
 	if (l->said) /* not the first: an answer to an earlier one may still come, and must not be taken for this one's */
-		link_session(l, now, l->session_max + 1);
+		link_session(l, now, new_session(l));
 	l->said = 1;
 	h.version = link_version;
 	h.name = l->name;

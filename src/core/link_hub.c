@@ -32,9 +32,17 @@ static void say_refused(struct link_end *l, uint64_t now, uint64_t session, Link
 	link_words(l, reason, hint);
 	if (code == LINK__REFUSED__CODE__STALE)
 		return;
+	l->was_refused = 1;
+	/* The session that is up, or is asked whether it lives, may live on: a Hello can be late by days. */
+	if (session != l->session && l->state == LINK_UP) {
+		hub_reset(l, now, l->session);
+		return;
+	}
+	if (session != l->session && l->state == LINK_HELLO && l->reset_session && l->at_ns != UINT64_MAX)
+		return;
 	link_disconnected(l, now);
 	link_to(l, now, LINK_REFUSED);
-	l->refused_due = l->was_refused = 1;
+	l->refused_due = 1;
 }
 
 void hub_reset(struct link_end *l, uint64_t now, uint64_t session)
@@ -42,6 +50,7 @@ void hub_reset(struct link_end *l, uint64_t now, uint64_t session)
 	if (l->state == LINK_HELLO && l->at_ns != UINT64_MAX && l->reset_session == session)
 		return; /* it was asked */
 	l->reset_due = 1;
+	l->reset_any = 0;
 	l->reset_session = session;
 	l->wait_ns = LINK_HELLO_NS;
 	l->at_ns = now + l->wait_ns;
@@ -55,6 +64,8 @@ static void ask_again(struct link_end *l, uint64_t now)
 		return;
 	if (l->wait_ns < LINK_HELLO_MAX_NS) {
 		l->reset_due = 1;
+		l->reset_session =
+		        0; /* whichever lives: the one that was asked may have been a frame that came late */
 		l->wait_ns *= 2;
 		l->at_ns = now + l->wait_ns;
 		return;
@@ -88,7 +99,7 @@ static size_t reset_next(struct link_end *l, uint64_t now, uint8_t *out)
 	size_t n;
 
 	l->reset_due = 0;
-	l->session = f.session = l->reset_session; /* 0: any */
+	l->session = f.session = l->reset_any ? 0 : l->reset_session; /* 0: any */
 	f.body_case = LINK__FRAME__BODY_RESET;
 	f.reset = &m;
 	n = link_emit(l, now, &f, false, 0, out);

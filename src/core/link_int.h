@@ -110,6 +110,7 @@ struct link_end {
 	        was_refused; /* LINK_TO_CHILD: `reason` says why it was not taken when it last asked */
 	Link__Refused__Code refused;
 	uint64_t refused_session, reset_session;
+	uint8_t reset_any; /* whichever session lives is asked, not reset_session alone */
 	Link__Status status, heard;
 	uint64_t rtt_us;
 	uint64_t n_sent, n_received, n_bad, n_sessions;

@@ -241,7 +241,7 @@ static const char both_ends_restart_between_commitment_and_answer_expect[] =
         "[  0.131] hub    engine > node 2: link up\n"
         "[  1.102] hub    engine > expired\n"
         "[  1.110] b      is back on the line\n"
-        "[  1.128] hub    engine > node 3: link up\n"
+        "[  1.127] hub    engine > node 3: link up\n"
         "[  1.128] b      engine > job 1 is the hub's lease 2, tasks from 0\n"
         "[  1.128] b      engine > job 1 step 0: tasks 0-0 to node 1, lease 1\n"
         "[  1.128] b      node   > lease 1 starts\n"

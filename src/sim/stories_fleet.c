@@ -221,7 +221,7 @@ static const char hub_that_restarts_asks_its_child_what_it_has_expect[] =
         "[  0.101] hub    engine > node_set\n"
         "[  0.120] press  engine > lease 1: task 0 succeeded\n"
         "[  0.120] press  engine > lease 1 ended: done\n"
-        "[  0.121] hub    engine > node 2: link up\n"
+        "[  0.120] hub    engine > node 2: link up\n"
         "[  0.121] hub    engine > lease 1: task 0 succeeded\n"
         "[  0.121] hub    engine > lease 1 ended: done\n"
         "[  0.121] press  engine > job 1 is forgotten: handed over to the hub\n";

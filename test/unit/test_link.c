@@ -293,6 +293,84 @@ static void late_hello_of_an_old_session_does_not_end_the_new_one(void **state)
 	end();
 }
 
+static void asks_session(uint64_t now, uint64_t session)
+{
+	const Link__Frame *f = next_of(hub_end, now);
+
+	assert_int_equal(f->body_case, LINK__FRAME__BODY_RESET);
+	assert_int_equal(f->session, session);
+}
+
+/* Of a life that the node's journal does not know any more, because it went back: late by days, and numbered above what is now. */
+static void late_hello_that_is_refused_does_not_end_the_session_that_is_up(void **state)
+{
+	const uint64_t t = 1000000000000;
+	const Link__Frame *f;
+
+	(void)state;
+	begin();
+	hello_init(5);
+	give(&hello.f);
+	assert_int_equal(next()->body_case, LINK__FRAME__BODY_WELCOME);
+	hello_init(9);
+	hello.f.size = 11;
+	give_at(t, &hello.f);
+	f = next_of(hub_end, t);
+	assert_int_equal(f->body_case, LINK__FRAME__BODY_REFUSED);
+	assert_int_equal(f->session, 9);
+	asks_session(t, 5);
+	assert_int_equal(link_of(2), WIRE__NODE_SET__STATE__UP);
+	/* Another one, before the node could answer. */
+	hello_init(8);
+	hello.f.size = 11;
+	give_at(t, &hello.f);
+	assert_int_equal(next_of(hub_end, t)->body_case, LINK__FRAME__BODY_REFUSED);
+	assert_int_equal(link_of(2), WIRE__NODE_SET__STATE__UP);
+	hello_init(6);
+	give_at(t + 1, &hello.f);
+	assert_int_equal(next_of(hub_end, t + 1)->body_case, LINK__FRAME__BODY_WELCOME);
+	assert_int_equal(link_of(2), WIRE__NODE_SET__STATE__UP);
+	end();
+}
+
+/* So is any other frame: its session is asked first, then whichever lives; and nobody for ever. */
+static void late_frame_of_a_higher_session_does_not_end_the_link(void **state)
+{
+	Link__Frame late = LINK__FRAME__INIT;
+	Link__Status status = LINK__STATUS__INIT;
+	uint64_t t = 1000000000000;
+	struct link_view v;
+
+	(void)state;
+	begin();
+	hello_init(5);
+	give(&hello.f);
+	assert_int_equal(next()->body_case, LINK__FRAME__BODY_WELCOME);
+	late.session = 7;
+	late.number = 1;
+	late.body_case = LINK__FRAME__BODY_STATUS;
+	late.status = &status;
+	give_at(t, &late);
+	asks_session(t, 7);
+	asks_session(t + LINK_HELLO_NS, 0);
+	hello_init(6);
+	give_at(t + LINK_HELLO_NS, &hello.f);
+	assert_int_equal(next_of(hub_end, t + LINK_HELLO_NS)->body_case, LINK__FRAME__BODY_WELCOME);
+	assert_int_equal(link_of(2), WIRE__NODE_SET__STATE__UP);
+	/* Nobody answers. */
+	t *= 2;
+	give_at(t, &late);
+	asks_session(t, 7);
+	for (int i = 0; i < 20 && link_of(2) == WIRE__NODE_SET__STATE__UP; i++) {
+		t = link_deadline_ns(hub_end, t);
+		(void)next_of(hub_end, t);
+	}
+	assert_int_equal(link_of(2), WIRE__NODE_SET__STATE__DISCONNECTED);
+	link_look(hub_end, &v);
+	assert_int_equal(v.state, LINK_HELLO);
+	end();
+}
+
 static uint64_t with_lease_of(uint64_t tasks, uint32_t replicas)
 {
 	const Link__Frame *f;
@@ -1192,6 +1270,8 @@ int main(void)
 	        cmocka_unit_test(copy_beside_the_node_that_is_up_is_refused),
 	        cmocka_unit_test(node_that_was_moved_is_welcome_when_its_old_place_is_silent),
 	        cmocka_unit_test(late_hello_of_an_old_session_does_not_end_the_new_one),
+	        cmocka_unit_test(late_hello_that_is_refused_does_not_end_the_session_that_is_up),
+	        cmocka_unit_test(late_frame_of_a_higher_session_does_not_end_the_link),
 	        cmocka_unit_test(result_is_committed_and_acknowledged),
 	        cmocka_unit_test(replica_is_asked_to_reveal_when_both_have_committed),
 	        cmocka_unit_test(what_was_not_committed_to_is_nobodys_vote),
