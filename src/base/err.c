@@ -93,6 +93,12 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+bool err_passes(const struct err *e)
+{
+	return e->code == ERR_CLOSED || e->code == ERR_TIMEOUT || e->code == ERR_SYSTEM ||
+	       e->code == ERR_FULL;
+}
+
 const char *err_code_name(enum err_code code)
 {
 	switch (code) {

@@ -10,6 +10,8 @@
 #ifndef OSIER_BASE_ERR_H
 #define OSIER_BASE_ERR_H
 
+#include <stdbool.h>
+
 enum err_code {
 	ERR_NONE = 0,
 	ERR_INVALID,  /* the caller's input is wrong */
@@ -44,6 +46,9 @@ int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 
 /* Put context in front of an error that is already set: "context: message". Returns -1. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* May another try work where this one did not? Somebody was away, too slow or full, or the operating system said no. */
+bool err_passes(const struct err *e);
 
 /* One word for a code, as JSON answers carry it ("invalid", "not_found" ...). Never NULL. */
 const char *err_code_name(enum err_code code);

@@ -150,6 +150,21 @@ void sources_blobs(
 	}
 }
 
+void sources_step_blobs(
+        const Wire__Step *s, void (*fn)(void *ctx, const uint8_t digest[32], uint64_t bytes), void *ctx)
+{
+	for (size_t i = 0; i < s->n_inputs; i++)
+		if (s->inputs[i]->blob.len == 32)
+			fn(ctx, s->inputs[i]->blob.data, s->inputs[i]->size_bytes);
+	if (s->stdin_file && s->stdin_file->blob.len == 32)
+		fn(ctx, s->stdin_file->blob.data, s->stdin_file->size_bytes);
+	for (size_t i = 0; i < s->n_params; i++)
+		if (s->params[i]->blob.len == 32)
+			fn(ctx, s->params[i]->blob.data, UINT64_MAX);
+	if (s->sources)
+		sources_blobs(s->sources, fn, ctx);
+}
+
 static size_t first_of(const Wire__Sources *s, uint64_t task)
 {
 	size_t at = 0;

@@ -46,6 +46,9 @@ size_t sources_small(const Wire__Sources *s);
 /* Call `fn` for each blob that the tasks take, with the pack; a blob may come more than once. */
 void sources_blobs(
         const Wire__Sources *s, void (*fn)(void *ctx, const uint8_t digest[32], uint64_t bytes), void *ctx);
+/* The same for all blobs that a step names itself: input files, parameters, and its table. bytes: UINT64_MAX when not known. */
+void sources_step_blobs(
+        const Wire__Step *step, void (*fn)(void *ctx, const uint8_t digest[32], uint64_t bytes), void *ctx);
 
 /* Making a table. What is too many is said by sources_add() < 0; memory is the arena's. */
 struct sources_building {

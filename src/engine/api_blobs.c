@@ -275,7 +275,7 @@ void h_blob_fetch(struct request *q)
 	struct carrying *c = carry(q);
 
 	if (c)
-		carrier_get(q->api->node, c->digest, UINT64_MAX, NULL, 0, carried, c);
+		carrier_get(q->api->node, c->digest, UINT64_MAX, carried, c);
 }
 
 void h_blob_send(struct request *q)

@@ -591,20 +591,19 @@ static int room_for(struct node *n, uint64_t bytes, struct err *e)
 	return 0;
 }
 
-/* NULL: it need not be asked for, or cannot be: whoever waits is told. */
-static json_t *get_ask(struct moving *m, uint64_t bytes)
+/* NULL: it need not be asked for, or cannot be: whoever waits is told. Takes self. */
+static json_t *get_ask(struct moving *m, uint64_t bytes, json_t *self)
 {
 	struct node *n = m->node;
 	char hex[SHA256_HEX + 1];
-	json_t *self;
 	struct err e;
 
 	if (blobs_has(n->blobs, m->digest, NULL)) {
 		blobs_touch(n->blobs, m->digest);
+		json_decref(self);
 		tell_later(m, NULL);
 		return NULL;
 	}
-	self = self_json(n);
 	if (!self || room_for(n, bytes, &e) < 0 || make_folder(m, &e) < 0) {
 		if (!self)
 			(void)err_set(&e, ERR_NOTFOUND,
@@ -653,28 +652,38 @@ void carrier_drop(struct node *n, const uint8_t digest[32])
 			drop(m);
 }
 
-void carrier_get(struct node *n, const uint8_t digest[32], uint64_t bytes, const char *const *origins,
-        unsigned n_origins, carrier_blob_fn fn, void *ctx)
+/* Where the parent may be. */
+static json_t *parent_places(const struct node *n)
 {
 	const char *places[PARENT_HUBS_MAX];
+	unsigned count = parent_origins(n, places);
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, json_string(places[i]));
+	return list;
+}
+
+void carrier_get_as(struct node *n, const uint8_t digest[32], uint64_t bytes, json_t *self, json_t *origins,
+        carrier_blob_fn fn, void *ctx)
+{
 	bool new;
 	struct moving *m = moving_for(n, digest, false, "", &new);
-	json_t *list, *ask;
+	json_t *ask = new ? get_ask(m, bytes, json_incref(self)) : NULL;
 
 	wait_for(m, CARRIER_NOW, fn, ctx);
-	ask = new ? get_ask(m, bytes) : NULL;
-	if (!ask)
-		return;
-	give_way(m);
-	if (n_origins == 0) {
-		origins = places;
-		n_origins = parent_origins(n, places);
+	if (ask) {
+		give_way(m);
+		json_object_set(ask, "origins", origins);
+		carrier_ask(n, ask, on_got, m);
 	}
-	list = json_array();
-	for (unsigned i = 0; i < n_origins; i++)
-		json_array_append_new(list, json_string(origins[i]));
-	json_object_set_new(ask, "origins", list);
-	carrier_ask(n, ask, on_got, m);
+	json_decref(self);
+	json_decref(origins);
+}
+
+void carrier_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx)
+{
+	carrier_get_as(n, digest, bytes, self_json(n), parent_places(n), fn, ctx);
 }
 
 void carrier_get_near(struct node *n, const uint8_t digest[32], uint64_t bytes,
@@ -683,20 +692,15 @@ void carrier_get_near(struct node *n, const uint8_t digest[32], uint64_t bytes,
 {
 	bool new;
 	struct moving *m = moving_for(n, digest, false, "", &new);
-	const char *places[PARENT_HUBS_MAX];
-	unsigned n_places = parent_origins(n, places);
 	json_t *list, *ask;
 
 	wait_for(m, haste, fn, ctx);
-	ask = new ? get_ask(m, bytes) : NULL;
+	ask = new ? get_ask(m, bytes, self_json(n)) : NULL;
 	if (!ask)
 		return;
 	if (haste == CARRIER_NOW)
 		give_way(m);
-	list = json_array();
-	for (unsigned i = 0; i < n_places; i++)
-		json_array_append_new(list, json_string(places[i]));
-	json_object_set_new(ask, "origins", list);
+	json_object_set_new(ask, "origins", parent_places(n));
 	list = json_array();
 	for (unsigned i = 0; i < n_near; i++)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", near[i].name, "at",

@@ -22,11 +22,13 @@ typedef void (*carrier_fn)(void *ctx, const struct err *e, const json_t *answer)
 void carrier_ask(struct node *n, json_t *ask, carrier_fn fn, void *ctx);
 
 typedef void (*carrier_blob_fn)(void *ctx, const struct err *e);
-/* Have the blob here: at once when it is, else from one of these hubs ("https://HOST:PORT"; none: from the parent), nearest first. bytes:
- * UINT64_MAX when not known. Two that ask for one blob wait for one transfer; what an earlier try got is not asked for again.
- * ERR_NOTFOUND: no hub has it; ERR_FULL: no room; ERR_CORRUPT: what came was not it. */
-void carrier_get(struct node *n, const uint8_t digest[32], uint64_t bytes, const char *const *origins,
-        unsigned n_origins, carrier_blob_fn fn, void *ctx);
+/* Have the blob here: at once when it is, else from one of the parent's places, nearest first. bytes: UINT64_MAX when not known. Two that ask for one
+ * blob wait for one transfer; what an earlier try got is not asked for again. ERR_NOTFOUND: no hub has it; ERR_FULL: no room; ERR_CORRUPT: what
+ * came was not it. */
+void carrier_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx);
+/* The same from these places ("https://HOST:PORT"), as `self`: names of the files ca, cert and key. Takes both. */
+void carrier_get_as(struct node *n, const uint8_t digest[32], uint64_t bytes, json_t *self, json_t *origins,
+        carrier_blob_fn fn, void *ctx);
 /* The same of the parent's, where neighbours may have it, the likeliest first; `ticket`: the hub's word for them, base64. */
 struct carrier_near {
 	const char *name, *at;

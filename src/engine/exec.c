@@ -469,6 +469,8 @@ int exec_send(struct exec *x, const struct keeper_msg *m, struct err *e)
 
 void run_begin(struct exec *x, struct run *r)
 {
+	if (files_await(x, r))
+		return;
 	if (!slot_take(x, r)) {
 		r->waiting = true;
 		r->wait_next = NULL;
@@ -669,7 +671,9 @@ static void on_timer(uv_timer_t *t)
 	if (!x->n_runs && !x->idle_first)
 		give_memory_back(x);
 	worker_timeouts(x, now);
-	due = slots_due_ns(x);
+	files_again(x, now);
+	due = files_due_ns(x);
+	due = slots_due_ns(x) < due ? slots_due_ns(x) : due;
 	for (size_t i = 0; i < RUN_HASH; i++) {
 		for (struct run *r = x->hash[i]; r; r = r->hash_next) {
 			uint64_t at = worker_due_ns(x, r);
@@ -772,6 +776,7 @@ void exec_free(struct exec *x)
 		results_free(x->spare[--x->n_spare]);
 	compares_free(x);
 	sources_free(x);
+	files_free(x);
 	(void)uv_poll_stop(&x->keeper_poll);
 	keeper_link_close(x->keeper);
 	start_builder_free(x->builder);

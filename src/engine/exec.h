@@ -46,8 +46,14 @@ void exec_flush(struct exec *x);
 /* Stop everything; the keeper leaves. */
 void exec_shutdown(struct exec *x);
 
+/* Call fn for each output of an earlier step, or of its own when it reduces, that the task takes, in the order of core/sources.h. of_step
+ * UINT32_MAX: there is no such step. < 0: fn said so, or the task has none that could be reduced. */
+typedef int (*exec_takes_fn)(void *ctx, uint32_t of_step, uint64_t of_task, const char *output);
+int exec_takes(const struct engine *e, const Wire__JobSpec *spec, job_id job, uint32_t step, uint64_t task,
+        exec_takes_fn fn, void *ctx);
+
 /* The output named `output` ("stdout" or a declared path) that a task of an earlier step has left here. `spec`: of its job. out->data is
- * valid until the next call. < 0: there is none any more (ERR_NOTFOUND), or it cannot be read. */
+ * valid until the next call. < 0: there is none any more (ERR_NOTFOUND; with out->bytes: only its bytes are not here), or it cannot be read. */
 struct start_source;
 int exec_output(struct exec *x, const Wire__JobSpec *spec, uint64_t job, uint32_t step, uint64_t task,
         const char *output, struct start_source *out, struct err *e);

@@ -51,6 +51,7 @@ struct run {
 	struct run *touch_next;  /* something to give to the core at the end of the round */
 	struct run *staged_next; /* results wait for company */
 	bool touched, waiting, staged;
+	bool awaited; /* it has waited for its files (exec_files.c) */
 	uint64_t lease, job;
 	uint32_t step, variant;
 	uint64_t first, end;  /* indexes */
@@ -151,6 +152,7 @@ struct exec {
 	size_t n_runs;
 	struct run *free_runs;
 	struct run *waiting, **waiting_end;
+	struct awaiting *awaiting;
 	struct run *touched, *staged;
 	uv_timer_t tell_timer;
 	uint32_t handles_closed; /* of the three, when all is over */
@@ -280,6 +282,14 @@ bool source_reduce(void *ctx, uint64_t i, uint32_t *out_step, uint64_t *out_task
 int source_line(
         void *ctx, const uint8_t blob[32], uint64_t index, const char **out, size_t *out_n, struct err *e);
 void sources_free(struct exec *x);
+
+/* ---- exec_files.c ---- */
+
+/* The run must wait for a file that is not here: run_begin() follows when it has come, or nobody has it. */
+bool files_await(struct exec *x, struct run *r);
+void files_again(struct exec *x, uint64_t now_ns);
+uint64_t files_due_ns(const struct exec *x);
+void files_free(struct exec *x);
 
 /* ---- exec_commit.c ---- */
 

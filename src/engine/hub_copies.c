@@ -12,6 +12,7 @@
 #include "engine/carrier.h"
 #include "engine/hub.h"
 #include "engine/node_int.h"
+#include "engine/successor.h"
 
 #define TICK_MS    1000u
 #define ASKED_MOST 400u /* digests in one question */
@@ -67,6 +68,7 @@ struct hub_copies {
 	struct copy *copies;
 	uint64_t keys; /* how often they have changed, in this engine's life */
 	struct key_wait *key_waits;
+	json_t *others; /* places where a file may lie that is not here */
 	uv_timer_t timer;
 	bool stopped;
 };
@@ -87,12 +89,18 @@ static struct hub_copies *copies_of(struct node *n)
 
 /* ---- asking ---- */
 
+/* The hub's own certificate. */
+static json_t *self_json(const struct node *n)
+{
+	const char *dir = hub_dir(n);
+
+	return json_pack("{s:s+, s:s+, s:s+}", "ca", dir, "/ca.crt", "cert", dir, "/client.crt", "key", dir,
+	        "/client.key");
+}
+
 static json_t *question(const struct target *t, const char *what)
 {
-	const char *dir = hub_dir(t->c->node);
-
-	return json_pack("{s:s, s:s, s:{s:s+, s:s+, s:s+}}", "do", what, "origin", t->origin, "self", "ca",
-	        dir, "/ca.crt", "cert", dir, "/client.crt", "key", dir, "/client.key");
+	return json_pack("{s:s, s:s, s:o}", "do", what, "origin", t->origin, "self", self_json(t->c->node));
 }
 
 static void lags(struct target *t, const char *why)
@@ -191,6 +199,21 @@ void hub_copy(struct node *n, const uint8_t digest[32], uint64_t bytes, void (*f
 		return;
 	told(y);
 	copy_free(y);
+}
+
+/* ---- one file that is not here ---- */
+
+bool hub_has_others(const struct node *n)
+{
+	return n->copies && !n->copies->stopped && json_array_size(n->copies->others) > 0;
+}
+
+bool hub_file_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx)
+{
+	if (!hub_has_others(n))
+		return false;
+	carrier_get_as(n, digest, bytes, self_json(n), json_copy(n->copies->others), fn, ctx);
+	return true;
 }
 
 /* ---- what a machine lacks ---- */
@@ -468,6 +491,8 @@ void hub_copies_look(struct node *n, const char *origin, bool began)
 		return;
 	join_origin(s->addresses[0], hub_port(n), own);
 	find_registered(c, own);
+	json_decref(c->others);
+	c->others = successor_places(n, own);
 	if (origin)
 		t = add_target(c, origin, own);
 	if (t)
@@ -515,6 +540,7 @@ void hub_copies_close(struct node *n)
 		json_decref(c->target[i]->lacks);
 		free(c->target[i]);
 	}
+	json_decref(c->others);
 	free(c);
 	n->copies = NULL;
 }

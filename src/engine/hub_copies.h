@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/carrier.h"
+
 #define COPY_WAIT_NS  10000000000ull
 #define COPY_RATE     (10u << 20)
 #define COPY_AGAIN_MS 15000u
 #define KEYS_WAIT_MS  8000u
-
-struct node;
 
 /* The file, durable here, goes to the standbys; fn (may be NULL) when those in touch have it, or the time is over; at once, from within, when
  * there is nobody to wait for. */
@@ -27,6 +27,10 @@ void hub_copy(struct node *n, const uint8_t digest[32], uint64_t bytes, void (*f
 /* Who stands by may have changed; or one of them has said that it is there (origin not NULL), perhaps for the first time since its start: then
  * it is asked again for what it lacks. */
 void hub_copies_look(struct node *n, const char *origin, bool began);
+/* The other way: have a file here that this hub lacks, from whichever machine stands by or was the hub before; false: there is no other. As
+ * carrier_get(). */
+bool hub_file_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx);
+bool hub_has_others(const struct node *n);
 /* How many stand by, and how many of them may lack files. */
 void hub_copies_count(const struct node *n, unsigned *out_standbys, unsigned *out_lag);
 /* The hub's keys have changed, durably: fn when the standbys in touch have said that they have them, or after KEYS_WAIT_MS; at once, from within,

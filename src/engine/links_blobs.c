@@ -40,20 +40,8 @@ typedef void (*file_fn)(void *ctx, const uint8_t digest[32], uint64_t bytes);
 
 void links_files_of(const Wire__JobSpec *spec, file_fn fn, void *ctx)
 {
-	for (size_t i = 0; i < spec->n_steps; i++) {
-		const Wire__Step *s = spec->steps[i];
-
-		for (size_t j = 0; j < s->n_inputs; j++)
-			if (s->inputs[j]->blob.len == 32)
-				fn(ctx, s->inputs[j]->blob.data, s->inputs[j]->size_bytes);
-		if (s->stdin_file && s->stdin_file->blob.len == 32)
-			fn(ctx, s->stdin_file->blob.data, s->stdin_file->size_bytes);
-		for (size_t j = 0; j < s->n_params; j++)
-			if (s->params[j]->blob.len == 32)
-				fn(ctx, s->params[j]->blob.data, UINT64_MAX);
-		if (s->sources)
-			sources_blobs(s->sources, fn, ctx);
-	}
+	for (size_t i = 0; i < spec->n_steps; i++)
+		sources_step_blobs(spec->steps[i], fn, ctx);
 }
 
 struct looking {
@@ -117,12 +105,6 @@ static struct moving *moving_new(struct links *k)
 	return m;
 }
 
-static bool passing(const struct err *e)
-{
-	return e->code == ERR_CLOSED || e->code == ERR_TIMEOUT || e->code == ERR_SYSTEM ||
-	       e->code == ERR_FULL;
-}
-
 static void try_again(struct moving *m)
 {
 	m->again = true;
@@ -153,7 +135,7 @@ static void on_got(void *ctx, const struct err *e)
 		return;
 	if (e) {
 		(void)snprintf(k->why, sizeof(k->why), "a file of the hub's: %.200s", e->msg);
-		if (passing(e))
+		if (err_passes(e))
 			m->again = true;
 		else /* the task will only say that it is missing */
 			(void)fprintf(stderr, "osier: job %llu goes on without %s\n",

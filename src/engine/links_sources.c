@@ -5,7 +5,8 @@
  * What a child has made is here before its result counts (links_blobs.c), so every output of a task that succeeded is: in the
  * journal's store when it is small, else as a blob. Small ones go along in the grant, or as one blob, when they are more than a frame
  * takes; a child fetches the others like any input. Blobs that were made for a lease are kept while it lives (pins_keep()): its node may be
- * away for long before it fetches them. What is not kept any more is told as missing, and the task fails with words.
+ * away for long before it fetches them. What is not kept any more is told as missing, and the task fails with words; but where another of the
+ * hub's machines may have it, as after a hub was lost, its node asks all of them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,19 +51,12 @@ static int make(struct finding *f, const uint8_t *bytes, size_t n, uint8_t out_d
 	return 0;
 }
 
-static uint32_t step_named(const Wire__JobSpec *spec, const char *name)
-{
-	for (uint32_t i = 0; i < spec->n_steps; i++)
-		if (strcmp(spec->steps[i]->name, name) == 0)
-			return i;
-	return UINT32_MAX;
-}
-
 /* One file that the task takes: output of a task of an earlier step. */
-static int find(struct finding *f, uint32_t step, uint64_t task, const char *output)
+static int find(void *ctx, uint32_t step, uint64_t task, const char *output)
 {
+	struct finding *f = ctx;
 	struct node *n = f->k->n;
-	struct start_source src;
+	struct start_source src = {0};
 	struct source_view v = {.bytes = SOURCE_MISSING};
 	uint32_t at = f->at++;
 	struct err e;
@@ -71,7 +65,8 @@ static int find(struct finding *f, uint32_t step, uint64_t task, const char *out
 	if (f->last_task[at] == task + 1)
 		return sources_again(&f->b, f->last_which[at]);
 	if (step != UINT32_MAX &&
-	        exec_output(n->exec, f->spec, f->l->job.v, step, task, output, &src, &e) == 0) {
+	        (exec_output(n->exec, f->spec, f->l->job.v, step, task, output, &src, &e) == 0 ||
+	                (e.code == ERR_NOTFOUND && src.bytes && hub_has_others(n)))) {
 		v = (struct source_view){.data = src.data, .bytes = src.bytes, .sha256 = src.sha256};
 		if (v.data && !sources_fits(&f->b, v.bytes)) {
 			v.data = NULL;
@@ -83,46 +78,14 @@ static int find(struct finding *f, uint32_t step, uint64_t task, const char *out
 	return sources_add(&f->b, &v, &f->last_which[at]);
 }
 
-static int find_input(struct finding *f, const Wire__Input *in, uint64_t task)
-{
-	uint32_t step;
-
-	if (!in || !in->from_step[0])
-		return 0;
-	step = step_named(f->spec, in->from_step);
-	if (step != UINT32_MAX)
-		task = params_input_task(f->spec->steps[step], task);
-	return find(f, step, task, in->from_output[0] ? in->from_output : "stdout");
-}
-
-static int find_reduced(struct finding *f, uint64_t task)
-{
-	uint64_t first, count;
-	bool from_map;
-	uint32_t of;
-
-	if (!engine_reduce_inputs(
-	            f->k->n->engine, f->l->job, f->l->step, task, &from_map, &of, &first, &count))
-		return -1;
-	for (uint64_t i = first; i < first + count; i++)
-		if (find(f, from_map ? of : f->l->step, i, "stdout") < 0)
-			return -1;
-	return 0;
-}
-
 static int find_all(struct finding *f)
 {
-	const Wire__Step *st = f->spec->steps[f->l->step];
+	const struct lease_view *l = f->l;
 
-	for (uint64_t task = f->l->cursor; task < f->l->first + f->l->count; task++) {
+	for (uint64_t task = l->cursor; task < l->first + l->count; task++) {
 		sources_task(&f->b);
 		f->at = 0;
-		if (st->reduce && find_reduced(f, task) < 0)
-			return -1;
-		for (size_t i = 0; i < st->n_inputs; i++)
-			if (find_input(f, st->inputs[i], task) < 0)
-				return -1;
-		if (find_input(f, st->stdin_file, task) < 0)
+		if (exec_takes(f->k->n->engine, f->spec, l->job, l->step, task, find, f) < 0)
 			return -1;
 	}
 	return 0;

@@ -52,45 +52,49 @@ static void path_of(const struct node *n, const char *name, char out[PATH_BYTES]
 
 /* ---- where to ask ---- */
 
-static void add_place(struct successor *s, const char *origin)
+static void add_place(json_t *places, const char *own, const char *origin)
 {
 	json_t *at;
 	size_t i;
 
-	if (!origin || strcmp(origin, s->own) == 0)
+	if (!origin || strcmp(origin, own) == 0)
 		return;
-	json_array_foreach(s->places, i, at)
+	json_array_foreach(places, i, at)
 	{
 		if (strcmp(json_string_value(at), origin) == 0)
 			return;
 	}
-	json_array_append_new(s->places, json_string(origin));
+	json_array_append_new(places, json_string(origin));
 }
 
-/* As the hub said last, and all that stand by. */
-static void find_places(struct successor *s)
+json_t *successor_places(const struct node *n, const char *own)
 {
+	json_t *places = json_array(), *list, *at;
 	struct identity_standby v;
 	char path[PATH_BYTES], *text;
-	json_t *list, *at;
-	size_t n, i;
+	size_t bytes, i;
 
-	json_decref(s->places);
-	s->places = json_array();
-	CHECK(s->places);
-	s->at = 0;
-	path_of(s->node, "standby/hubs.json", path);
-	if (cert_file_read(path, &text, &n, NULL) == 0) {
-		list = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+	CHECK(places);
+	path_of(n, "standby/hubs.json", path);
+	if (cert_file_read(path, &text, &bytes, NULL) == 0) {
+		list = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
 		json_array_foreach(list, i, at)
 		{
-			add_place(s, json_string_value(json_object_get(at, "origin")));
+			add_place(places, own, json_string_value(json_object_get(at, "origin")));
 		}
 		json_decref(list);
 		free(text);
 	}
-	for (uint32_t k = 0; identity_standby(engine_identity(s->node->engine), k, &v); k++)
-		add_place(s, v.origin);
+	for (uint32_t k = 0; identity_standby(engine_identity(n->engine), k, &v); k++)
+		add_place(places, own, v.origin);
+	return places;
+}
+
+static void find_places(struct successor *s)
+{
+	json_decref(s->places);
+	s->places = successor_places(s->node, s->own);
+	s->at = 0;
 }
 
 /* ---- asking ---- */

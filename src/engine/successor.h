@@ -11,6 +11,7 @@
 #ifndef OSIER_ENGINE_SUCCESSOR_H
 #define OSIER_ENGINE_SUCCESSOR_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,5 +25,9 @@ void successor_open(struct node *n);
 void successor_entry(struct node *n, const uint8_t *bytes, size_t size);
 /* It takes over, or ends. */
 void successor_close(struct node *n);
+
+/* Where else than at `own` the hub may be or may have been, as texts "https://HOST:PORT": what the hub said last while this machine stood by, and
+ * all that stand by now. To be freed. */
+json_t *successor_places(const struct node *n, const char *own);
 
 #endif

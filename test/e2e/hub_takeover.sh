@@ -117,6 +117,39 @@ head "$S" 3
 # ---- the old one comes back ----
 told "the old hub is told what to do" 3 "hub --standby" "$OSIER" --state "$H" up
 told "it stands by with one command" 0 'standing by' "$OSIER" --state "$H" hub --standby
+# ---- a file that only the machine has that was the hub ----
+command head -c 200000 /dev/urandom >"$T/in4" && in4=$(sha256sum "$T/in4" | cut -d' ' -f1) && chmod 644 "$T/in4"
+printf 'name: own\nhold: true\nwhere: {name: hub2}\nresources: {cpu: 0.001}\ninputs: {big: %s}\nshell: cksum big; cat big >out\noutputs: [out]\n' "$T/in4" >"$T/own.yaml"
+own=$("$OSIER" submit -q "$T/own.yaml")
+lies_at() { [ -s "$1/blobs/${2:0:2}/${2:2}" ]; } # STATE SHA256
+soon lies_at "$H" "$in4"
+rm "$S/blobs/${in4:0:2}/${in4:2}"
+kill -STOP "$(OSIER_STATE=$H engine_pid)"
+"$OSIER" release "$own" >/dev/null
+ok "a task on the new hub's own machine waits for it" soon grep -q "job ${own#own-} waits for a file that is not here" "$S/node.log"
+like "as long as that machine does not answer" "$("$OSIER" job "$own" --json | jq -r .state)" running
+kill -CONT "$(OSIER_STATE=$H engine_pid)"
+is "and has it then" "$(settle "$own")" succeeded
+lies_at "$S" "$in4"
+is "so has the hub" $? 0
+cat >"$T/made.yaml" <<Y
+name: made
+steps:
+  make: {where: {name: hub2}, resources: {cpu: 0.001}, shell: 'openssl rand 200000 >big; sha256sum big', outputs: [big]}
+  gate: {after: [make], resources: {cpu: 0.1}, shell: 'until [ -e $T/go4 ]; do sleep 0.1; done'}
+  there: {after: [gate], where: {name: press}, inputs: {big: {from: make, output: big}}, resources: {cpu: 0.1}, shell: sha256sum big}
+  here: {after: [gate], where: {name: hub2}, inputs: {big: {from: make, output: big}}, resources: {cpu: 0.001}, shell: sha256sum big}
+Y
+made=$("$OSIER" submit -q "$T/made.yaml")
+gate_runs() { "$OSIER" job "$made" --json | jq -e '.steps[] | select(.name == "gate").counts.running == 1' >/dev/null; }
+ok "a task on the hub's machine makes a file" soon gate_runs
+made_sha=$("$OSIER" logs "$made/make/0" | cut -d' ' -f1)
+ok "which lies at the other one, too" soon lies_at "$H" "$made_sha"
+rm "$S/blobs/${made_sha:0:2}/${made_sha:2}"
+touch "$T/go4"
+is "when it is gone here, tasks get it from there" "$(settle "$made")" succeeded
+is "on a node and on the hub's machine" "$("$OSIER" logs "$made/there/0")$("$OSIER" logs "$made/here/0")" "$made_sha  big$made_sha  big"
+
 told "the new hub goes down in good order" 0 'osier is down' "$OSIER" down
 soon standby "$H" false
 soon up "$H"
