@@ -36,7 +36,7 @@ tap_count() {
 	if [ "$bad" != 0 ]; then
 		failures+=("$name")
 		printf 'FAIL  %s\n' "$name"
-		tail -n 40 "$log" | sed 's/^/      /'
+		tail -n 100 "$log" | sed 's/^/      /'
 	else
 		printf 'ok    %s (%s)\n' "$name" "$ok"
 	fi
@@ -79,6 +79,6 @@ tap_case() {
 		failed=$((failed + 1))
 		failures+=("$name")
 		printf 'FAIL  %s\n' "$name"
-		tail -n 40 "$log" | sed 's/^/      /'
+		tail -n 100 "$log" | sed 's/^/      /'
 	fi
 }
