@@ -590,11 +590,12 @@ void exec_adjusted(struct exec *x, job_id job)
 			struct keeper_msg m = {.kind = KEEPER_ADJUST, .lease = r->lease};
 			struct step_view step;
 
-			if (r->job != job.v || !r->slot || !r->s ||
-			        !engine_step(x->n->engine, job, r->step, &step) ||
+			if (r->job != job.v || !r->s || !engine_step(x->n->engine, job, r->step, &step) ||
 			        step.run_timeout_ns == r->run_timeout_ns)
 				continue;
 			r->run_timeout_ns = step.run_timeout_ns;
+			if (!r->slot)
+				continue;
 			m.u.adjust.timeout_ns = step.run_timeout_ns;
 			if (r->s->worker)
 				exec_timer_at(x, worker_due_ns(x, r));
@@ -650,51 +651,6 @@ void exec_flush(struct exec *x)
 	x->polling = true;
 	x->polled_events = want;
 	(void)uv_poll_start(&x->keeper_poll, want, on_keeper_poll);
-}
-
-/* Nothing runs, and the last slot was given back for want of work: so is the memory that the work took. The heap is full of holes then,
- * and only asking returns them (12 MB after sixty jobs of 2,000 tasks). */
-static void give_memory_back(struct exec *x)
-{
-	while (x->n_spare)
-		results_free(x->spare[--x->n_spare]);
-	rest_give_memory_back();
-}
-
-static void on_timer(uv_timer_t *t)
-{
-	struct exec *x = t->data;
-	uint64_t now = round_now_ns(x->n), due;
-
-	x->timer_ns = 0;
-	slots_expire(x, now);
-	if (!x->n_runs && !x->idle_first)
-		give_memory_back(x);
-	worker_timeouts(x, now);
-	files_again(x, now);
-	due = files_due_ns(x);
-	due = slots_due_ns(x) < due ? slots_due_ns(x) : due;
-	for (size_t i = 0; i < RUN_HASH; i++) {
-		for (struct run *r = x->hash[i]; r; r = r->hash_next) {
-			uint64_t at = worker_due_ns(x, r);
-
-			if (at < due)
-				due = at;
-		}
-	}
-	exec_timer_at(x, due);
-}
-
-void exec_timer_at(struct exec *x, uint64_t at_ns)
-{
-	uint64_t now;
-
-	if (at_ns == UINT64_MAX || (x->timer_ns && x->timer_ns <= at_ns))
-		return;
-	now = round_now_ns(x->n);
-	uv_update_time(&x->n->loop);
-	(void)uv_timer_start(&x->timer, on_timer, at_ns > now ? (at_ns - now + 999999) / 1000000 : 1, 0);
-	x->timer_ns = at_ns;
 }
 
 int exec_new(struct node *n, int keeper_fd, struct exec **out, struct err *e)

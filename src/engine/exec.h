@@ -57,6 +57,8 @@ int exec_takes(const struct engine *e, const Wire__JobSpec *spec, job_id job, ui
 struct start_source;
 int exec_output(struct exec *x, const Wire__JobSpec *spec, uint64_t job, uint32_t step, uint64_t task,
         const char *output, struct start_source *out, struct err *e);
+/* Of exec_output(): the journal cannot be read just now, as while its database is away. It says nothing of the output. */
+bool exec_unread(const struct err *e);
 
 int exec_follow(struct exec *x, lease_id lease, uint64_t task, int stream, char *out_path, size_t room,
         struct err *e);

@@ -29,10 +29,8 @@ struct awaiting {
 	struct awaiting *next;
 	struct exec *x; /* NULL: it is gone */
 	uint64_t lease, job;
-	uint64_t until_ns, again_ns; /* again_ns 0: it asks just now */
-	unsigned pending;
-	bool again;     /* some place could not be asked */
-	struct err why; /* of the last file that did not come */
+	uint64_t until_ns, again_ns; /* again_ns: when it asks; UINT64_MAX: it has begun */
+	bool asking;
 };
 
 /* ---- what a task takes in ---- */
@@ -91,21 +89,20 @@ int exec_takes(const struct engine *e, const Wire__JobSpec *spec, job_id job, ui
 struct looking {
 	struct exec *x;
 	const struct run *r;
-	struct awaiting *a; /* NULL: only look */
-	bool missing;
+	bool missing; /* this is the first one */
+	uint8_t digest[32];
+	uint64_t bytes;
 };
-
-static void on_file(void *ctx, const struct err *e);
 
 static void look(void *ctx, const uint8_t digest[32], uint64_t bytes)
 {
 	struct looking *l = ctx;
 
-	if (blobs_has(l->x->n->blobs, digest, NULL))
+	if (l->missing || blobs_has(l->x->n->blobs, digest, NULL))
 		return;
 	l->missing = true;
-	if (l->a && hub_file_get(l->x->n, digest, bytes, on_file, l->a))
-		l->a->pending++;
+	memcpy(l->digest, digest, sizeof(l->digest));
+	l->bytes = bytes;
 }
 
 static int look_at_output(void *ctx, uint32_t step, uint64_t task, const char *output)
@@ -114,21 +111,24 @@ static int look_at_output(void *ctx, uint32_t step, uint64_t task, const char *o
 	struct start_source src = {0};
 	struct err e;
 
-	if (step != UINT32_MAX &&
-	        exec_output(l->x, l->r->spec.spec, l->r->job, step, task, output, &src, &e) < 0 &&
-	        e.code == ERR_NOTFOUND && src.bytes)
+	if (step == UINT32_MAX ||
+	        exec_output(l->x, l->r->spec.spec, l->r->job, step, task, output, &src, &e) == 0)
+		return 0;
+	if (e.code == ERR_NOTFOUND && src.bytes)
 		look(l, src.sha256, src.bytes);
-	return 0;
+	return l->missing || e.code != ERR_NOTFOUND ? -1 : 0;
 }
 
-static void look_at_all(struct looking *l)
+static bool lacks(struct looking *l)
 {
 	const struct run *r = l->r;
 
 	sources_step_blobs(r->s, look, l);
-	for (uint64_t task = r->next; !r->s->sources && task < r->end; task++)
-		(void)exec_takes(
-		        l->x->n->engine, r->spec.spec, (job_id){r->job}, r->step, task, look_at_output, l);
+	for (uint64_t task = r->next; !l->missing && !r->s->sources && task < r->end; task++)
+		if (exec_takes(l->x->n->engine, r->spec.spec, (job_id){r->job}, r->step, task, look_at_output,
+		            l) < 0)
+			break;
+	return l->missing;
 }
 
 /* ---- waiting ---- */
@@ -143,31 +143,27 @@ static void awaiting_free(struct awaiting *a)
 	free(a);
 }
 
-static void ask(struct awaiting *a)
+/* The run, if it is still to begin. */
+static struct run *waits(const struct awaiting *a)
 {
-	struct looking l = {.x = a->x, .r = run_find(a->x, a->lease), .a = a};
+	struct run *r = run_find(a->x, a->lease);
 
-	a->again_ns = 0;
-	a->again = false;
-	if (!l.r || l.r->stopping || l.r->stopped) {
-		awaiting_free(a);
-		return;
-	}
-	a->pending = 1; /* nothing is over before all were asked for */
-	look_at_all(&l);
-	on_file(a, NULL);
+	return !r || r->awaited || r->stopping || r->stopped || r->held || r->next == r->end ? NULL : r;
 }
 
-static void begin(struct awaiting *a)
+/* With all its files, or without one of them (why not NULL). */
+static void begin(struct awaiting *a, const char *why)
 {
-	struct exec *x = a->x;
-	struct run *r = run_find(x, a->lease);
+	struct run *r = waits(a);
 
-	awaiting_free(a);
-	if (!r || r->stopping || r->stopped)
+	a->again_ns = UINT64_MAX;
+	if (!r)
 		return;
+	if (why)
+		(void)fprintf(stderr, "osier: job %llu goes on without a file: %s\n",
+		        (unsigned long long)a->job, why);
 	r->awaited = true;
-	run_begin(x, r);
+	run_begin(a->x, r);
 }
 
 static void on_file(void *ctx, const struct err *e)
@@ -175,59 +171,71 @@ static void on_file(void *ctx, const struct err *e)
 	struct awaiting *a = ctx;
 	struct exec *x = a->x;
 
-	a->pending--;
-	if (e) {
-		a->why = *e;
-		a->again |= err_passes(e);
-	}
 	if (!x) {
-		if (!a->pending)
-			free(a);
+		free(a);
 		return;
 	}
-	if (a->pending || x->n->read_only) /* or the node is stopping */
+	x->awaiting_asks = a->asking = false;
+	if (x->n->read_only) /* the node is stopping */
 		return;
-	if (a->again && round_now_ns(x->n) < a->until_ns) {
-		a->again_ns = round_now_ns(x->n) + FILES_AGAIN_NS;
-		exec_timer_at(x, a->again_ns);
-		return;
+	if (a->again_ns != UINT64_MAX) {
+		if (!e || err_passes(e))
+			a->again_ns = round_now_ns(x->n) + (e ? FILES_AGAIN_NS : 0);
+		else
+			begin(a, e->msg);
 	}
-	if (a->why.msg[0])
-		(void)fprintf(stderr, "osier: job %llu goes on without a file: %s\n",
-		        (unsigned long long)a->job, a->why.msg);
-	begin(a);
+	exec_timer_at(x, round_now_ns(x->n)); /* it is another one's turn */
+}
+
+/* The next file that it lacks. */
+static void ask(struct awaiting *a)
+{
+	struct looking l = {.x = a->x, .r = waits(a)};
+
+	if (l.r && !lacks(&l))
+		begin(a, NULL);
+	else if (l.r && !hub_file_get(a->x->n, l.digest, l.bytes, on_file, a))
+		begin(a, "this hub has no other machine any more");
+	else
+		a->x->awaiting_asks = a->asking = l.r != NULL;
+	if (!l.r)
+		a->again_ns = UINT64_MAX;
 }
 
 bool files_await(struct exec *x, struct run *r)
 {
 	struct looking l = {.x = x, .r = r};
-	struct awaiting *a;
+	uint64_t now = round_now_ns(x->n);
+	struct awaiting *a, **end = &x->awaiting;
 
-	if (r->awaited || !hub_has_others(x->n))
-		return false;
-	look_at_all(&l);
-	if (!l.missing)
+	if (r->awaited || !hub_has_others(x->n) || !lacks(&l))
 		return false;
 	a = calloc(1, sizeof(*a));
 	CHECK(a);
-	*a = (struct awaiting){.next = x->awaiting, .x = x, .lease = r->lease, .job = r->job};
-	a->until_ns = round_now_ns(x->n) + FILES_WAIT_NS;
-	a->again_ns = round_now_ns(x->n);
-	x->awaiting = a;
+	*a = (struct awaiting){
+	        .x = x, .lease = r->lease, .job = r->job, .again_ns = now, .until_ns = now + FILES_WAIT_NS};
+	while (*end)
+		end = &(*end)->next;
+	*end = a;
 	(void)fprintf(stderr,
 	        "osier: job %llu waits for a file that is not here: the other machines of this hub are "
 	        "asked\n",
 	        (unsigned long long)r->job);
-	exec_timer_at(x, a->again_ns);
+	exec_timer_at(x, now);
 	return true;
 }
 
+/* One is asked for at a time: a machine that is not there must not keep the carrier from what is for those that are. */
 void files_again(struct exec *x, uint64_t now_ns)
 {
 	for (struct awaiting *a = x->awaiting, *next; a && !x->shutting; a = next) {
 		next = a->next;
-		if (a->again_ns && a->again_ns <= now_ns)
+		if (a->until_ns <= now_ns && a->again_ns != UINT64_MAX)
+			begin(a, "none of the hub's machines gave it in time");
+		else if (!x->awaiting_asks && a->again_ns <= now_ns)
 			ask(a);
+		if (a->again_ns == UINT64_MAX && !a->asking)
+			awaiting_free(a);
 	}
 }
 
@@ -235,9 +243,12 @@ uint64_t files_due_ns(const struct exec *x)
 {
 	uint64_t due = UINT64_MAX;
 
-	for (const struct awaiting *a = x->awaiting; a; a = a->next)
-		if (a->again_ns && a->again_ns < due)
-			due = a->again_ns;
+	for (const struct awaiting *a = x->awaiting; a && !x->shutting; a = a->next) {
+		uint64_t at = x->awaiting_asks || a->until_ns < a->again_ns ? a->until_ns : a->again_ns;
+
+		if (a->again_ns != UINT64_MAX && at < due)
+			due = at;
+	}
 	return due;
 }
 
@@ -248,7 +259,7 @@ void files_free(struct exec *x)
 
 		x->awaiting = a->next;
 		a->x = NULL;
-		if (!a->pending)
+		if (!a->asking)
 			free(a);
 	}
 }

@@ -86,6 +86,8 @@ struct run {
 
 	/* while a task is being built, for exec_source.c */
 	uint64_t building;
+	bool unread;      /* its inputs could not be looked up just now */
+	uint64_t fill_ns; /* when the next task is tried again; 0: not */
 	size_t inline_bytes;
 	const uint8_t *pack; /* of Step.sources, mapped */
 	size_t pack_bytes;
@@ -153,6 +155,7 @@ struct exec {
 	struct run *free_runs;
 	struct run *waiting, **waiting_end;
 	struct awaiting *awaiting;
+	bool awaiting_asks; /* a file is asked for just now */
 	struct run *touched, *staged;
 	uv_timer_t tell_timer;
 	uint32_t handles_closed; /* of the three, when all is over */
@@ -202,12 +205,17 @@ void run_stopped(struct exec *x, struct run *r, Wire__StopReason reason, const c
 /* What start.h wants to know of task `task` of the run. */
 void run_start_in(struct exec *x, struct run *r, uint64_t task, struct start_in *out);
 int exec_send(struct exec *x, const struct keeper_msg *m, struct err *e);
-void exec_timer_at(struct exec *x, uint64_t at_ns);
 uint64_t slot_who(const struct slot *s);
 
 void run_begin(struct exec *x, struct run *r); /* take a slot and start, or wait for a slot */
 struct run *run_take_up(
         struct exec *x, const struct lease_view *v); /* a new run of a lease; may be stopped at once */
+
+/* ---- exec_timer.c ---- */
+
+void exec_timer_at(struct exec *x, uint64_t at_ns);
+/* The journal cannot be read just now: the tasks that are not sent yet wait a moment. */
+void run_fill_later(struct exec *x, struct run *r);
 
 /* ---- exec_resume.c ---- */
 

@@ -55,6 +55,11 @@ void process_fill(struct exec *x, struct run *r)
 				keeper_link_flush(x->keeper);
 			continue;
 		}
+		if (r->unread) {
+			r->sent = task;
+			run_fill_later(x, r);
+			return;
+		}
 		if (e.code == ERR_CLOSED)
 			return;
 		if (e.code == ERR_FULL && !e.hint[0])

@@ -316,13 +316,20 @@ int exec_output(struct exec *x, const Wire__JobSpec *spec, uint64_t job, uint32_
 	return 0;
 }
 
+bool exec_unread(const struct err *e)
+{
+	return e->code == ERR_CLOSED || e->code == ERR_TIMEOUT;
+}
+
 int source_find(
         void *ctx, uint32_t step, uint64_t task, const char *output, struct start_source *out, struct err *e)
 {
 	struct run *r = ctx;
 
-	if (exec_output(r->x, r->spec.spec, r->job, step, task, output, out, e) < 0)
+	if (exec_output(r->x, r->spec.spec, r->job, step, task, output, out, e) < 0) {
+		r->unread = exec_unread(e);
 		return -1;
+	}
 	if (out->data && !r->s->worker) {
 		r->inline_bytes += out->bytes;
 		if (r->inline_bytes > INLINE_PER_START) {

@@ -366,7 +366,10 @@ void worker_fill(struct exec *x, struct run *r)
 		if (inputs && r->sent - r->next >= INPUTS_AHEAD)
 			break;
 		if (inputs && send_inputs(x, r, r->sent, &e) < 0) {
-			refuse_task(x, r, e.msg);
+			if (r->unread)
+				run_fill_later(x, r);
+			else
+				refuse_task(x, r, e.msg);
 			break;
 		}
 		if (!fill_packet(x, r, inputs ? 1 : UINT64_MAX))

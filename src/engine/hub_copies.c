@@ -205,14 +205,42 @@ void hub_copy(struct node *n, const uint8_t digest[32], uint64_t bytes, void (*f
 
 bool hub_has_others(const struct node *n)
 {
-	return n->copies && !n->copies->stopped && json_array_size(n->copies->others) > 0;
+	const struct hub_copies *c = n->copies;
+
+	return c && !c->stopped && (c->n_targets > 0 || json_array_size(c->others) > 0);
+}
+
+static void add_place(json_t *places, size_t where, const char *origin)
+{
+	json_t *at;
+	size_t i;
+
+	json_array_foreach(places, i, at)
+	{
+		if (strcmp(json_string_value(at), origin) == 0)
+			return;
+	}
+	json_array_insert_new(places, where, json_string(origin));
 }
 
 bool hub_file_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx)
 {
+	struct hub_copies *c = n->copies;
+	json_t *places, *at;
+	size_t i;
+
 	if (!hub_has_others(n))
 		return false;
-	carrier_get_as(n, digest, bytes, self_json(n), json_copy(n->copies->others), fn, ctx);
+	places = json_array();
+	for (unsigned k = 0; k < c->n_targets; k++) /* who is there is asked first */
+		if (!c->target[k]->gone)
+			add_place(places, c->target[k]->in_touch ? 0 : json_array_size(places),
+			        c->target[k]->origin);
+	json_array_foreach(c->others, i, at)
+	{
+		add_place(places, json_array_size(places), json_string_value(at));
+	}
+	carrier_get_as(n, digest, bytes, self_json(n), places, fn, ctx);
 	return true;
 }
 

@@ -6,7 +6,8 @@
  * journal's store when it is small, else as a blob. Small ones go along in the grant, or as one blob, when they are more than a frame
  * takes; a child fetches the others like any input. Blobs that were made for a lease are kept while it lives (pins_keep()): its node may be
  * away for long before it fetches them. What is not kept any more is told as missing, and the task fails with words; but where another of the
- * hub's machines may have it, as after a hub was lost, its node asks all of them.
+ * hub's machines may have it, as after a hub was lost, its node asks all of them. While the journal cannot be read, as when its database is
+ * away, nothing is known, and the lease is granted later.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #include "engine/start.h"
 #include "io/blobs.h"
 
+#define AGAIN_NS 1000000000ull
+
 struct finding {
 	struct links *k;
 	const struct lease_view *l;
@@ -32,6 +35,7 @@ struct finding {
 	uint32_t at;
 	uint8_t (*made)[32]; /* blobs that nobody else names */
 	size_t n_made, made_max;
+	bool unread; /* the journal cannot be read just now */
 };
 
 /* A blob for this lease. */
@@ -64,10 +68,14 @@ static int find(void *ctx, uint32_t step, uint64_t task, const char *output)
 	CHECK(at < SOURCES_MAX);
 	if (f->last_task[at] == task + 1)
 		return sources_again(&f->b, f->last_which[at]);
-	if (step != UINT32_MAX &&
-	        (exec_output(n->exec, f->spec, f->l->job.v, step, task, output, &src, &e) == 0 ||
-	                (e.code == ERR_NOTFOUND && src.bytes && hub_has_others(n)))) {
-		v = (struct source_view){.data = src.data, .bytes = src.bytes, .sha256 = src.sha256};
+	if (step != UINT32_MAX) {
+		int rc = exec_output(n->exec, f->spec, f->l->job.v, step, task, output, &src, &e);
+
+		f->unread = rc < 0 && exec_unread(&e);
+		if (f->unread)
+			return -1;
+		if (rc == 0 || (e.code == ERR_NOTFOUND && src.bytes && hub_has_others(n)))
+			v = (struct source_view){.data = src.data, .bytes = src.bytes, .sha256 = src.sha256};
 		if (v.data && !sources_fits(&f->b, v.bytes)) {
 			v.data = NULL;
 			if (make(f, src.data, src.bytes, src.sha256) < 0)
@@ -124,8 +132,10 @@ const Wire__Sources *links_sources(
 	                                  f->n_made, &e) == 0);
 	free(f->made);
 	if (!good) {
-		(void)snprintf(f->k->why, sizeof(f->k->why),
-		        "the store has no room for what tasks take from earlier steps");
+		(void)snprintf(f->k->why, sizeof(f->k->why), "%s",
+		        f->unread ? "what tasks take from earlier steps cannot be read just now"
+		                  : "the store has no room for what tasks take from earlier steps");
+		links_wake_at(f->k, round_now_ns(f->k->n) + AGAIN_NS);
 		return NULL;
 	}
 	return &f->b.s;
