@@ -10,7 +10,7 @@ printf 'name: plant\nledger: {fabric: {every: 1s}}\n' >"$HUB/config.yaml"
 printf 'name: press-4\nledger: {fabric: {every: 1s}}\n' >"$A/config.yaml"
 printf 'name: press-5\nledger: {fabric: {every: 1s}}\n' >"$B/config.yaml"
 export OSIER_STATE=$HUB
-SOON=200
+SOON=300 # a minute
 not_yet() { for s in "${MACHINES[@]}"; do api "$s" /v1/ledger/fabric; done; }
 seen() { api "$1" /v1/ledger/fabric | jq -e "$2"; } # STATE FILTER: it is true of what cosigns over links there
 size() { api "$1" /v1/ledger | jq -r .size; }
