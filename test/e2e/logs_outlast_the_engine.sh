@@ -42,8 +42,10 @@ each_once() {
 		done
 	done | sort >want
 	sort talk.log | diff want - | head -20 >diff
-	cat diff talk.err
-	[ ! -s diff ] && [ ! -s talk.err ]
+	# It may say that it waits, where an engine takes its time to be there again; nothing else.
+	grep -v "the node's engine is down; waiting until its keeper has started it again" talk.err >else
+	cat diff else
+	[ ! -s diff ] && [ ! -s else ]
 }
 fact "each line was shown once" each_once
 in_order() {

@@ -207,6 +207,33 @@ static void killed_before_the_note_the_same_note_is_made(void **state)
 	logstore_close(l);
 }
 
+static void head_that_is_not_signed_yet_is_not_shown(void **state)
+{
+	struct logstore *l, *reader;
+	struct log_head first, again;
+	struct world *w = *state;
+
+	world_open(w, NULL);
+	fill(w, 60);
+	l = open_store(w, false);
+	publish(l, 40);
+	reader = open_store(w, true);
+	first = head_of(reader);
+	assert_int_equal(first.size, 40);
+	publish(l, 60);
+	sql(w, "ledger.db", "UPDATE head SET note = x''"); /* as it is for a moment, each time */
+	again = head_of(reader);
+	assert_int_equal(again.size, 40);
+	assert_string_equal(again.note, first.note);
+	inclusion_holds(reader, 3, 40);
+	logstore_close(l);
+	l = open_store(w, false);
+	publish(l, 60);
+	assert_int_equal(head_of(reader).size, 60);
+	logstore_close(reader);
+	logstore_close(l);
+}
+
 static void refused(struct world *w, const char *origin, enum err_code code, const char *says)
 {
 	struct logstore *l;
@@ -443,6 +470,7 @@ int main(void)
 	        fact(every_entry_can_be_proven_in_every_head),
 	        fact(note_is_a_checkpoint_that_its_key_verifies),
 	        fact(killed_before_the_note_the_same_note_is_made),
+	        fact(head_that_is_not_signed_yet_is_not_shown),
 	        fact(restored_or_exchanged_journal_is_not_signed),
 	        fact(heads_are_signed_by_whom_their_own_tree_names),
 	        fact(damaged_entry_is_not_signed),
