@@ -2,7 +2,7 @@
 # node.sh - what end-to-end tests share beside tap.sh: a node that is killed, asked and looked into. Source it after tap.sh.
 #	told NAME CODE REGEX COMMAND...   one test: the command exits with CODE and what it says, joined to one line, matches
 #	works NAME                        one test: the node runs a small job
-#	up, engine_pid, keeper_pid, state JOB, settle JOB [SECONDS], entries, api PATH [CURL-OPTION...]
+#	up, dead PID, engine_pid, keeper_pid, state JOB, settle JOB [SECONDS], entries, api PATH [CURL-OPTION...]
 PATH=$BUILD:$PATH
 export PATH
 LIMIT=60 # seconds for one command, a sanitizer's slowness included
@@ -26,6 +26,16 @@ works() {
 }
 
 up() { timeout "$LIMIT" "$OSIER" up >"$T/up" 2>&1 || { cat "$T/up"; return 1; }; }
+
+# Wait until a process that was sent SIGKILL is dead, which on a busy machine takes its time: until then it holds its locks.
+dead() {
+	local i
+	for ((i = 0; i < 1000; i++)); do
+		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" || return 0
+		sleep 0.01
+	done
+	return 1
+}
 
 keeper_pid() { cat "$OSIER_STATE/keeper.lock" 2>/dev/null; }
 # The engine is the keeper's child; while it is started again there is none.

@@ -33,7 +33,7 @@ for i in $(seq "$KILLS"); do
 	0) victim=$(keeper_pid) ;;
 	*) victim=$(engine_pid) || continue ;;
 	esac
-	kill -9 "$victim" 2>/dev/null
+	kill -9 "$victim" 2>/dev/null && dead "$victim"
 	if [ "$victim" = "$(keeper_pid)" ]; then
 		killed="$killed keeper"
 		up || { echo "not ok - the node starts again after its keeper died"; bad=1; break; }
