@@ -250,13 +250,14 @@ int sources_add(struct sources_building *b, const struct source_view *f, uint32_
 static Wire__Sources *cut_packed(const Wire__Sources *s, uint64_t first, uint64_t n, struct arena *a)
 {
 	Wire__Sources *out = arena_dup(a, s, sizeof(*s));
+	size_t at = first_of(s, first);
 
 	if (!out)
 		return NULL;
-	out->count = s->count + first;
 	out->n_count = n;
-	out->which = s->which + first_of(s, first);
-	out->n_which = first_of(s, first + n) - first_of(s, first);
+	out->n_which = first_of(s, first + n) - at;
+	out->count = n ? s->count + first : NULL; /* of nothing there is no array to point into */
+	out->which = out->n_which ? s->which + at : NULL;
 	return out;
 }
 

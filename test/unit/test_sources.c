@@ -154,6 +154,7 @@ static void pack_is_one_blob_and_is_cut_whole(void **state)
 	assert_memory_equal(v.data, text, 10);
 	sources_at(st.sources, 1, 0, NULL, &v);
 	assert_null(v.data);
+	assert_null(sources_cut(&b.s, 1, 0, &a)->which);
 }
 
 static void what_is_no_table_is_refused(void **state)
