@@ -473,7 +473,7 @@ static bool stamps_fit(const struct engine *e, const struct job *j)
 	return need + memory_kept(e) <= e->blocks.size - e->blocks.end;
 }
 
-/* The members of the largest gang that has still to run; each counts in the job's concurrency. */
+/* The members of the largest gang; each counts in the job's concurrency. Also of steps that have finished: a retry makes them run again. */
 static uint32_t largest_gang(const struct engine *e, const struct job *j)
 {
 	uint32_t most = 0;
@@ -481,7 +481,7 @@ static uint32_t largest_gang(const struct engine *e, const struct job *j)
 	for (uint32_t k = 0; k < j->n_steps; k++) {
 		const struct step *s = step_at(e, j, k);
 
-		most = !s->finished && s->gang > most ? s->gang : most;
+		most = s->gang > most ? s->gang : most;
 	}
 	return most;
 }

@@ -327,6 +327,30 @@ static void concurrency_that_no_gang_fits_is_refused(void **state)
 	world_release(&w);
 }
 
+/* A retry makes the step run again. Sim seed 11195986624326833877 (at 56f3783): it waited for ever. */
+static void concurrency_counts_the_gang_of_a_step_that_is_over(void **state)
+{
+	Wire__JobAdjusted m = WIRE__JOB_ADJUSTED__INIT;
+	struct command cmd = {.kind = CMD_ADJUST, .u.adjust = &m};
+	uint64_t l;
+
+	(void)state;
+	begin(3, 3, 1);
+	spec_step(&s, "b", 1);
+	submit();
+	l = granted(3);
+	for (uint32_t r = 0; r < 3; r++)
+		over(l + r, WIRE__OUTCOME__SUCCEEDED, 0);
+	assert_int_equal(counts().succeeded, 1);
+	assert_int_equal(world_job(&w, 1).state, JOB_RUNNING);
+	m.job = 1;
+	m.set = WIRE__JOB_ADJUSTED__FIELD__CONCURRENCY;
+	m.concurrency = 2;
+	world_do(&w, &cmd);
+	world_refused(&w, "invalid", "has a gang of 3");
+	world_release(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +358,7 @@ int main(void)
 	        cmocka_unit_test(too_many_members_are_refused_and_fewer_wait),
 	        cmocka_unit_test(quota_and_concurrency_count_every_member),
 	        cmocka_unit_test(concurrency_that_no_gang_fits_is_refused),
+	        cmocka_unit_test(concurrency_counts_the_gang_of_a_step_that_is_over),
 	        cmocka_unit_test(failure_is_tried_again_as_one_attempt),
 	        cmocka_unit_test(loss_counts_as_the_step_says),
 	        cmocka_unit_test(cancelled_gang_stops_whole),
