@@ -15,7 +15,8 @@
 #include "engine/successor.h"
 
 #define TICK_MS    1000u
-#define ASKED_MOST 400u /* digests in one question */
+#define HEARD_MS   (2u * SUCCESSOR_LOOK_S * 1000u) /* who stands by says so twice in that time */
+#define ASKED_MOST 400u                            /* digests in one question */
 
 struct hub_copies;
 
@@ -24,7 +25,8 @@ struct target {
 	struct hub_copies *c;
 	char origin[JOIN_URL_MAX];
 	bool in_touch, gone; /* gone: it stands by no more */
-	bool registered;     /* it has joined; else it was the hub, and counts until it cannot be reached */
+	bool registered;     /* it has joined; else it was the hub, and counts while it is heard of */
+	uint64_t heard_ms;   /* it has said that it is there, or taken a file */
 	bool passing;        /* it is being given what it lacks */
 	bool said;           /* that it lags */
 	unsigned asked;      /* questions of ours that are not answered yet */
@@ -107,12 +109,13 @@ static void lags(struct target *t, const char *why)
 {
 	if (t->c->stopped)
 		return;
-	t->gone = !t->registered;
+	t->again_ms = uv_now(&t->c->node->loop);
+	t->gone = !t->registered && t->again_ms > t->heard_ms + HEARD_MS;
 	if (!t->said)
 		(void)fprintf(stderr, "osier: the standby at %s may lack files: %s\n", t->origin, why);
 	t->said = true;
 	t->in_touch = false;
-	t->again_ms = uv_now(&t->c->node->loop) + COPY_AGAIN_MS;
+	t->again_ms += COPY_AGAIN_MS;
 }
 
 /* < 0: the file is not here any more. */
@@ -260,6 +263,7 @@ static void pass_over(struct target *t, const char *why)
 		return;
 	}
 	t->said = false;
+	t->heard_ms = uv_now(&t->c->node->loop);
 	if (before)
 		(void)fprintf(stderr, "osier: the standby at %s has all files again\n", t->origin);
 }
@@ -468,6 +472,7 @@ static struct target *add_target(struct hub_copies *c, const char *origin, const
 		*place = t;
 	}
 	t->gone = false;
+	t->heard_ms = uv_now(&c->node->loop);
 	return t;
 }
 

@@ -132,6 +132,12 @@ kill -CONT "$(OSIER_STATE=$H engine_pid)"
 is "and has it then" "$(settle "$own")" succeeded
 lies_at "$S" "$in4"
 is "so has the hub" $? 0
+# It has not joined to stand by: it is known because it has said that it is there. It says so every ten minutes.
+mv "$H/incoming" "$H/aside" && touch "$H/incoming"
+command head -c 200000 /dev/urandom >"$T/in5" && in5=$(sha256sum "$T/in5" | cut -d' ' -f1)
+is "when it can take no file for a moment" "$(OSIER_STATE=$S api "/v1/blobs/$in5" -T "$T/in5" | jq -r .sha256)" "$in5"
+rm "$H/incoming" && mv "$H/aside" "$H/incoming"
+ok "it is not forgotten, and gets it later" soon lies_at "$H" "$in5"
 cat >"$T/made.yaml" <<Y
 name: made
 steps:
