@@ -18,12 +18,15 @@ static const struct option_def options[] = {
         {0},
 };
 
+#define GAPS_NAMED 5u
+
 struct logs {
 	struct cli *c;
 	struct task_name name;
 	const char *stream;
 	bool follow, prefix;
 	bool open[2]; /* stdout, stderr: the last line was partial */
+	unsigned gaps;
 	struct seen seen;
 };
 
@@ -90,6 +93,50 @@ static void print_line(struct logs *l, const json_t *line)
 	text_release(&who);
 }
 
+/* Outputs that are not to be had any more; of many the first are named. */
+static void print_gap(struct logs *l, const json_t *gap)
+{
+	struct err e = {0};
+	char size[32];
+
+	if (l->c->json)
+		json_print_line(gap);
+	if (++l->gaps > GAPS_NAMED)
+		return;
+	(void)fflush(stdout);
+	(void)err_set(&e, ERR_NOTFOUND, "the %s of %s/%llu (%s) cannot be shown: %s", j_str(gap, "stream"),
+	        j_str(gap, "step"), (unsigned long long)j_uint(gap, "index"),
+	        size_text(j_uint(gap, "bytes"), size, sizeof(size)), j_str(gap, "why"));
+	term_error(&e);
+}
+
+static int end_of_gaps(const struct logs *l)
+{
+	struct err e = {0};
+
+	if (l->gaps > GAPS_NAMED) {
+		(void)err_set(&e, ERR_NOTFOUND, "nor can %u more outputs", l->gaps - GAPS_NAMED);
+		term_error(&e);
+	}
+	return l->gaps ? EXIT_NOT_FOUND : EXIT_OK;
+}
+
+/* A line or a gap that was not shown before. */
+static void print_event(struct logs *l, const struct event *ev)
+{
+	bool gap = strcmp(ev->name, "gap") == 0;
+	json_t *j = gap || strcmp(ev->name, "line") == 0 ? ask_event(ev->data, NULL) : NULL;
+
+	if (j && !seen_before(&l->seen, j_str(j, "step"), j_uint(j, "index"),
+	                 strcmp(j_str(j, "stream"), "stderr") == 0, j_uint(j, "attempt"), j_uint(j, "at"))) {
+		if (gap)
+			print_gap(l, j);
+		else
+			print_line(l, j);
+	}
+	json_decref(j);
+}
+
 static void stream_target(const struct logs *l, struct text *t)
 {
 	job_target(t, l->name.job);
@@ -128,7 +175,6 @@ static int run_stream(struct logs *l)
 
 	while (rc == EXIT_OK) {
 		enum stream_result s = client_event(l->c->client, UINT64_MAX, &ev, &e);
-		json_t *j;
 
 		if (s == STREAM_INTERRUPTED)
 			return EXIT_INTERRUPTED;
@@ -146,16 +192,11 @@ static int run_stream(struct logs *l)
 		}
 		if (s != STREAM_EVENT || strcmp(ev.name, "end") == 0)
 			break;
-		j = strcmp(ev.name, "line") == 0 ? ask_event(ev.data, NULL) : NULL;
-		if (j && !seen_before(&l->seen, j_str(j, "step"), j_uint(j, "index"),
-		                 strcmp(j_str(j, "stream"), "stderr") == 0, j_uint(j, "attempt"),
-		                 j_uint(j, "at")))
-			print_line(l, j);
-		json_decref(j);
+		print_event(l, &ev);
 		if (ferror(stdout))
 			break;
 	}
-	return rc;
+	return rc == EXIT_OK ? end_of_gaps(l) : rc;
 }
 
 /* ---- bytes of one task ---- */

@@ -11,12 +11,11 @@
 
 /* ---- lines ---- */
 
-static void log_line(
-        struct logs *l, const struct log_from *from, uint64_t at, const char *p, size_t n, bool partial)
+static struct json_out *event_of(struct logs *l, const char *event, const struct log_from *from, uint64_t at)
 {
 	struct json_out *o = &l->stream->out;
 
-	event_begin(o, "line");
+	event_begin(o, event);
 	jo_object(o);
 	jo_key(o, "step");
 	jo_str(o, l->spec.spec->steps[from->step]->name);
@@ -28,12 +27,32 @@ static void log_line(
 	jo_str(o, from->k ? "stderr" : "stdout");
 	jo_key(o, "at");
 	jo_u64(o, at);
+	return o;
+}
+
+static void log_line(
+        struct logs *l, const struct log_from *from, uint64_t at, const char *p, size_t n, bool partial)
+{
+	struct json_out *o = event_of(l, "line", from, at);
+
 	jo_key(o, "text");
 	jo_str_n(o, p, n);
 	if (partial) {
 		jo_key(o, "partial");
 		jo_bool(o, true);
 	}
+	jo_object_end(o);
+	event_end(o);
+}
+
+void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, const char *why)
+{
+	struct json_out *o = event_of(l, "gap", from, from->at);
+
+	jo_key(o, "bytes");
+	jo_u64(o, bytes);
+	jo_key(o, "why");
+	jo_str(o, why);
 	jo_object_end(o);
 	event_end(o);
 }
@@ -202,10 +221,8 @@ static enum stream_more logs_fill(struct stream *s)
 
 	s->settled = false;
 
-	if (l->src.active) {
-		log_source_tell(l);
-		return STREAM_MORE;
-	}
+	if (l->src.active)
+		return log_source_tell(l) ? STREAM_MORE : STREAM_WAIT;
 	switch (next_done(l)) {
 	case FOUND:
 		return STREAM_MORE;

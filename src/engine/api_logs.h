@@ -5,6 +5,7 @@
  * First what finished tasks wrote, in the order of tasks (api_logs.c: which; api_logs_stored.c: their bytes); then, as it
  * comes, what running ones write to their spool files (api_logs_live.c). What a task wrote while it was followed is not
  * told again when it ends: a tail remembers how many bytes were told. Invariant: printed[step] counts the set bits.
+ * What was written and is not to be had any more is told, too: as a gap. A hub asks its other machines for it first.
  */
 #ifndef OSIER_ENGINE_API_LOGS_H
 #define OSIER_ENGINE_API_LOGS_H
@@ -34,9 +35,12 @@ struct log_source {
 	uint64_t index, from[2]; /* from: told already */
 	const uint8_t *mem;      /* or */
 	int fd;
-	bool open; /* mem or fd are those of k */
+	bool open;  /* mem or fd are those of k */
+	bool asked; /* the hub's other machines for the blob of k */
 	uint64_t at, end;
 };
+
+struct log_fetch;
 
 struct logs {
 	struct api *api;
@@ -62,6 +66,7 @@ struct logs {
 	uint32_t results_step;
 	struct result_walk walk;
 	struct log_source src;
+	struct log_fetch *fetch; /* a blob is on its way from another machine */
 	/* live */
 	struct log_tail tail[LOG_TAILS_MAX];
 	uint64_t settle_ms; /* without follow: until when the keeper may write what it held in memory */
@@ -79,11 +84,13 @@ struct log_from {
 
 /* The lines in p[0..n), which is at `from`; the last one, without its newline, only when `end`. Returns the bytes told. */
 size_t log_lines(struct logs *l, const struct log_from *from, const char *p, size_t n, bool end);
+/* These bytes cannot be told, and why. */
+void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, const char *why);
 
 /* Begin to tell what the newest attempt of a task that is done (as `t` says) wrote; then some at a time, until src.active is
  * false, as it is at once when nothing is stored. False: its result is not durable yet. */
 bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct task_view *t);
-void log_source_tell(struct logs *l);
+bool log_source_tell(struct logs *l); /* false: the stream is woken when there is more */
 void log_source_close(struct logs *l);
 
 /* Look for running tasks and tell what is new; true: there may be more at once. */

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "core/gang.h"
 #include "engine/api_logs.h"
+#include "engine/hub_copies.h"
 #include "io/blobs.h"
 #include "wire/entry.h"
 
@@ -54,10 +55,76 @@ static bool fetch(struct logs *l, uint32_t step, uint64_t index)
 	return true;
 }
 
-static const char damaged[] = "osier: the stored output is not what the task wrote: journal.db is damaged, "
-                              "restore it from a backup\n";
+static struct log_from place(const struct logs *l)
+{
+	const struct log_source *s = &l->src;
 
-/* stdout or stderr of the source's task; false: nothing new is in it. */
+	return (struct log_from){
+	        .step = s->step, .index = s->index, .lease = l->results->lease, .k = (int)s->k, .at = s->at};
+}
+
+static bool gap(struct logs *l, const char *why)
+{
+	struct log_from from = place(l);
+
+	log_gap(l, &from, l->src.end - l->src.at, why);
+	return false;
+}
+
+/* ---- an output that only another of the hub's machines has ---- */
+
+struct log_fetch {
+	struct logs *l; /* NULL: it is gone */
+};
+
+static void on_fetched(void *ctx, const struct err *e)
+{
+	struct log_fetch *f = ctx;
+
+	(void)e; /* what matters is whether it is here now */
+	if (f->l) {
+		f->l->fetch = NULL;
+		stream_wake(f->l->stream, STREAM_NOW);
+	}
+	free(f);
+}
+
+/* Once for each output. */
+static bool ask_others(struct logs *l, const struct result_output *out)
+{
+	struct node *n = l->api->node;
+	struct log_fetch *f;
+
+	if (l->src.asked || !hub_has_others(n))
+		return false;
+	l->src.asked = true;
+	f = malloc(sizeof(*f));
+	CHECK(f);
+	f->l = l;
+	l->fetch = f;
+	if (hub_file_get(n, out->sha256, out->bytes, on_fetched, f))
+		return true;
+	l->fetch = NULL;
+	free(f);
+	return false;
+}
+
+static bool open_blob(struct logs *l, const struct result_output *out)
+{
+	struct log_source *s = &l->src;
+	struct err e;
+	uint64_t bytes;
+
+	if (blobs_open_read(node_blobs(l->api->node), out->sha256, &s->fd, &bytes, &e) == 0) {
+		s->end = bytes;
+		return s->at < s->end;
+	}
+	if (e.code != ERR_NOTFOUND)
+		return gap(l, e.msg);
+	return ask_others(l, out) ? false : gap(l, "it is not kept any more");
+}
+
+/* stdout or stderr of the source's task; false: nothing new is in it, or (l->fetch) not yet. */
 static bool open_output(struct logs *l)
 {
 	struct log_source *s = &l->src;
@@ -69,16 +136,13 @@ static bool open_output(struct logs *l)
 	if (!l->want[s->k] || s->at >= s->end)
 		return false;
 	if (!out.small && out.sha256)
-		return blobs_open_read(node_blobs(l->api->node), out.sha256, &s->fd, &s->end, NULL) == 0 &&
-		       s->at < s->end;
+		return open_blob(l, &out);
 	if (out.at > l->n_outputs || out.bytes > l->n_outputs - out.at)
-		return false; /* history by policy took it */
+		return gap(l, "it is not kept any more"); /* history by policy took it */
+	if (!output_sound(&out, l->outputs + out.at))
+		return gap(l, "what is stored is not what the task wrote: journal.db is damaged, restore it "
+		              "from a backup");
 	s->mem = l->outputs + out.at;
-	if (!output_sound(&out, s->mem)) {
-		s->mem = (const uint8_t *)damaged;
-		s->at = 0;
-		s->end = sizeof(damaged) - 1;
-	}
 	return true;
 }
 
@@ -88,7 +152,7 @@ static void close_output(struct log_source *s)
 		close(s->fd);
 	s->fd = -1;
 	s->mem = NULL;
-	s->open = false;
+	s->open = s->asked = false;
 }
 
 /* Is the result at hand the one that ended the task? An older one may be there while the newest is not durable. */
@@ -128,7 +192,7 @@ bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct
 	return true;
 }
 
-void log_source_tell(struct logs *l)
+bool log_source_tell(struct logs *l)
 {
 	struct log_source *s = &l->src;
 	struct log_from from;
@@ -137,16 +201,20 @@ void log_source_tell(struct logs *l)
 	ssize_t got;
 	const char *p;
 
+	if (l->fetch)
+		return false;
 	if (!s->open) {
 		if (s->k == s->k_end) {
 			s->active = false;
-			return;
+			return true;
 		}
 		s->open = open_output(l);
+		if (l->fetch)
+			return false;
 		if (!s->open) {
 			close_output(s);
 			s->k++;
-			return;
+			return true;
 		}
 	}
 	left = s->end - s->at;
@@ -158,18 +226,21 @@ void log_source_tell(struct logs *l)
 		p = l->buf;
 		n = got > 0 ? (size_t)got : 0;
 	}
-	from = (struct log_from){
-	        .step = s->step, .index = s->index, .lease = l->results->lease, .k = (int)s->k, .at = s->at};
+	from = place(l);
 	told = log_lines(l, &from, p, n, n == left);
 	s->at += told;
 	if (!told || s->at == s->end) { /* nothing told: the file is shorter than it was */
 		close_output(s);
 		s->k++;
 	}
+	return true;
 }
 
 void log_source_close(struct logs *l)
 {
+	if (l->fetch)
+		l->fetch->l = NULL;
+	l->fetch = NULL;
 	close_output(&l->src);
 	l->src.active = false;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_output - the bytes of an output: from the journal's store, from a blob, or from the spool of a running task.
+ * api_output - the bytes of an output: from the journal's store, from a blob (a hub asks its other machines for one that it lacks), or
+ * from the spool of a running task.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "core/gang.h"
 #include "engine/api_int.h"
 #include "engine/api_result.h"
+#include "engine/hub_copies.h"
 #include "io/blobs.h"
 #include "io/growing.h"
 #include "io/sha256.h"
@@ -116,19 +119,79 @@ static bool answer_live(struct request *q, job_id job, uint32_t step, uint64_t i
 	return true;
 }
 
-static void answer_blob(struct request *q, const struct result_output *out)
+/* An output that a hub has not, and one of its other machines may have. */
+struct fetching {
+	struct request *q; /* NULL: gone */
+	uint8_t sha256[SHA256_BYTES];
+	bool truncated;
+};
+
+static void fetching_gone(void *own)
 {
-	struct err e;
+	((struct fetching *)own)->q = NULL;
+}
+
+/* False: it is not here. */
+static bool answer_blob(struct request *q, const uint8_t *sha256, bool truncated, struct err *e)
+{
 	uint64_t bytes;
 	int fd;
 
-	if (blobs_open_read(node_blobs(q->api->node), out->sha256, &fd, &bytes, &e) < 0) {
-		answer_err(q, &e);
+	if (blobs_open_read(node_blobs(q->api->node), sha256, &fd, &bytes, e) < 0)
+		return false;
+	answer_file(q, fd, bytes, sha256);
+	if (truncated && q->response)
+		MHD_add_response_header(q->response, "Osier-Truncated", "1");
+	return true;
+}
+
+static void no_blob(struct request *q, struct err *e)
+{
+	if (e->code == ERR_NOTFOUND)
+		answer_error(q, 404, "not_found", "the output is not kept any more",
+		        "files are kept by policy: 'blobs' in config.yaml");
+	else
+		answer_err(q, e);
+}
+
+static void fetched(void *ctx, const struct err *why)
+{
+	struct fetching *f = ctx;
+	struct request *q = f->q;
+	struct err e;
+
+	if (q) {
+		q->own = NULL;
+		q->own_free = NULL;
+		if (!answer_blob(q, f->sha256, f->truncated, &e)) {
+			if (why && err_passes(why))
+				answer_err(q, why);
+			else
+				no_blob(q, &e);
+		}
+	}
+	free(f);
+}
+
+static void answer_large(struct request *q, const struct result_output *out)
+{
+	struct fetching *f;
+	struct err e;
+
+	if (answer_blob(q, out->sha256, out->truncated, &e))
+		return;
+	if (e.code != ERR_NOTFOUND || !hub_has_others(q->api->node)) {
+		no_blob(q, &e);
 		return;
 	}
-	answer_file(q, fd, bytes, out->sha256);
-	if (out->truncated && q->response)
-		MHD_add_response_header(q->response, "Osier-Truncated", "1");
+	f = malloc(sizeof(*f));
+	CHECK(f);
+	*f = (struct fetching){.q = q, .truncated = out->truncated};
+	memcpy(f->sha256, out->sha256, sizeof(f->sha256));
+	q->own = f;
+	q->own_free = fetching_gone;
+	request_sleep(q);
+	CHECK(hub_file_get(q->api->node, f->sha256, out->bytes, fetched, f)); /* hub_has_others() */
 }
 
 /* lease 0: of the newest attempt, or of that which counts. */
@@ -158,7 +221,7 @@ static void answer_stored(
 	} else {
 		result_output_at(en->results, index - en->results->first, k, &out);
 		if (!out.small && out.sha256)
-			answer_blob(q, &out);
+			answer_large(q, &out);
 		else if (out.at > n_outputs || out.bytes > n_outputs - out.at)
 			answer_error(q, 404, "not_found", "the output is not kept any more",
 			        "history is kept by policy");

@@ -3,6 +3,7 @@
 import collections
 import hashlib
 import json
+import os
 import threading
 import time
 
@@ -84,6 +85,24 @@ def large_logs(n):
     text, _ = lines_of(n.events("/v1/jobs/%d/logs" % job))
     ok(text[("main", 0, "stdout")] == "x" * 100000 + "\n\ufffd\ufffd\n\u00e9\n", "long lines and wrong bytes too",
        text[("main", 0, "stdout")][-20:])
+
+
+def missing_logs(n):
+    """An output whose blob is gone is told as a gap, and what is there as ever."""
+    job = n.submit({"name": "gone", "shell": "echo err ${task} >&2; yes ${task} | head -c 100000", "array": 2})
+    n.finish(job)
+    sha = hashlib.sha256(b"1\n" * 50000).hexdigest()
+    os.unlink(os.path.join(n.state, "blobs", sha[:2], sha[2:]))
+    got = list(n.events("/v1/jobs/%d/logs" % job))
+    gaps = [d for name, d in got if name == "gap"]
+    ok(len(gaps) == 1 and gaps[0].pop("attempt") > 0 and gaps[0] == {
+        "step": "main", "index": 1, "stream": "stdout", "at": 0, "bytes": 100000, "why": "it is not kept any more"},
+       "an output that is not kept any more is told as a gap", gaps)
+    text, ended = lines_of((name, d) for name, d in got if name != "gap")
+    ok(ended == "succeeded" and text == {("main", 0, "stdout"): "0\n" * 50000, ("main", 0, "stderr"): "err 0\n",
+                                         ("main", 1, "stderr"): "err 1\n"}, "and the others as ever", (ended, len(text)))
+    status, _, data = n.ask("GET", "/v1/jobs/%d/tasks/main/1/output/stdout" % job)
+    ok(status == 404 and b"not kept any more" in data, "as bytes it is not found", (status, data))
 
 
 def live_logs(n):
@@ -197,6 +216,7 @@ with Node() as node:
     progress(node)
     stored_logs(node)
     large_logs(node)
+    missing_logs(node)
     live_logs(node)
     coming_logs(node)
     node_events(node)

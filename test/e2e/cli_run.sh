@@ -167,6 +167,17 @@ files_travel() {
 }
 fact "files go in and come out" files_travel
 
+gone_output() {
+	printf 'name: gone\nshell: echo "to ${task}" >&2; yes ${task} | head -c 70000\narray: 7\n' >gone.yaml
+	exits 0 osier run gone.yaml || return 1
+	find "$OSIER_STATE"/blobs -type f -size 70000c -delete
+	exits 4 osier logs last && says "main/6 ! to 6" && [ "$(wc -l <out)" = 7 ] || return 1
+	complains 'the stdout of main/0 (68 KiB) cannot be shown: it is not kept any more' && complains 'nor can 2 more outputs' || return 1
+	exits 4 osier logs last --json && [ "$(jq -c 'select(.why) | [.index, .bytes]' out | tr -d '\n')" = "$(for t in {0..6}; do printf '[%s,70000]' $t; done)" ] || return 1
+	exits 4 osier logs last/0 --stream stdout && complains "not kept any more" && complains "hint: files are kept by policy"
+}
+fact "an output that is not kept any more is told" gone_output
+
 read_only_folder() {
 	exits 6 osier run hello.yaml --state /proc/osier && complains "state folder"
 }

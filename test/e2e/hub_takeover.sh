@@ -141,7 +141,7 @@ ok "it is not forgotten, and gets it later" soon lies_at "$H" "$in5"
 cat >"$T/made.yaml" <<Y
 name: made
 steps:
-  make: {where: {name: hub2}, resources: {cpu: 0.001}, shell: 'openssl rand 200000 >big; sha256sum big', outputs: [big]}
+  make: {where: {name: hub2}, resources: {cpu: 0.001}, shell: 'openssl rand 200000 >big; sha256sum big; yes words | head -c 90000 >&2', outputs: [big]}
   gate: {after: [make], resources: {cpu: 0.1}, shell: 'until [ -e $T/go4 ]; do sleep 0.1; done'}
   there: {after: [gate], where: {name: press}, inputs: {big: {from: make, output: big}}, resources: {cpu: 0.1}, shell: sha256sum big}
   here: {after: [gate], where: {name: hub2}, inputs: {big: {from: make, output: big}}, resources: {cpu: 0.001}, shell: sha256sum big}
@@ -149,11 +149,16 @@ Y
 made=$("$OSIER" submit -q "$T/made.yaml")
 gate_runs() { "$OSIER" job "$made" --json | jq -e '.steps[] | select(.name == "gate").counts.running == 1' >/dev/null; }
 ok "a task on the hub's machine makes a file" soon gate_runs
-made_sha=$("$OSIER" logs "$made/make/0" | cut -d' ' -f1)
+made_sha=$("$OSIER" logs "$made/make/0" --stream stdout | cut -d' ' -f1)
 ok "which lies at the other one, too" soon lies_at "$H" "$made_sha"
 rm "$S/blobs/${made_sha:0:2}/${made_sha:2}"
 touch "$T/go4"
 is "when it is gone here, tasks get it from there" "$(settle "$made")" succeeded
+words_sha=$(yes words | command head -c 90000 | sha256sum | cut -d' ' -f1)
+lost() { soon lies_at "$H" "$1" && rm "$S/blobs/${1:0:2}/${1:2}"; }
+ok "it is lost here once more, and what the task wrote" eval 'lost $made_sha && lost $words_sha'
+is "who reads it gets it from there" "$("$OSIER" logs "$made/make/0" --output big | sha256sum | cut -d' ' -f1)" "$made_sha"
+is "and the lines" "$("$OSIER" logs "$made/make" --no-prefix 2>&1 >/dev/null | sha256sum | cut -d' ' -f1)" "$words_sha"
 is "on a node and on the hub's machine" "$("$OSIER" logs "$made/there/0")$("$OSIER" logs "$made/here/0")" "$made_sha  big$made_sha  big"
 
 told "the new hub goes down in good order" 0 'osier is down' "$OSIER" down
