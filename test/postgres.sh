@@ -3,6 +3,7 @@
 #	pg_up NAME [LINES]   make and start a server; LINES go to its postgresql.conf. Its URL: $(pg_url NAME [SCHEMA])
 #	pg_replica NAME OF   a hot standby of it, streaming, by the name NAME in synchronous_standby_names; started
 #	pg_start NAME, pg_stop NAME [MODE], pg_kill NAME (kill -9 of everything), pg_promote NAME, pg_sql NAME SQL
+#	pg_pause NAME, pg_go NAME   as if its machine hung: connections stay, and nobody answers
 #	pg_end               all of them are killed and their folders removed; call it at the end
 # Set PG_DIR to a folder first (it is made). Debian's PostgreSQL, whichever version is there.
 PG_BIN=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
@@ -45,6 +46,9 @@ pg_kill() { # as if its machine lost power, less what the disk loses
 	while kill -0 "$top" 2>/dev/null; do sleep 0.02; done
 	rm -f "$PG_DIR/$1/postmaster.pid"
 }
+pg_all() { local p; p=$(head -1 "$PG_DIR/$1/postmaster.pid") && echo "$p" && pgrep -P "$p"; }
+pg_pause() { kill -STOP $(pg_all "$1"); }
+pg_go() { kill -CONT $(pg_all "$1"); }
 pg_replica() {
 	pg_make "$1"
 	pg_as "$PG_BIN/pg_basebackup" -h "$PG_DIR/$2.sock" -U osier -D "$PG_DIR/$1" -R -X stream -c fast >"$PG_DIR/log.$1" 2>&1 ||

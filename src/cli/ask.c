@@ -73,20 +73,8 @@ static void problems_print(const json_t *problems, struct err *e)
 	(void)e;
 }
 
-int ask_error(const struct response *r, struct err *e)
+static int error_of(const json_t *error, struct err *e)
 {
-	json_t *root = json_loadb(text_str(&r->body), r->body.n, 0, NULL),
-	       *error = json_object_get(root, "error");
-
-	if (!json_is_object(error)) {
-		(void)err_set(e,
-		        r->status == 404   ? ERR_NOTFOUND
-		        : r->status == 413 ? ERR_INVALID
-		                           : ERR_SYSTEM,
-		        "the node answered %d", r->status);
-		json_decref(root);
-		return -1;
-	}
 	(void)err_set(e, code_of(j_str(error, "code")), "%s", j_str(error, "message"));
 	if (*j_str(error, "hint"))
 		(void)err_hint(e, "%s", j_str(error, "hint"));
@@ -94,6 +82,32 @@ int ask_error(const struct response *r, struct err *e)
 		candidates_hint(json_object_get(error, "candidates"), e);
 	if (json_array_size(json_object_get(error, "problems")))
 		problems_print(json_object_get(error, "problems"), e);
+	return -1;
+}
+
+int ask_error(const struct response *r, struct err *e)
+{
+	json_t *root = json_loadb(text_str(&r->body), r->body.n, 0, NULL),
+	       *error = json_object_get(root, "error");
+
+	if (json_is_object(error))
+		(void)error_of(error, e);
+	else
+		(void)err_set(e,
+		        r->status == 404   ? ERR_NOTFOUND
+		        : r->status == 413 ? ERR_INVALID
+		                           : ERR_SYSTEM,
+		        "the node answered %d", r->status);
+	json_decref(root);
+	return -1;
+}
+
+int ask_error_event(const char *data, struct err *e)
+{
+	json_t *root = ask_event(data, e);
+
+	if (root)
+		(void)error_of(json_object_get(root, "error"), e);
 	json_decref(root);
 	return -1;
 }

@@ -192,6 +192,10 @@ static int run_stream(struct logs *l)
 		}
 		if (s != STREAM_EVENT || strcmp(ev.name, "end") == 0)
 			break;
+		if (strcmp(ev.name, "error") == 0) {
+			(void)ask_error_event(ev.data, &e);
+			return cli_fail(l->c, &e);
+		}
 		print_event(l, &ev);
 		if (ferror(stdout))
 			break;

@@ -158,6 +158,8 @@ static enum found next_done(struct logs *l)
 			        t.state != TASK_DONE)
 				continue;
 			if (has_run(&t) && !log_source_open(l, s, l->at_index, &t)) {
+				if (l->failed.code)
+					return LATER;
 				l->unsettled = true; /* its result is not durable: once more when it is */
 				continue;
 			}
@@ -181,6 +183,14 @@ static enum stream_more finish(struct logs *l)
 		return STREAM_END;
 	event_begin(&l->stream->out, "end");
 	job_event_json(l->api, &l->stream->out, &v, job_rate_milli(&v, node_now_ns(l->api->node)));
+	event_end(&l->stream->out);
+	return STREAM_END;
+}
+
+static enum stream_more fail(struct logs *l)
+{
+	event_begin(&l->stream->out, "error");
+	error_json(&l->stream->out, err_code_name(l->failed.code), l->failed.msg, l->failed.hint);
 	event_end(&l->stream->out);
 	return STREAM_END;
 }
@@ -227,7 +237,7 @@ static enum stream_more logs_fill(struct stream *s)
 	case FOUND:
 		return STREAM_MORE;
 	case LATER:
-		return later(s);
+		return l->failed.code ? fail(l) : later(s);
 	case NONE:
 		break;
 	}

@@ -66,6 +66,7 @@ struct logs {
 	uint32_t results_step;
 	struct result_walk walk;
 	struct log_source src;
+	struct err failed;       /* the journal cannot be read: the stream ends */
 	struct log_fetch *fetch; /* a blob is on its way from another machine */
 	/* live */
 	struct log_tail tail[LOG_TAILS_MAX];
@@ -88,7 +89,7 @@ size_t log_lines(struct logs *l, const struct log_from *from, const char *p, siz
 void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, const char *why);
 
 /* Begin to tell what the newest attempt of a task that is done (as `t` says) wrote; then some at a time, until src.active is
- * false, as it is at once when nothing is stored. False: its result is not durable yet. */
+ * false, as it is at once when nothing is stored. False: its result is not durable yet, or l->failed says why not. */
 bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct task_view *t);
 bool log_source_tell(struct logs *l); /* false: the stream is woken when there is more */
 void log_source_close(struct logs *l);

@@ -31,6 +31,7 @@ static bool fetch(struct logs *l, uint32_t step, uint64_t index)
 	size_t n, n_outputs;
 	uint64_t seq;
 	const Wire__Entry *en;
+	struct err e;
 
 	if (at_hand(l, step, index))
 		return true;
@@ -38,11 +39,18 @@ static bool fetch(struct logs *l, uint32_t step, uint64_t index)
 	growing_clear(&l->mem);
 	if (journal_read_result_of(node_reader(l->api->node), l->job.v, step, index,
 	            engine_gang_result(node_engine(l->api->node), l->job, step, index).v, &seq, &bytes, &n,
-	            &outputs, &n_outputs, NULL) < 0)
-		return false; /* it never ran to a result */
-	if (entry_decode(&l->mem.arena, bytes, n, &en, NULL) < 0 || !en->results ||
-	        index - en->results->first >= en->results->count)
+	            &outputs, &n_outputs, &e) < 0) {
+		if (e.code != ERR_NOTFOUND) /* else it never ran to a result, or history by policy took it */
+			l->failed = e;
 		return false;
+	}
+	if (entry_decode(&l->mem.arena, bytes, n, &en, &l->failed) < 0)
+		return false;
+	if (!en->results || index - en->results->first >= en->results->count) {
+		(void)err_set(&l->failed, ERR_CORRUPT, "the journal's index does not fit its entries");
+		(void)err_hint(&l->failed, "run osier doctor");
+		return false;
+	}
 	free(l->outputs);
 	l->outputs = malloc(n_outputs ? n_outputs : 1);
 	CHECK(l->outputs);
@@ -177,7 +185,7 @@ bool log_source_open(struct logs *l, uint32_t step, uint64_t index, const struct
 	struct log_source *s = &l->src;
 
 	CHECK(!s->active);
-	if (!durable && (!stored || !is_last(l, index, t)))
+	if (l->failed.code || (!durable && (!stored || !is_last(l, index, t))))
 		return false;
 	*s = (struct log_source){.step = step, .index = index, .k_end = 2, .fd = -1};
 	/* What was told while this very attempt ran is not told again. */

@@ -292,7 +292,6 @@ void journal_close(struct journal *j)
 		(void)journal_snapshot_end(j->pending, false, NULL);
 	if (j->writer.ops)
 		j->writer.ops->release(&j->writer);
-	journal_reader_close(j->look);
 	if (j->record)
 		explicit_bzero(j->record, sizeof(*j->record));
 	free(j->record);
@@ -523,24 +522,20 @@ int journal_drop_history(struct journal *j, uint64_t before, struct err *e)
 
 void journal_stats(struct journal *j, struct journal_stats *out)
 {
-	struct journal_reader *r = NULL;
-	uint64_t bytes = 0, free_bytes = 0;
+	struct journal_reader *r;
 
 	memset(out, 0, sizeof(*out));
-	if (j->look || journal_reader_open(j->dir, &r, NULL) == 0) {
-		if (reader_bytes(j->look ? j->look : r, &bytes, &free_bytes, NULL) == 0) {
-			out->db_bytes = bytes;
-			out->free_bytes = free_bytes;
-		}
-	}
-	if (r && j->on_record)
-		j->look = r;
-	else
+	if (!j->on_record && journal_reader_open(j->dir, &r, NULL) == 0) {
+		if (reader_bytes(r, &out->db_bytes, &out->free_bytes, NULL) < 0)
+			out->db_bytes = out->free_bytes = 0;
 		journal_reader_close(r);
+	}
 	(void)pthread_mutex_lock(&j->mutex);
 	out->entries = j->durable;
 	out->history_from = j->history_from;
 	out->wal_bytes = j->wal_bytes;
+	if (j->on_record) /* what we wrote last: nobody is asked */
+		out->db_bytes = j->db_bytes;
 	out->commits = j->commits;
 	(void)pthread_mutex_unlock(&j->mutex);
 }

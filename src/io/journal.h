@@ -191,7 +191,8 @@ int journal_drop_history(struct journal *j, uint64_t before, struct err *e);
 struct journal_stats {
 	uint64_t entries;      /* durable */
 	uint64_t history_from; /* the first entry whose bytes are kept (or will be, when the drop is done) */
-	uint64_t db_bytes;     /* the database file, of which free_bytes are to be reused */
+	uint64_t
+	        db_bytes; /* the database file, of which free_bytes are to be reused; of a record about its rows */
 	uint64_t free_bytes;
 	uint64_t wal_bytes; /* the log in use, not the file's size */
 	uint64_t commits;   /* batches since the journal was opened */

@@ -40,6 +40,7 @@ static void work_done(struct journal *j, enum write_result result)
 	j->busy = false;
 	(void)pthread_cond_broadcast(&j->idle);
 	j->wal_bytes = j->writer.wal_bytes;
+	j->db_bytes = j->writer.db_bytes;
 	j->drop_more = j->writer.forgetting || j->writer.drop_from < j->writer.drop_before;
 	if (result == WRITE_FAILED) {
 		j->failed = true;

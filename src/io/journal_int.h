@@ -116,7 +116,8 @@ struct writer {
 	uint64_t next_seq;            /* of the next entry to be committed */
 	bool forgetting;              /* rows in `forgets` */
 	uint64_t drop_from, drop_before;
-	size_t wal_bytes; /* in use, as of the last commit */
+	size_t wal_bytes;  /* in use, as of the last commit */
+	uint64_t db_bytes; /* of a record, as of the last time that it was changed */
 	uint32_t wal_bytes_max;
 	uint64_t keep_ns; /* of ops->keep */
 	bool doubt;       /* whether the batch that comes again is there already */
@@ -266,7 +267,6 @@ struct journal {
 	bool was_elsewhere, standby_left;
 	struct record *record;
 	struct follower *follower;
-	struct journal_reader *look; /* of journal_stats() on a record: connecting costs more than looking */
 	struct journal_options o;
 	int lock_fd, event_fd;
 	pid_t pid;
@@ -297,7 +297,7 @@ struct journal {
 	size_t committing_bytes;
 	uint64_t durable, commits;
 	struct err failure;
-	uint64_t wal_bytes, history_from;
+	uint64_t wal_bytes, db_bytes, history_from; /* db_bytes: of a record */
 
 	uint64_t wal_soft; /* bytes in the log that are moved as soon as nothing is queued */
 	uint64_t wal_idle; /* and after a while without a commit */

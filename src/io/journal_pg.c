@@ -102,7 +102,8 @@ int pg_journal_create(struct pg *c, struct err *e)
 
 #define STATE_COLUMNS                                                                                        \
 	"id, holder, epoch, size, leaf, drop_before, dropped_to, (SELECT count(*) FROM forgets),"            \
-	" (extract(epoch FROM clock_timestamp() - renewed) * 1000)::bigint, format, entry_format, snapshot"
+	" (extract(epoch FROM clock_timestamp() - renewed) * 1000)::bigint, format, entry_format, "          \
+	"snapshot, bytes"
 
 static void take_text(const struct pg_rows *r, int column, char *out, size_t room)
 {
@@ -143,6 +144,7 @@ static int take_state(const struct pg_rows *r, struct pg_state *out, struct err 
 	s.dropped_to = (uint64_t)pg_cell_i8(r, 0, 6, 0);
 	s.forgets = (uint64_t)pg_cell_i8(r, 0, 7, 0);
 	s.snapshot = (uint64_t)pg_cell_i8(r, 0, 11, 0);
+	s.bytes = (uint64_t)pg_cell_i8(r, 0, 12, 0);
 	age = pg_cell_i8(r, 0, 8, 0);
 	s.age_ms = age > 0 ? (uint64_t)age : 0;
 	*out = s;

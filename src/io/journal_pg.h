@@ -39,6 +39,7 @@ struct pg_state {
 	uint8_t leaf[MERKLE_HASH_BYTES];
 	uint64_t drop_before, dropped_to, forgets;
 	uint64_t snapshot; /* the newest that is in the record, 0: none */
+	uint64_t bytes;
 };
 
 /* Make the tables if there are none. ERR_VERSION, ERR_CORRUPT (not a journal of ours). */

@@ -2,20 +2,24 @@
 /*
  * journal_pg_reader - look-ups in a record in PostgreSQL. See journal_pg.h.
  *
- * A lost connection is made anew once for each call, unless several calls were to see one state.
+ * A lost connection is made anew once for each call, unless several calls were to see one state. The loop thread asks, too: a record
+ * that took its time to say nothing is not asked again for twice that time, and calls fail at once.
  */
 #include "io/journal_pg.h"
 
 #include "base/check.h"
+#include "io/clock.h"
 #include "wire/entry.h"
 
 #define READ_WAIT_MS 5000u
+#define CHEAP_NS     100000000ull /* a failure that costs nobody anything */
 
 struct pg_reader {
 	struct journal_reader base;
 	struct pg *c; /* NULL: lost */
 	struct record record;
 	bool looking;
+	uint64_t asked_ns, rests_until_ns; /* CLOCK_MONOTONIC */
 };
 
 static struct pg_reader *of(struct journal_reader *r)
@@ -23,19 +27,47 @@ static struct pg_reader *of(struct journal_reader *r)
 	return (struct pg_reader *)(void *)r;
 }
 
+/* What was asked last came to nothing. */
+static void rest(struct pg_reader *r)
+{
+	uint64_t now = clock_mono_ns(), took = now - r->asked_ns;
+
+	if (took > CHEAP_NS)
+		r->rests_until_ns = now + 2 * took;
+}
+
 static int connect_again(struct pg_reader *r, struct err *e)
 {
-	return r->c ? 0 : pg_open(r->record.url, READ_WAIT_MS, &r->c, e);
+	char place[PG_PLACE_MAX];
+
+	r->asked_ns = clock_mono_ns();
+	if (r->c)
+		return 0;
+	if (r->asked_ns < r->rests_until_ns) {
+		pg_url_place(r->record.url, place);
+		return err_set(e, ERR_CLOSED,
+		        "the record at %.80s does not answer: it is asked again in %u s", place,
+		        (unsigned)((r->rests_until_ns - r->asked_ns) / 1000000000u + 1));
+	}
+	if (pg_open(r->record.url, READ_WAIT_MS, &r->c, e) == 0)
+		return 0;
+	rest(r);
+	return -1;
 }
 
 /* After a failure: is it worth another try on a new connection? */
 static bool again(struct pg_reader *r)
 {
+	bool silent;
+
 	if (!r->c || pg_trouble(r->c) != PG_LOST)
 		return false;
+	silent = pg_silent(r->c);
 	pg_close(r->c);
 	r->c = NULL;
-	return !r->looking;
+	if (silent)
+		rest(r);
+	return !silent && !r->looking;
 }
 
 static int run(struct pg_reader *r, const char *sql, const struct pg_value *v, size_t n, struct pg_rows **out,

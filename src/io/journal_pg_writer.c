@@ -30,14 +30,14 @@ struct pg_writer {
 static const char append_sql[] =
         "WITH fence AS (UPDATE head SET size = size + $3, leaf = CASE WHEN $3 > 0 THEN $4 ELSE leaf END,"
         " bytes = bytes + $5, renewed = clock_timestamp(), drop_before = greatest(drop_before, $6)"
-        " WHERE epoch = $1 AND size = $2 RETURNING 1),"
+        " WHERE epoch = $1 AND size = $2 RETURNING bytes),"
         " e AS (INSERT INTO entries (seq, leaf, body) SELECT $2 + n - 1, l, b"
         " FROM fence, unnest($7, $8) WITH ORDINALITY AS t(l, b, n)),"
         " r AS (INSERT INTO results (job, step, level, first, seq, count) SELECT t.* FROM fence,"
         " unnest($9, $10, $11, $12, $13, $14) AS t),"
         " o AS (INSERT INTO outputs (seq, bytes) SELECT t.* FROM fence, unnest($15, $16) AS t),"
         " f AS (INSERT INTO forgets (job) SELECT t FROM fence, unnest($17) AS t ON CONFLICT DO NOTHING)"
-        " SELECT pg_notify($18, '') FROM fence";
+        " SELECT bytes, pg_notify($18, '') FROM fence";
 
 static uint64_t now_ms(void)
 {
@@ -67,7 +67,7 @@ static enum write_result fenced(struct writer *w)
 static enum write_result renew(struct writer *w, uint64_t *out_size, uint8_t leaf[MERKLE_HASH_BYTES])
 {
 	static const char sql[] =
-	        "UPDATE head SET renewed = clock_timestamp() WHERE epoch = $1 RETURNING size, leaf";
+	        "UPDATE head SET renewed = clock_timestamp() WHERE epoch = $1 RETURNING size, leaf, bytes";
 	struct pg_value v = {.type = PG_I8, .i8 = (int64_t)w->pg->epoch};
 	struct pg_rows *r = NULL;
 	const uint8_t *p;
@@ -91,6 +91,7 @@ static enum write_result renew(struct writer *w, uint64_t *out_size, uint8_t lea
 	memset(leaf, 0, MERKLE_HASH_BYTES);
 	if (p && n == MERKLE_HASH_BYTES)
 		memcpy(leaf, p, n);
+	w->db_bytes = (uint64_t)pg_cell_i8(r, 0, 2, 0);
 	pg_rows_free(r);
 	return WRITE_OK;
 }
@@ -153,6 +154,8 @@ static int append(
 	if (pg_run(p->c, append_sql, v, 18, &r, &w->why) < 0)
 		return -1;
 	*out_done = pg_rows_n(r) == 1;
+	if (*out_done)
+		w->db_bytes = (uint64_t)pg_cell_i8(r, 0, 0, 0);
 	pg_rows_free(r);
 	return 0;
 }
@@ -388,7 +391,7 @@ static int drop_tile(struct writer *w, uint64_t from, int64_t *out_bytes)
 static int drop_all(struct writer *w, bool *out_forgot_all, uint64_t *out_dropped_to)
 {
 	static const char mark[] = "UPDATE head SET dropped_to = $2, bytes = greatest(0, bytes - $3),"
-	                           " renewed = clock_timestamp() WHERE epoch = $1 RETURNING 1::bigint";
+	                           " renewed = clock_timestamp() WHERE epoch = $1 RETURNING bytes";
 	static const char fence[] = "SELECT 1::bigint FROM head WHERE epoch = $1 FOR UPDATE";
 	struct pg_value v[3] = {i8(w->pg->epoch)};
 	int64_t held, bytes = 0;
@@ -410,6 +413,7 @@ static int drop_all(struct writer *w, bool *out_forgot_all, uint64_t *out_droppe
 	v[2] = i8((uint64_t)bytes);
 	if (one_i8(w->pg, mark, v, 3, &held, &w->why) < 0)
 		return -1;
+	w->db_bytes = held > 0 ? (uint64_t)held : 0;
 	return pg_script(w->pg->c, "COMMIT", &w->why);
 }
 
@@ -514,6 +518,7 @@ void pg_writer_init(
 	w->ops = &ops;
 	w->pg = p;
 	w->next_seq = s->size;
+	w->db_bytes = s->bytes;
 	/* A journal that was moved here has no snapshot beside it yet: the work of policy begins with that. */
 	w->forgetting = s->forgets > 0 || s->snapshot < s->drop_before;
 	w->drop_from = s->dropped_to;

@@ -133,6 +133,7 @@ int record_take(struct journal *j, struct err *e)
 	}
 	pg_writer_init(&j->writer, c, j->record, j->dir, &s);
 	j->kept_ns = 0;
+	j->db_bytes = s.bytes;
 	j->wal_soft = j->wal_idle = UINT64_MAX; /* there is no log of ours */
 	j->retry_after_ns = (j->o.full_retry_ms ? j->o.full_retry_ms : 250) * (uint64_t)1000000;
 	j->drop_more = j->writer.forgetting || j->writer.drop_from < j->writer.drop_before;

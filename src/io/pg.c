@@ -76,7 +76,7 @@ struct pg {
 	PGconn *conn;
 	unsigned timeout_ms;
 	enum pg_trouble trouble;
-	bool warned;
+	bool warned, silent;
 	char schema[PG_SCHEMA_MAX + 1], place[PG_PLACE_MAX];
 	const char *prepared[STATEMENTS_MAX];
 	size_t n_prepared;
@@ -308,6 +308,11 @@ enum pg_trouble pg_trouble(const struct pg *c)
 	return c->trouble;
 }
 
+bool pg_silent(const struct pg *c)
+{
+	return c->silent;
+}
+
 bool pg_warned(struct pg *c)
 {
 	bool warned = c->warned;
@@ -416,6 +421,7 @@ static int await(struct pg *c, short events, uint64_t until, struct err *e)
 	if (n > 0 || (n < 0 && errno == EINTR))
 		return 0;
 	c->trouble = PG_LOST;
+	c->silent = true;
 	return err_set(e, ERR_CLOSED, "the record at %.80s has not answered for %u s", c->place,
 	        c->timeout_ms / 1000);
 }

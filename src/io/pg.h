@@ -42,6 +42,8 @@ int pg_open(const char *url, unsigned timeout_ms, struct pg **out, struct err *e
 void pg_close(struct pg *c);
 const char *pg_schema(const struct pg *c);
 enum pg_trouble pg_trouble(const struct pg *c);
+/* Was it lost because nothing came for timeout_ms? */
+bool pg_silent(const struct pg *c);
 /* Did the server warn since the last call? (So it does when a commit was not replicated as it should be.) */
 bool pg_warned(struct pg *c);
 

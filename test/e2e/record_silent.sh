@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# record_silent - the record's PostgreSQL does not say a word for a while, and hangs up on nobody: who reads at the hub is told so, after 5 s once
+# and then at once, since the hub has other things to do; it answers what it knows. When the record is back, all goes on.
+cd "$(dirname "$0")/../.." || exit 1
+. test/tap.sh && . test/hub.sh && . test/node.sh
+PG_DIR=$T/pg
+. test/postgres.sh
+H=$T/h
+mkdir -p "$H"
+printf 'name: hub\ncapacity: {cpu: 2}\n' >"$H/config.yaml"
+at_end() { pg_go a; OSIER_STATE=$H timeout 30 "$OSIER" down >/dev/null 2>&1; pg_end; }
+ok "PostgreSQL starts" pg_up a
+OSIER_STATE=$H
+told "a hub begins, its journal in PostgreSQL" 0 "osier join" "$OSIER" hub --record "$(pg_url a)" --address 127.0.0.1 --listen 127.0.0.1 --port "$(free_port)" --broker-port "$(free_port)"
+echo 'command: echo words' >"$T/job.yaml"
+is "a job is run" "$("$OSIER" run -q "$T/job.yaml")" words
+size() { curl -s -m 2 --unix-socket "$H/api.sock" http://osier/v1/metrics | sed -n 's/^osier_journal_bytes //p'; }
+was=$(size)
+ok "its size is known" [ "${was:-0}" -gt 500 ]
+pg_pause a
+told "who reads is told that the record is silent" 3 'has not answered for 5 s' timeout 60 "$OSIER" logs last
+# For twice as long as that took. 2 s are for a busy machine.
+told "the next one at once" 3 'does not answer: it is asked again in' timeout 2 "$OSIER" logs last
+told "also for one output" 3 'does not answer' timeout 2 "$OSIER" logs last/0 --stream stdout
+told "what is known is told" 0 'hub +up' timeout 2 "$OSIER" nodes
+is "also its size" "$(size)" "$was"
+pg_go a
+reads() { [ "$("$OSIER" logs last --no-prefix 2>/dev/null)" = words ]; }
+ok "when the record is back, it is read" soon reads
+is "and written" "$(timeout 60 "$OSIER" run -q "$T/job.yaml")" words
+ok "its size has grown" [ "$(size)" -gt "$was" ]
+exit $bad
