@@ -6,6 +6,8 @@
 #include "cli/nodeproc.h"
 #include "cli/record_option.h"
 
+#define LINE_BYTES 1024u
+
 /* Several machines begin with one command each: a node that is not up is started. */
 static int connect_or_start(struct cli *c, struct err *e)
 {
@@ -152,6 +154,33 @@ static int stands_by(struct cli *c, struct err *e)
 	return rc;
 }
 
+/* "-": what `osier hub token` prints, from standard input, where no list of processes shows it. < 0: told. */
+static int take_line(struct cli *c, const char *word, char out[LINE_BYTES])
+{
+	char text[LINE_BYTES], *at;
+	struct err e = {0};
+	size_t n;
+
+	if (strcmp(word, "-") != 0) {
+		if (snprintf(out, LINE_BYTES, "%s", word) < (int)LINE_BYTES)
+			return EXIT_OK;
+		return cli_usage(c, "that line is too long to be one");
+	}
+	n = fread(text, 1, sizeof(text) - 1, stdin);
+	text[n] = '\0';
+	at = strstr(text, "https://");
+	if (at) {
+		at[strcspn(at, "'\" \t\r\n")] = '\0';
+		(void)snprintf(out, LINE_BYTES, "%s", at);
+		explicit_bzero(text, sizeof(text));
+		return EXIT_OK;
+	}
+	(void)err_set(&e, ERR_INVALID, "there is no line of 'osier hub token' on standard input");
+	(void)err_hint(&e, "ssh HUB osier hub token | osier %s -",
+	        strcmp(c->def->name, "hub") ? c->def->name : "hub --standby");
+	return cli_fail(c, &e);
+}
+
 /* The first time on this machine: with the line of a token. Then it is up, and stands by. */
 static int begin_standby(struct cli *c, const char *line)
 {
@@ -279,8 +308,10 @@ static int revoke(struct cli *c)
 static int run_hub(struct cli *c)
 {
 	const char *word = c->args.n_args ? c->args.arg[0] : "";
+	char line[LINE_BYTES];
 	struct err e = {0};
 	json_t *j;
+	int rc;
 
 	if (strcmp(word, "revoke") == 0)
 		return revoke(c);
@@ -291,9 +322,11 @@ static int run_hub(struct cli *c)
 		return cli_usage(c, "'%.60s' is one too many", c->args.arg[1]);
 	if (!*word)
 		return begin(c);
-	if (strncmp(word, "https://", 8) == 0) {
-		if (args_flag(&c->args, "standby"))
-			return begin_standby(c, word);
+	if (strncmp(word, "https://", 8) == 0 || strcmp(word, "-") == 0) {
+		if (args_flag(&c->args, "standby")) {
+			rc = take_line(c, word, line);
+			return rc == EXIT_OK ? begin_standby(c, line) : rc;
+		}
 		return cli_usage(c, "a line is for 'osier join', or for 'osier hub --standby'");
 	}
 	if (strcmp(word, "token") != 0 && strcmp(word, "show") != 0)
@@ -328,7 +361,7 @@ const struct command_def cmd_hub = {
                  "links (docs/fleet.md). A hub whose journal lies in PostgreSQL can have standbys: token "
                  "--standby prints the "
                  "line with which a machine gets the hub's keys, stands by, and takes over when the hub's "
-                 "machine is gone (docs/record.md).",
+                 "machine is gone (docs/record.md). LINE may be -, for a line on standard input.",
         .examples = "osier hub                                  # and a line to paste\n"
                     "osier hub --address plant.example --port 443\n"
                     "osier hub --record postgres://osier@db.example.com/osier\n"
@@ -356,9 +389,14 @@ static const struct option_def join_options[] = {
 static int run_join(struct cli *c)
 {
 	struct err e = {0};
-	json_t *body = json_pack("{s:s, s:s*}", "line", c->args.arg[0], "name", args_value(&c->args, "name")),
-	       *j = NULL;
+	char line[LINE_BYTES];
+	json_t *body, *j = NULL;
+	int rc = take_line(c, c->args.arg[0], line);
 
+	if (rc != EXIT_OK)
+		return rc;
+	body = json_pack("{s:s, s:s*}", "line", line, "name", args_value(&c->args, "name"));
+	explicit_bzero(line, sizeof(line));
 	if (connect_or_start(c, &e) == 0)
 		j = ask(c, "POST", "/v1/join", body, &e);
 	json_decref(body);
@@ -375,7 +413,7 @@ static int run_join(struct cli *c)
 const struct command_def cmd_join = {
         .name = "join",
         .group = GROUP_NODE,
-        .usage = "https://HUB:7443#TOKEN [options]",
+        .usage = "https://HUB:7443#TOKEN | - [options]",
         .summary = "make this machine a node of a hub",
         .about = "Takes the line that 'osier hub' printed on the hub (in quotes: some shells take # for a "
                  "comment). The "
@@ -383,9 +421,13 @@ const struct command_def cmd_join = {
                  "hub is the one "
                  "that made the token, and gets a certificate, which it renews by itself. Nothing is told to "
                  "a hub with "
-                 "another fingerprint.",
+                 "another fingerprint.\n"
+                 "\n"
+                 "With - it takes the line from standard input, so that a script gives it to no list of "
+                 "processes and no shell's history.",
         .examples = "osier join 'https://plant.example:7443#AU...'\n"
-                    "osier join 'https://10.0.0.1:7443#AU...' --name press-4",
+                    "osier join 'https://10.0.0.1:7443#AU...' --name press-4\n"
+                    "ssh plant.example osier hub token | osier join -",
         .options = join_options,
         .args_min = 1,
         .args_max = 1,

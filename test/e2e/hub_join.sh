@@ -46,6 +46,12 @@ fact "which has not spent the token" exits 0 osier --state "$B" join "$L" --name
 fact "a node has one hub" so "$(api "$B" /v1/join -d "{\"line\": \"$(other "$L")\"}" | jq -r .error.message)" "this node has joined the hub 'plant-1' at https://127.0.0.1:$PORT"
 fact "it leaves" exits 0 osier --state "$B" leave
 fact "and has none then" exits 4 osier --state "$B" leave
+# What 'osier hub token' prints, as it is; no list of processes shows it.
+piped() { OSIER_STATE=$HUB osier hub token 2>/dev/null | tee "$TMP/printed" | osier --state "$B" join - --name press-6 >"$TMP/out" 2>&1 && says "as 'press-6'" && grep -q "^osier join 'https" "$TMP/printed"; }
+fact "a line comes in by a pipe" piped
+fact "and it leaves again" exits 0 osier --state "$B" leave
+fact "where none comes it says so" exits 2 osier --state "$B" join -
+fact "and how one does" complains "ssh HUB osier hub token | osier join -"
 short=$(line "$HUB" --ttl 1s)
 sleep 2
 fact "a token ends" exits 124 osier --state "$B" join "$short" --name press-5
