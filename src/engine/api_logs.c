@@ -9,6 +9,8 @@
 
 #include "base/check.h"
 
+#define UNREAD_AGAIN_MS 1000u
+
 /* ---- lines ---- */
 
 static struct json_out *event_of(struct logs *l, const char *event, const struct log_from *from, uint64_t at)
@@ -187,8 +189,14 @@ static enum stream_more finish(struct logs *l)
 	return STREAM_END;
 }
 
+/* Who follows waits until it can be read again. */
 static enum stream_more fail(struct logs *l)
 {
+	if (l->follow && err_passes(&l->failed)) {
+		l->failed = (struct err){0};
+		l->stream->at_ms = uv_now(l->api->loop) + UNREAD_AGAIN_MS;
+		return STREAM_WAIT;
+	}
 	event_begin(&l->stream->out, "error");
 	error_json(&l->stream->out, err_code_name(l->failed.code), l->failed.msg, l->failed.hint);
 	event_end(&l->stream->out);

@@ -16,18 +16,35 @@ told "a hub begins, its journal in PostgreSQL" 0 "osier join" "$OSIER" hub --rec
 echo 'command: echo words' >"$T/job.yaml"
 is "a job is run" "$("$OSIER" run -q "$T/job.yaml")" words
 size() { curl -s -m 2 --unix-socket "$H/api.sock" http://osier/v1/metrics | sed -n 's/^osier_journal_bytes //p'; }
+cat >"$T/two.yaml" <<Y
+name: two
+resources: {cpu: 0.1}
+steps:
+  first: {shell: echo first}
+  second: {after: [first], shell: 'touch $T/waits; until [ -e $T/go ]; do sleep 0.1; done; echo second'}
+Y
+chmod 755 "$T"
+two=$("$OSIER" submit -q "$T/two.yaml")
+ok "another one runs" soon test -e "$T/waits"
 was=$(size)
 ok "its size is known" [ "${was:-0}" -gt 500 ]
 pg_pause a
-told "who reads is told that the record is silent" 3 'has not answered for 5 s' timeout 60 "$OSIER" logs last
+told "who reads is told that the record is silent" 3 'has not answered for 5 s' timeout 60 "$OSIER" logs job-1
 # For twice as long as that took. 2 s are for a busy machine.
-told "the next one at once" 3 'does not answer: it is asked again in' timeout 2 "$OSIER" logs last
-told "also for one output" 3 'does not answer' timeout 2 "$OSIER" logs last/0 --stream stdout
+told "the next one at once" 3 'does not answer: it is asked again in' timeout 2 "$OSIER" logs job-1
+told "also for one output" 3 'does not answer' timeout 2 "$OSIER" logs job-1/0 --stream stdout
 told "what is known is told" 0 'hub +up' timeout 2 "$OSIER" nodes
 is "also its size" "$(size)" "$was"
+"$OSIER" logs -f "$two" --no-prefix >"$T/followed" 2>&1 &
+follower=$!
+touch "$T/go"
+sleep 2 # the follower asks, and nobody answers
+is "who follows is not told, and waits" "$(kill -0 $follower && cat "$T/followed")" ""
 pg_go a
-reads() { [ "$("$OSIER" logs last --no-prefix 2>/dev/null)" = words ]; }
+reads() { [ "$("$OSIER" logs job-1 --no-prefix 2>/dev/null)" = words ]; }
 ok "when the record is back, it is read" soon reads
+wait $follower
+is "who followed has it all" "$? $(tr '\n' ' ' <"$T/followed")" "0 first second "
 is "and written" "$(timeout 60 "$OSIER" run -q "$T/job.yaml")" words
 ok "its size has grown" [ "$(size)" -gt "$was" ]
 exit $bad
