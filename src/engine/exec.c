@@ -301,10 +301,9 @@ void exec_round(struct exec *x)
 		}
 		unstage(x, r);
 		run_tell(x, r);
-		if (r->reveal && !r->stopped)
-			commit_reveal(x, r);
-		else if (commit_waits(x, r)) {
-			leave_slot(x, r);
+		if (r->reveal && !r->stopped ? !commit_reveal(x, r) : commit_waits(x, r)) {
+			if (!r->held)
+				leave_slot(x, r);
 			r->held = true;
 			continue;
 		}

@@ -127,7 +127,8 @@ static int reveal_one(struct exec *x, struct run *r, uint64_t seq, uint64_t *out
 
 static int reveal_all(struct exec *x, struct run *r, struct err *e)
 {
-	for (uint64_t t = r->first, n; t < r->end; t += n) {
+	for (uint64_t n; r->revealed < r->end; r->revealed += n) {
+		uint64_t t = r->revealed;
 		struct looking k = {.lease = r->lease};
 
 		n = 1; /* it failed, and was told */
@@ -148,18 +149,24 @@ bool commit_waits(struct exec *x, struct run *r)
 	return !r->stopped && engine_lease(x->n->engine, (lease_id){r->lease}, &v) && v.held > 0;
 }
 
-void commit_reveal(struct exec *x, struct run *r)
+bool commit_reveal(struct exec *x, struct run *r)
 {
-	struct err e;
+	struct err e = {0};
+	int rc = reveal_all(x, r, &e);
 
+	if (rc < 0 && exec_unread(&e)) {
+		run_fill_later(x, r);
+		return false;
+	}
 	r->reveal = false;
-	if (reveal_all(x, r, &e) == 0 && !commit_waits(x, r))
-		return;
+	if (rc == 0 && !commit_waits(x, r))
+		return true;
 	/* Its tasks run again: what they were is gone. */
 	if (!e.msg[0])
 		(void)err_set(&e, ERR_CORRUPT, "what was committed to is not there");
 	r->reason = WIRE__STOP_REASON__KEEPER_LOST;
 	(void)snprintf(r->note, sizeof(r->note), "%.200s", e.msg);
+	return true;
 }
 
 void exec_reveal(struct exec *x, lease_id lease)
@@ -169,5 +176,6 @@ void exec_reveal(struct exec *x, lease_id lease)
 	if (!r || r->stopped || r->stopping)
 		return; /* its end says it */
 	r->reveal = true;
+	r->revealed = r->first;
 	run_touch(x, r);
 }

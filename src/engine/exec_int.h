@@ -80,14 +80,15 @@ struct run {
 	bool gone;     /* LEASE_ENDED was given */
 	bool commits;  /* its successes are committed to */
 	bool held;     /* all is told, its slot given back: it waits to be asked to reveal */
-	bool reveal;   /* it was asked */
+	bool reveal;   /* it was asked; `revealed`: up to this task it has */
+	uint64_t revealed;
 	Wire__StopReason reason;
 	char note[240];
 
 	/* while a task is being built, for exec_source.c */
 	uint64_t building;
 	bool unread;      /* its inputs could not be looked up just now */
-	uint64_t fill_ns; /* when the next task is tried again; 0: not */
+	uint64_t fill_ns; /* when the next task, or revealing, is tried again; 0: not */
 	size_t inline_bytes;
 	const uint8_t *pack; /* of Step.sources, mapped */
 	size_t pack_bytes;
@@ -305,8 +306,8 @@ void files_free(struct exec *x);
 void commit_tell(struct exec *x, struct run *r, struct results *res);
 /* Has it committed to something that it has not revealed? */
 bool commit_waits(struct exec *x, struct run *r);
-/* Reveal all of it. What cannot be found ends the run with a reason, and its tasks run again. */
-void commit_reveal(struct exec *x, struct run *r);
+/* Reveal all of it. What cannot be found ends the run with a reason, and its tasks run again. False: it cannot be read just now. */
+bool commit_reveal(struct exec *x, struct run *r);
 /* ---- exec_compare.c ---- */
 
 void compare_resume(struct exec *x);

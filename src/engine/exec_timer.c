@@ -27,7 +27,9 @@ static void fill_again(struct exec *x, struct run *r, uint64_t now)
 	if (!r->fill_ns || r->fill_ns > now)
 		return;
 	r->fill_ns = 0;
-	if (r->s->worker)
+	if (r->reveal)
+		run_touch(x, r);
+	else if (r->s->worker)
 		worker_fill(x, r);
 	else
 		process_fill(x, r);
