@@ -376,13 +376,14 @@ static int attempt_json(void *ctx, uint64_t seq, const uint8_t *bytes, size_t n)
 	return 0;
 }
 
-static void attempts_json(struct request *q, struct json_out *o, const struct job_view *v, uint32_t step,
-        uint64_t index, const Wire__Step *s)
+static int attempts_json(struct request *q, struct json_out *o, const struct job_view *v, uint32_t step,
+        uint64_t index, const Wire__Step *s, struct err *e)
 {
 	struct journal_reader *rd = node_reader(q->api->node);
 	struct keys *k = calloc(1, sizeof(*k));
 	struct attempts a = {.q = q, .o = o, .step = s, .index = index, .show = may_change(q, v)};
 	struct lease_found *found = calloc(ATTEMPTS_MAX, sizeof(*found));
+	int rc;
 
 	CHECK(k && found);
 	a.leases = found;
@@ -391,7 +392,8 @@ static void attempts_json(struct request *q, struct json_out *o, const struct jo
 	jo_key(o, "attempts");
 	jo_array(o);
 	/* "There are none" is no error here; a damaged journal is the business of who reads an output. */
-	if (journal_read_attempts(rd, v->id.v, step, index, note_lease, k, NULL) == 0 || k->n) {
+	rc = journal_read_attempts(rd, v->id.v, step, index, note_lease, k, e);
+	if (rc == 0 || k->n) {
 		for (unsigned i = 0; i < k->n; i++)
 			lease_find(q->api, k->v[i].lease, k->v[i].seq, &found[i]);
 		journal_read_attempts(rd, v->id.v, step, index, attempt_json, &a, NULL);
@@ -401,6 +403,7 @@ static void attempts_json(struct request *q, struct json_out *o, const struct jo
 	growing_release(&a.g);
 	free(found);
 	free(k);
+	return rc < 0 && err_passes(e) ? -1 : 0;
 }
 
 static void params_json(struct json_out *o, const struct job_view *v, const Wire__JobSpec *spec,
@@ -467,6 +470,8 @@ void h_task(struct request *q)
 	struct spec_ref ref;
 	struct task_view t;
 	struct json_out *o;
+	struct err e;
+	int rc;
 	uint32_t step;
 	uint64_t index;
 
@@ -495,8 +500,11 @@ void h_task(struct request *q)
 	live_json(o, en, &t, index);
 	votes_json(o, en, v.id, step, index);
 	late_json(q, o, v.id, step, index);
-	attempts_json(q, o, &v, step, index, ref.spec->steps[step]);
+	rc = attempts_json(q, o, &v, step, index, ref.spec->steps[step], &e);
 	jo_object_end(o);
-	answer_json(q, 200);
+	if (rc < 0)
+		answer_err(q, &e);
+	else
+		answer_json(q, 200);
 	spec_release(&ref);
 }

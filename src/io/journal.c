@@ -534,8 +534,8 @@ void journal_stats(struct journal *j, struct journal_stats *out)
 	out->entries = j->durable;
 	out->history_from = j->history_from;
 	out->wal_bytes = j->wal_bytes;
-	if (j->on_record) /* what we wrote last: nobody is asked */
-		out->db_bytes = j->db_bytes;
+	if (j->on_record) /* as of the last time that it was changed, or looked at: nobody is asked now */
+		out->db_bytes = j->standby ? record_bytes(j) : j->db_bytes;
 	out->commits = j->commits;
 	(void)pthread_mutex_unlock(&j->mutex);
 }

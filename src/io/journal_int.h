@@ -317,6 +317,7 @@ int record_find(struct journal *j, struct err *e);
 int record_take(struct journal *j, struct err *e);
 /* Is what was read the journal that was taken? */
 int record_check(struct journal *j, struct err *e);
+uint64_t record_bytes(const struct journal *j); /* of a standby: as of its last look */
 /* Standby: fetch entries from now on. Stop: waits for the thread. */
 int record_follow(struct journal *j, struct err *e);
 void record_unfollow(struct journal *j);

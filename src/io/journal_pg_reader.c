@@ -2,85 +2,127 @@
 /*
  * journal_pg_reader - look-ups in a record in PostgreSQL. See journal_pg.h.
  *
- * A lost connection is made anew once for each call, unless several calls were to see one state. The loop thread asks, too: a record
- * that took its time to say nothing is not asked again for twice that time, and calls fail at once.
+ * A lost connection is made anew once for each call, unless several calls were to see one state. The engine's loop asks, too: when a
+ * record said nothing, and no connection could be made either, no reader of the process asks it for REST_NS, and calls fail at once.
  */
 #include "io/journal_pg.h"
 
+#include <pthread.h>
+
 #include "base/check.h"
 #include "io/clock.h"
+#include "io/sha256.h"
 #include "wire/entry.h"
 
 #define READ_WAIT_MS 5000u
-#define CHEAP_NS     100000000ull /* a failure that costs nobody anything */
+#define CHEAP_NS     1000000000ull /* a failure that costs nobody much */
+#define REST_NS      10000000000ull
 
 struct pg_reader {
 	struct journal_reader base;
 	struct pg *c; /* NULL: lost */
 	struct record record;
 	bool looking;
-	uint64_t asked_ns, rests_until_ns; /* CLOCK_MONOTONIC */
+	bool was_silent; /* the last connection */
 };
+
+/* A process reads one record. */
+static struct {
+	pthread_mutex_t mutex;
+	uint64_t until_ns;         /* CLOCK_MONOTONIC */
+	uint8_t url[SHA256_BYTES]; /* hashed: there may be a password in it */
+	struct err why;
+} resting = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static struct pg_reader *of(struct journal_reader *r)
 {
 	return (struct pg_reader *)(void *)r;
 }
 
-/* What was asked last came to nothing. */
-static void rest(struct pg_reader *r)
+static void rest(const struct pg_reader *r, const struct err *why)
 {
-	uint64_t now = clock_mono_ns(), took = now - r->asked_ns;
+	(void)pthread_mutex_lock(&resting.mutex);
+	resting.until_ns = clock_mono_ns() + REST_NS;
+	sha256_of((const uint8_t *)r->record.url, strlen(r->record.url), resting.url);
+	resting.why = *why;
+	(void)pthread_mutex_unlock(&resting.mutex);
+}
 
-	if (took > CHEAP_NS)
-		r->rests_until_ns = now + 2 * took;
+static int rests(const struct pg_reader *r, struct err *e)
+{
+	uint64_t now = clock_mono_ns();
+	uint8_t url[SHA256_BYTES];
+	int rc = 0;
+
+	sha256_of((const uint8_t *)r->record.url, strlen(r->record.url), url);
+	(void)pthread_mutex_lock(&resting.mutex);
+	if (now < resting.until_ns && memcmp(resting.url, url, sizeof(url)) == 0) {
+		if (e)
+			*e = resting.why;
+		rc = err_hint(e, "it is asked again in %u s",
+		        (unsigned)((resting.until_ns - now) / 1000000000u + 1));
+	}
+	(void)pthread_mutex_unlock(&resting.mutex);
+	return rc;
 }
 
 static int connect_again(struct pg_reader *r, struct err *e)
 {
-	char place[PG_PLACE_MAX];
+	uint64_t began = clock_mono_ns();
+	struct err why = {0};
 
-	r->asked_ns = clock_mono_ns();
 	if (r->c)
 		return 0;
-	if (r->asked_ns < r->rests_until_ns) {
-		pg_url_place(r->record.url, place);
-		return err_set(e, ERR_CLOSED,
-		        "the record at %.80s does not answer: it is asked again in %u s", place,
-		        (unsigned)((r->rests_until_ns - r->asked_ns) / 1000000000u + 1));
-	}
-	if (pg_open(r->record.url, READ_WAIT_MS, &r->c, e) == 0)
+	if (rests(r, e) < 0)
+		return -1;
+	if (pg_open(r->record.url, READ_WAIT_MS, &r->c, &why) == 0)
 		return 0;
-	rest(r);
+	if (why.code == ERR_CLOSED && clock_mono_ns() - began > CHEAP_NS)
+		rest(r, &why);
+	if (e)
+		*e = why;
 	return -1;
 }
 
-/* After a failure: is it worth another try on a new connection? */
-static bool again(struct pg_reader *r)
+/* After a failure: is it worth another try on a new connection? A silent server may have a successor. */
+static bool again(struct pg_reader *r, const struct err *why)
 {
 	bool silent;
 
 	if (!r->c || pg_trouble(r->c) != PG_LOST)
 		return false;
 	silent = pg_silent(r->c);
+	if (silent && r->was_silent)
+		rest(r, why);
+	r->was_silent = silent;
 	pg_close(r->c);
 	r->c = NULL;
-	if (silent)
-		rest(r);
-	return !silent && !r->looking;
+	return !r->looking;
+}
+
+static int tell(struct err *e, const struct err *why)
+{
+	if (e)
+		*e = *why;
+	return -1;
 }
 
 static int run(struct pg_reader *r, const char *sql, const struct pg_value *v, size_t n, struct pg_rows **out,
         struct err *e)
 {
+	struct err why = {0};
+
 	for (int i = 0;; i++) {
-		if (connect_again(r, e) < 0)
-			return -1;
-		if (pg_run(r->c, sql, v, n, out, e) == 0)
+		if (connect_again(r, &why) < 0)
+			break;
+		if (pg_run(r->c, sql, v, n, out, &why) == 0) {
+			r->was_silent = false;
 			return 0;
-		if (!again(r) || i == 1)
-			return -1;
+		}
+		if (!again(r, &why) || i == 1)
+			break;
 	}
+	return tell(e, &why);
 }
 
 static struct pg_value i8(uint64_t v)
@@ -97,23 +139,28 @@ static void pg_reader_close(struct journal_reader *r)
 
 static int begin(struct journal_reader *r, struct err *e)
 {
+	struct err why = {0};
+
 	for (int i = 0;; i++) {
-		if (connect_again(of(r), e) < 0)
-			return -1;
-		if (pg_script(of(r)->c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e) == 0)
+		if (connect_again(of(r), &why) < 0)
+			return tell(e, &why);
+		if (pg_script(of(r)->c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &why) == 0)
 			break;
-		if (!again(of(r)) || i == 1)
-			return -1;
+		if (!again(of(r), &why) || i == 1)
+			return tell(e, &why);
 	}
+	of(r)->was_silent = false;
 	of(r)->looking = true;
 	return 0;
 }
 
 static void end(struct journal_reader *r)
 {
+	struct err why = {0};
+
 	of(r)->looking = false;
-	if (of(r)->c && pg_script(of(r)->c, "COMMIT", NULL) < 0)
-		(void)again(of(r));
+	if (of(r)->c && pg_script(of(r)->c, "COMMIT", &why) < 0)
+		(void)again(of(r), &why);
 }
 
 struct scan {
@@ -150,17 +197,17 @@ static int each(
 	int rc;
 
 	for (int i = 0;; i++) {
-		if (connect_again(of(r), e) < 0)
-			return -1;
+		if (connect_again(of(r), &why) < 0)
+			break;
 		rc = pg_each(of(r)->c, sql, v, 2, on_row, s, &why);
-		if (rc >= 0)
+		if (rc >= 0) {
+			of(r)->was_silent = false;
 			return rc;
-		if (!again(of(r)) || s->any || i == 1)
+		}
+		if (!again(of(r), &why) || s->any || i == 1)
 			break;
 	}
-	if (e)
-		*e = why;
-	return -1;
+	return tell(e, &why);
 }
 
 static int scan(struct journal_reader *r, uint64_t from, uint64_t to, row_fn *row, void *ctx, struct err *e)

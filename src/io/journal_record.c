@@ -285,6 +285,13 @@ bool journal_is_standby(const struct journal *j)
 	return j->standby;
 }
 
+uint64_t record_bytes(const struct journal *j)
+{
+	struct pg_state s;
+
+	return j->follower && follower_state(j->follower, &s) ? s.bytes : 0;
+}
+
 bool journal_record(const struct journal *j, struct journal_record *out)
 {
 	struct pg_state s;
