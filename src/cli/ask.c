@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "cli/cli.h"
 
-static enum err_code code_of(const char *name)
+enum err_code ask_code(const char *name)
 {
 	static const struct {
 		const char *name;
@@ -75,7 +75,7 @@ static void problems_print(const json_t *problems, struct err *e)
 
 static int error_of(const json_t *error, struct err *e)
 {
-	(void)err_set(e, code_of(j_str(error, "code")), "%s", j_str(error, "message"));
+	(void)err_set(e, ask_code(j_str(error, "code")), "%s", j_str(error, "message"));
 	if (*j_str(error, "hint"))
 		(void)err_hint(e, "%s", j_str(error, "hint"));
 	if (json_array_size(json_object_get(error, "candidates")))

@@ -80,6 +80,7 @@ json_t *ask_get(struct cli *c, struct err *e, const char *fmt, ...) __attribute_
 json_t *ask_answer(const struct response *r, struct err *e);
 /* Turn an answer that is not 2xx into *e; prints an invalid job's problems and a name's candidates first. */
 int ask_error(const struct response *r, struct err *e);
+enum err_code ask_code(const char *name);             /* of an error object */
 int ask_error_event(const char *data, struct err *e); /* the data of a stream's last event, `error` */
 /* Parse an event's data. */
 json_t *ask_event(const char *data, struct err *e);

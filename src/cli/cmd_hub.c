@@ -154,10 +154,11 @@ static int stands_by(struct cli *c, struct err *e)
 	return rc;
 }
 
-/* "-": what `osier hub token` prints, from standard input, where no list of processes shows it. < 0: told. */
+/* "-": what `osier hub token` prints, from standard input, where no list of processes shows it. EXIT_OK, or told. */
 static int take_line(struct cli *c, const char *word, char out[LINE_BYTES])
 {
-	char text[LINE_BYTES], *at;
+	bool hub = strcmp(c->def->name, "hub") == 0;
+	char text[16 * LINE_BYTES], *at; /* ssh may greet first */
 	struct err e = {0};
 	size_t n;
 
@@ -171,13 +172,16 @@ static int take_line(struct cli *c, const char *word, char out[LINE_BYTES])
 	at = strstr(text, "https://");
 	if (at) {
 		at[strcspn(at, "'\" \t\r\n")] = '\0';
-		(void)snprintf(out, LINE_BYTES, "%s", at);
-		explicit_bzero(text, sizeof(text));
-		return EXIT_OK;
+		n = strlen(at);
+		if (n < LINE_BYTES)
+			memcpy(out, at, n + 1);
 	}
+	explicit_bzero(text, sizeof(text));
+	if (at && n < LINE_BYTES)
+		return EXIT_OK;
 	(void)err_set(&e, ERR_INVALID, "there is no line of 'osier hub token' on standard input");
-	(void)err_hint(&e, "ssh HUB osier hub token | osier %s -",
-	        strcmp(c->def->name, "hub") ? c->def->name : "hub --standby");
+	(void)err_hint(&e, "ssh HUB osier hub token%s | osier %s -", hub ? " --standby" : "",
+	        hub ? "hub --standby" : c->def->name);
 	return cli_fail(c, &e);
 }
 

@@ -27,6 +27,7 @@ struct logs {
 	bool follow, prefix;
 	bool open[2]; /* stdout, stderr: the last line was partial */
 	unsigned gaps;
+	enum err_code worst; /* of them: the last that is not ERR_NOTFOUND */
 	struct seen seen;
 };
 
@@ -96,15 +97,18 @@ static void print_line(struct logs *l, const json_t *line)
 /* Outputs that are not to be had any more; of many the first are named. */
 static void print_gap(struct logs *l, const json_t *gap)
 {
+	enum err_code code = ask_code(j_str(gap, "code"));
 	struct err e = {0};
 	char size[32];
 
 	if (l->c->json)
 		json_print_line(gap);
+	if (!l->gaps || code != ERR_NOTFOUND)
+		l->worst = code;
 	if (++l->gaps > GAPS_NAMED)
 		return;
 	(void)fflush(stdout);
-	(void)err_set(&e, ERR_NOTFOUND, "the %s of %s/%llu (%s) cannot be shown: %s", j_str(gap, "stream"),
+	(void)err_set(&e, code, "the %s of %s/%llu (%s) cannot be shown: %s", j_str(gap, "stream"),
 	        j_str(gap, "step"), (unsigned long long)j_uint(gap, "index"),
 	        size_text(j_uint(gap, "bytes"), size, sizeof(size)), j_str(gap, "why"));
 	term_error(&e);
@@ -115,10 +119,10 @@ static int end_of_gaps(const struct logs *l)
 	struct err e = {0};
 
 	if (l->gaps > GAPS_NAMED) {
-		(void)err_set(&e, ERR_NOTFOUND, "nor can %u more outputs", l->gaps - GAPS_NAMED);
+		(void)err_set(&e, l->worst, "nor can %u more outputs", l->gaps - GAPS_NAMED);
 		term_error(&e);
 	}
-	return l->gaps ? EXIT_NOT_FOUND : EXIT_OK;
+	return l->gaps ? (int)exit_of(l->worst) : EXIT_OK;
 }
 
 /* A line or a gap that was not shown before. */

@@ -47,12 +47,14 @@ static void log_line(
 	event_end(o);
 }
 
-void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, const char *why)
+void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, enum err_code code, const char *why)
 {
 	struct json_out *o = event_of(l, "gap", from, from->at);
 
 	jo_key(o, "bytes");
 	jo_u64(o, bytes);
+	jo_key(o, "code");
+	jo_str(o, err_code_name(code));
 	jo_key(o, "why");
 	jo_str(o, why);
 	jo_object_end(o);

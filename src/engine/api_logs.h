@@ -35,8 +35,9 @@ struct log_source {
 	uint64_t index, from[2]; /* from: told already */
 	const uint8_t *mem;      /* or */
 	int fd;
-	bool open;  /* mem or fd are those of k */
-	bool asked; /* the hub's other machines for the blob of k */
+	bool open;      /* mem or fd are those of k */
+	bool asked;     /* the hub's other machines for the blob of k */
+	struct err why; /* they did not give it */
 	uint64_t at, end;
 };
 
@@ -86,7 +87,8 @@ struct log_from {
 /* The lines in p[0..n), which is at `from`; the last one, without its newline, only when `end`. Returns the bytes told. */
 size_t log_lines(struct logs *l, const struct log_from *from, const char *p, size_t n, bool end);
 /* These bytes cannot be told, and why. */
-void log_gap(struct logs *l, const struct log_from *from, uint64_t bytes, const char *why);
+void log_gap(
+        struct logs *l, const struct log_from *from, uint64_t bytes, enum err_code code, const char *why);
 
 /* Begin to tell what the newest attempt of a task that is done (as `t` says) wrote; then some at a time, until src.active is
  * false, as it is at once when nothing is stored. False: its result is not durable yet, or l->failed says why not. */

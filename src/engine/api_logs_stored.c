@@ -71,11 +71,11 @@ static struct log_from place(const struct logs *l)
 	        .step = s->step, .index = s->index, .lease = l->results->lease, .k = (int)s->k, .at = s->at};
 }
 
-static bool gap(struct logs *l, const char *why)
+static bool gap(struct logs *l, enum err_code code, const char *why)
 {
 	struct log_from from = place(l);
 
-	log_gap(l, &from, l->src.end - l->src.at, why);
+	log_gap(l, &from, l->src.end - l->src.at, code, why);
 	return false;
 }
 
@@ -89,9 +89,9 @@ static void on_fetched(void *ctx, const struct err *e)
 {
 	struct log_fetch *f = ctx;
 
-	(void)e; /* what matters is whether it is here now */
 	if (f->l) {
 		f->l->fetch = NULL;
+		f->l->src.why = e ? *e : (struct err){0};
 		stream_wake(f->l->stream, STREAM_NOW);
 	}
 	free(f);
@@ -100,20 +100,23 @@ static void on_fetched(void *ctx, const struct err *e)
 /* Once for each output. */
 static bool ask_others(struct logs *l, const struct result_output *out)
 {
-	struct node *n = l->api->node;
+	struct log_source *s = &l->src;
 	struct log_fetch *f;
 
-	if (l->src.asked || !hub_has_others(n))
+	if (s->asked)
 		return false;
-	l->src.asked = true;
+	s->asked = true;
 	f = malloc(sizeof(*f));
 	CHECK(f);
 	f->l = l;
-	l->fetch = f;
-	if (hub_file_get(n, out->sha256, out->bytes, on_fetched, f))
+	if (hub_file_read(l->api->node, out->sha256, out->bytes, on_fetched, f)) {
+		l->fetch = f;
 		return true;
-	l->fetch = NULL;
+	}
 	free(f);
+	if (hub_has_others(l->api->node))
+		(void)err_set(
+		        &s->why, ERR_CLOSED, "it is not here, and the hub's other machines do not answer");
 	return false;
 }
 
@@ -127,9 +130,11 @@ static bool open_blob(struct logs *l, const struct result_output *out)
 		s->end = bytes;
 		return s->at < s->end;
 	}
-	if (e.code != ERR_NOTFOUND)
-		return gap(l, e.msg);
-	return ask_others(l, out) ? false : gap(l, "it is not kept any more");
+	if (e.code == ERR_NOTFOUND && ask_others(l, out))
+		return false;
+	if (e.code == ERR_NOTFOUND && s->why.code)
+		e = s->why;
+	return gap(l, e.code, e.code == ERR_NOTFOUND ? "it is not kept any more" : e.msg);
 }
 
 /* stdout or stderr of the source's task; false: nothing new is in it, or (l->fetch) not yet. */
@@ -146,10 +151,11 @@ static bool open_output(struct logs *l)
 	if (!out.small && out.sha256)
 		return open_blob(l, &out);
 	if (out.at > l->n_outputs || out.bytes > l->n_outputs - out.at)
-		return gap(l, "it is not kept any more"); /* history by policy took it */
+		return gap(l, ERR_NOTFOUND, "it is not kept any more"); /* history by policy took it */
 	if (!output_sound(&out, l->outputs + out.at))
-		return gap(l, "what is stored is not what the task wrote: journal.db is damaged, restore it "
-		              "from a backup");
+		return gap(l, ERR_CORRUPT,
+		        "what is stored is not what the task wrote: journal.db is damaged, restore it "
+		        "from a backup");
 	s->mem = l->outputs + out.at;
 	return true;
 }
@@ -161,6 +167,7 @@ static void close_output(struct log_source *s)
 	s->fd = -1;
 	s->mem = NULL;
 	s->open = s->asked = false;
+	s->why = (struct err){0};
 }
 
 /* Is the result at hand the one that ended the task? An older one may be there while the newest is not durable. */
@@ -237,7 +244,9 @@ bool log_source_tell(struct logs *l)
 	from = place(l);
 	told = log_lines(l, &from, p, n, n == left);
 	s->at += told;
-	if (!told || s->at == s->end) { /* nothing told: the file is shorter than it was */
+	if (!told && s->at < s->end) /* it is shorter than it was, or the disk has failed */
+		(void)gap(l, ERR_SYSTEM, "it cannot be read from the disk");
+	if (!told || s->at == s->end) {
 		close_output(s);
 		s->k++;
 	}

@@ -145,13 +145,13 @@ static bool answer_blob(struct request *q, const uint8_t *sha256, bool truncated
 	return true;
 }
 
-static void no_blob(struct request *q, struct err *e)
+static void no_blob(struct request *q, const struct err *why)
 {
-	if (e->code == ERR_NOTFOUND)
+	if (why->code == ERR_NOTFOUND)
 		answer_error(q, 404, "not_found", "the output is not kept any more",
 		        "files are kept by policy: 'blobs' in config.yaml");
 	else
-		answer_err(q, e);
+		answer_err(q, why);
 }
 
 static void fetched(void *ctx, const struct err *why)
@@ -163,12 +163,8 @@ static void fetched(void *ctx, const struct err *why)
 	if (q) {
 		q->own = NULL;
 		q->own_free = NULL;
-		if (!answer_blob(q, f->sha256, f->truncated, &e)) {
-			if (why && err_passes(why))
-				answer_err(q, why);
-			else
-				no_blob(q, &e);
-		}
+		if (!answer_blob(q, f->sha256, f->truncated, &e))
+			no_blob(q, why ? why : &e);
 	}
 	free(f);
 }
@@ -180,18 +176,23 @@ static void answer_large(struct request *q, const struct result_output *out)
 
 	if (answer_blob(q, out->sha256, out->truncated, &e))
 		return;
-	if (e.code != ERR_NOTFOUND || !hub_has_others(q->api->node)) {
-		no_blob(q, &e);
-		return;
-	}
 	f = malloc(sizeof(*f));
 	CHECK(f);
 	*f = (struct fetching){.q = q, .truncated = out->truncated};
 	memcpy(f->sha256, out->sha256, sizeof(f->sha256));
-	q->own = f;
-	q->own_free = fetching_gone;
-	request_sleep(q);
-	CHECK(hub_file_get(q->api->node, f->sha256, out->bytes, fetched, f)); /* hub_has_others() */
+	if (e.code == ERR_NOTFOUND && hub_file_read(q->api->node, f->sha256, out->bytes, fetched, f)) {
+		if (q->own_free) /* of request_settle() */
+			q->own_free(q->own);
+		q->own = f;
+		q->own_free = fetching_gone;
+		request_sleep(q);
+		return;
+	}
+	free(f);
+	if (e.code == ERR_NOTFOUND && hub_has_others(q->api->node))
+		(void)err_set(
+		        &e, ERR_CLOSED, "the output is not here, and the hub's other machines do not answer");
+	no_blob(q, &e);
 }
 
 /* lease 0: of the newest attempt, or of that which counts. */

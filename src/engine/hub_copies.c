@@ -63,6 +63,16 @@ struct sending {
 	uint8_t digest[32];
 };
 
+/* Somebody who reads waits for a file. */
+struct reading {
+	struct reading *next;
+	struct node *node;
+	uint8_t digest[32];
+	uint64_t bytes;
+	carrier_blob_fn fn;
+	void *ctx;
+};
+
 struct hub_copies {
 	struct node *node;
 	struct target *target[IDENTITY_STANDBYS + 1];
@@ -70,7 +80,10 @@ struct hub_copies {
 	struct copy *copies;
 	uint64_t keys; /* how often they have changed, in this engine's life */
 	struct key_wait *key_waits;
-	json_t *others; /* places where a file may lie that is not here */
+	json_t *others;            /* places where a file may lie that is not here */
+	struct reading *reads;     /* that wait for their turn */
+	bool reading;              /* one has it */
+	uint64_t read_rests_until; /* uv_now(): nobody answered */
 	uv_timer_t timer;
 	bool stopped;
 };
@@ -244,6 +257,91 @@ bool hub_file_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carr
 		add_place(places, json_array_size(places), json_string_value(at));
 	}
 	carrier_get_as(n, digest, bytes, self_json(n), places, fn, ctx);
+	return true;
+}
+
+static json_t *in_touch(const struct hub_copies *c)
+{
+	json_t *places = json_array();
+
+	for (unsigned k = 0; k < c->n_targets; k++)
+		if (c->target[k]->in_touch && !c->target[k]->gone)
+			add_place(places, 0, c->target[k]->origin);
+	return places;
+}
+
+static void read_next(struct hub_copies *c);
+
+static void on_read(void *ctx, const struct err *e)
+{
+	struct reading *r = ctx;
+	struct hub_copies *c = r->node->copies;
+
+	r->fn(r->ctx, e);
+	free(r);
+	if (!c || c->stopped)
+		return;
+	c->reading = false;
+	if (e && err_passes(e))
+		c->read_rests_until = uv_now(&c->node->loop) + READ_REST_MS;
+	read_next(c);
+}
+
+/* Who has waited is told. */
+static void reads_fail(struct hub_copies *c, const char *why)
+{
+	struct err e;
+
+	(void)err_set(&e, ERR_CLOSED, "%s", why);
+	while (c->reads) {
+		struct reading *r = c->reads;
+
+		c->reads = r->next;
+		r->fn(r->ctx, &e);
+		free(r);
+	}
+}
+
+static void read_next(struct hub_copies *c)
+{
+	struct reading *r = c->reads;
+	json_t *places;
+
+	if (c->reading || !r)
+		return;
+	places = in_touch(c);
+	if (!json_array_size(places) || uv_now(&c->node->loop) < c->read_rests_until) {
+		json_decref(places);
+		reads_fail(c, "the hub's other machines do not answer");
+		return;
+	}
+	c->reads = r->next;
+	c->reading = true;
+	carrier_get_as(c->node, r->digest, r->bytes, self_json(c->node), places, on_read, r);
+}
+
+bool hub_file_read(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx)
+{
+	struct hub_copies *c = n->copies;
+	struct reading *r, **end;
+	json_t *places;
+	bool there;
+
+	if (!c || c->stopped || uv_now(&n->loop) < c->read_rests_until)
+		return false;
+	places = in_touch(c);
+	there = json_array_size(places) > 0;
+	json_decref(places);
+	if (!there)
+		return false;
+	r = calloc(1, sizeof(*r));
+	CHECK(r);
+	*r = (struct reading){.node = n, .bytes = bytes, .fn = fn, .ctx = ctx};
+	memcpy(r->digest, digest, sizeof(r->digest));
+	for (end = &c->reads; *end; end = &(*end)->next)
+		;
+	*end = r;
+	read_next(c);
 	return true;
 }
 
@@ -558,6 +656,7 @@ void hub_copies_stop(struct node *n)
 	for (struct copy *y = c->copies; y; y = y->next)
 		told(y);
 	key_waits_look(c, 0);
+	reads_fail(c, "the node is stopping");
 }
 
 void hub_copies_close(struct node *n)

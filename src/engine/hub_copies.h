@@ -20,6 +20,7 @@
 #define COPY_RATE     (10u << 20)
 #define COPY_AGAIN_MS 15000u
 #define KEYS_WAIT_MS  8000u
+#define READ_REST_MS  30000u
 
 /* The file, durable here, goes to the standbys; fn (may be NULL) when those in touch have it, or the time is over; at once, from within, when
  * there is nobody to wait for. */
@@ -30,6 +31,9 @@ void hub_copies_look(struct node *n, const char *origin, bool began);
 /* The other way: have a file here that this hub lacks, from whichever machine stands by or was the hub before; false: there is no other. As
  * carrier_get(). */
 bool hub_file_get(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx);
+/* The same for somebody who reads, from machines in touch alone, one file at a time; false, and for READ_REST_MS after one that did not answer:
+ * there is none. */
+bool hub_file_read(struct node *n, const uint8_t digest[32], uint64_t bytes, carrier_blob_fn fn, void *ctx);
 bool hub_has_others(const struct node *n);
 /* How many stand by, and how many of them may lack files. */
 void hub_copies_count(const struct node *n, unsigned *out_standbys, unsigned *out_lag);

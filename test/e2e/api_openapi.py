@@ -127,7 +127,7 @@ def served_by_source():
 
 
 def events_are_described(n, job):
-    schemas = {"progress": "JobEvent", "end": "JobEvent", "line": "LogLine", "node": "NodeEvent"}
+    schemas = {"progress": "JobEvent", "end": "JobEvent", "line": "LogLine", "node": "NodeEvent", "gap": "LogGap"}
     bad, names = [], set()
     for path in ("/v1/jobs/%d/events" % job, "/v1/jobs/%d/logs" % job):
         for name, data in n.events(path):

@@ -96,7 +96,7 @@ def missing_logs(n):
     got = list(n.events("/v1/jobs/%d/logs" % job))
     gaps = [d for name, d in got if name == "gap"]
     ok(len(gaps) == 1 and gaps[0].pop("attempt") > 0 and gaps[0] == {
-        "step": "main", "index": 1, "stream": "stdout", "at": 0, "bytes": 100000, "why": "it is not kept any more"},
+        "step": "main", "index": 1, "stream": "stdout", "at": 0, "bytes": 100000, "code": "not_found", "why": "it is not kept any more"},
        "an output that is not kept any more is told as a gap", gaps)
     text, ended = lines_of((name, d) for name, d in got if name != "gap")
     ok(ended == "succeeded" and text == {("main", 0, "stdout"): "0\n" * 50000, ("main", 0, "stderr"): "err 0\n",
