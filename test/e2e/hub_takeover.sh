@@ -138,6 +138,12 @@ command head -c 200000 /dev/urandom >"$T/in5" && in5=$(sha256sum "$T/in5" | cut 
 is "when it can take no file for a moment" "$(OSIER_STATE=$S api "/v1/blobs/$in5" -T "$T/in5" | jq -r .sha256)" "$in5"
 rm "$H/incoming" && mv "$H/aside" "$H/incoming"
 ok "it is not forgotten, and gets it later" soon lies_at "$H" "$in5"
+kill -9 "$(OSIER_STATE=$S engine_pid)"
+command head -c 200000 /dev/urandom >"$T/in6" && in6=$(sha256sum "$T/in6" | cut -d' ' -f1)
+put6() { [ "$(OSIER_STATE=$S api "/v1/blobs/$in6" -T "$T/in6" | jq -r .sha256)" = "$in6" ]; }
+ok "nor by a hub whose engine was killed" soon put6
+ok "which gives it what comes" soon lies_at "$H" "$in6"
+is "and knows that it stands by" "$(OSIER_STATE=$S api /v1/hub | jq -c '[.standbys, .standbys_lagging]')" "[1,0]"
 cat >"$T/made.yaml" <<Y
 name: made
 steps:
