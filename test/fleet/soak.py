@@ -178,8 +178,13 @@ class Soak:
         return None
 
     def covered_hub(self):
+        def looked_after():
+            for h in self.hubs:  # who was cut off may learn later that it was replaced
+                self.look_after(h)
+            return self.covered()
+
         # A question that was on its way as a line was cut is given up after 20 s, and asked again 15 s later.
-        return until(self.covered, 120, "the standby has all files of the hub")
+        return until(looked_after, 120, "the standby has all files of the hub")
 
     def hubs_again(self):
         """One is the hub, and the other stands by: who was replaced does so when it is told to, by who looks after the machines."""
