@@ -5,11 +5,16 @@
  * A private node ends with its job. When other jobs came to it meanwhile (another `osier run` on the same folder
  * found it up), it stays until they are done.
  */
+#include <time.h>
+
 #include "cli/commands.h"
 #include "cli/nodeproc.h"
 #include "cli/show.h"
 #include "cli/submission.h"
 #include "cli/watch.h"
+
+#define FASTER_NS  (20ull * 1000000000ull)
+#define SEND_TRIES 5
 
 static const struct option_def options[] = {
         SUBMISSION_OPTIONS,
@@ -19,6 +24,9 @@ static const struct option_def options[] = {
 
 static int connect_or_start(struct cli *c, struct err *e)
 {
+	const struct timespec pause = {.tv_nsec = 20000000};
+	uint64_t until = cli_mono_ns() + FASTER_NS;
+
 	if (c->client) {
 		client_close(c->client);
 		c->client = NULL;
@@ -32,11 +40,15 @@ static int connect_or_start(struct cli *c, struct err *e)
 	if (e->code != ERR_CLOSED || c->host || state_folder_make(c->state_dir, e) < 0)
 		return -1;
 	term_catch_interrupts();
-	if (nodeproc_start(c->state_dir, NODE_PRIVATE, NULL, &c->node, e) < 0) {
-		/* Another command was faster: its node will do. */
+	/* Another command may be faster: its node will do, or one of ours when that has just ended. */
+	while (nodeproc_start(c->state_dir, NODE_PRIVATE, NULL, &c->node, e) < 0) {
 		struct err second;
 
-		return cli_connect(c, &second) == 0 ? 0 : -1;
+		if (cli_connect(c, &second) == 0)
+			return 0;
+		if (!strstr(e->msg, "another keeper") || term_interrupts() || cli_mono_ns() > until)
+			return -1;
+		(void)nanosleep(&pause, NULL);
 	}
 	return client_open(nodeproc_socket(c->node), &c->client, e);
 }
@@ -73,6 +85,23 @@ static void note_limits(struct cli *c, const struct submission *s)
 	        n) if (json_string_value(n) && strstr(json_string_value(n), "memory"))
 	        term_note("notice: %s", json_string_value(n));
 	json_decref(j);
+}
+
+/* A node that another command began may end with that command before it has our job: then it is sent again, by the same key. */
+static json_t *send_job(struct cli *c, struct submission *s, struct err *e)
+{
+	json_t *sent;
+
+	for (int i = 0;; i++) {
+		if (connect_or_start(c, e) < 0)
+			return NULL;
+		note_others(c);
+		note_limits(c, s);
+		sent = submission_send(c, s, e);
+		if (sent || e->code != ERR_CLOSED || c->node || c->host || i == SEND_TRIES ||
+		        term_interrupts())
+			return sent;
+	}
 }
 
 /* Serve until nobody's job is left on our private node, or Ctrl-C. */
@@ -165,17 +194,13 @@ static int run(struct cli *c)
 {
 	struct submission *s = NULL;
 	struct err e = {0};
-	json_t *sent = NULL;
+	json_t *sent;
 	char *id;
 	int rc = submission_load(c, c->args.arg[0], &s);
 
 	if (rc)
 		return rc;
-	if (connect_or_start(c, &e) == 0) {
-		note_others(c);
-		note_limits(c, s);
-		sent = submission_send(c, s, &e);
-	}
+	sent = send_job(c, s, &e);
 	submission_free(s);
 	if (!sent) {
 		rc = cli_fail(c, &e);

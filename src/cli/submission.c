@@ -14,6 +14,7 @@ struct submission {
 	struct jobspec_set *set;
 	size_t n_set;
 	char *names; /* what set's names point into */
+	char key[40];
 };
 
 /* -p NAME=VALUE */
@@ -177,7 +178,7 @@ static int put_files(struct cli *c, const struct submission *s, struct err *e)
 /* ---- requests ---- */
 
 /* A key of our own, so that a submit whose answer was lost can be repeated without making a second job. */
-static void make_key(struct text *t)
+static void make_key(struct submission *s)
 {
 	uint8_t r[16] = {0};
 	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
@@ -186,9 +187,9 @@ static void make_key(struct text *t)
 		CHECK(read(fd, r, sizeof(r)) == (ssize_t)sizeof(r));
 		(void)close(fd);
 	}
-	text_add(t, "cli-");
+	(void)snprintf(s->key, sizeof(s->key), "cli-");
 	for (size_t i = 0; i < sizeof(r); i++)
-		text_addf(t, "%02x", r[i]);
+		(void)snprintf(s->key + 4 + 2 * i, 3, "%02x", r[i]);
 }
 
 json_t *submission_send(struct cli *c, struct submission *s, struct err *e)
@@ -199,11 +200,10 @@ json_t *submission_send(struct cli *c, struct submission *s, struct err *e)
 
 	if (put_files(c, s, e) < 0)
 		return NULL;
+	if (!s->key[0])
+		make_key(s);
 	text_add(&t, "/v1/jobs?key=");
-	if (key)
-		url_add(&t, key);
-	else
-		make_key(&t);
+	url_add(&t, key ? key : s->key);
 	body = jobfile_request(&s->file);
 	out = ask(c, "POST", text_str(&t), body, e);
 	json_decref(body);

@@ -25,7 +25,7 @@ json_t *submission_summary(const struct submission *s);
 /* Does a task of it ask for memory? Then the user must be told where that cannot be enforced. */
 bool submission_limits_memory(const struct submission *s);
 
-/* Store its files and submit it: the answer (Submitted), or NULL with *e. */
+/* Store its files and submit it: the answer (Submitted), or NULL with *e. Said again it is the same job. */
 json_t *submission_send(struct cli *c, struct submission *s, struct err *e);
 /* Ask what would happen: a Plan. */
 json_t *submission_plan(struct cli *c, struct submission *s, struct err *e);

@@ -50,6 +50,19 @@ two=$?
 wait "$one"
 is "two at once that run without a node both end well" "$? $two $(cat "$T/one" "$T/two" | grep -c 'hello there')" "0 0 2"
 
+# The other one is quicker to lock the folder, and has ended when its node is looked for.
+mkdir "$T/bin" && cp "$OSIER" "$T/bin/osier" && cat >"$T/bin/osier-keeper" <<X
+#!/bin/bash
+[ -e $T/once ] && exec $(dirname "$OSIER")/osier-keeper "\$@"
+touch $T/once
+while [ "\$1" != --ready-fd ]; do shift; done
+echo "error another keeper (pid 1) holds it" >&"\$2"
+exit 3
+X
+chmod 755 "$T/bin/osier-keeper"
+told "one that ends before it can be joined is followed" 0 'hello there' "$T/bin/osier" run "$T/works.yaml"
+ok "and it was so" test -e "$T/once"
+
 # ---- journals of others ----
 sql() { python3 -c 'import sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -72,7 +85,7 @@ sql "UPDATE meta SET value=99 WHERE key='entry_format'"
 refused "entries of a newer format" "journal.db' holds entries of format 99, and this osier .* hint: use the newer osier"
 sql "UPDATE meta SET value=1 WHERE key='entry_format'"
 ok "up when it is as it was" up
-is "with all of it" "$("$OSIER" jobs --all --json | jq '.jobs | length')" 6
+is "with all of it" "$("$OSIER" jobs --all --json | jq '.jobs | length')" 7
 ok "down again" "$OSIER" down
 sql 'PRAGMA application_id=7'
 refused "a database that is no journal" "journal.db' is not a journal of osier hint: move it away"
