@@ -97,6 +97,7 @@ static json_t *send_job(struct cli *c, struct submission *s, struct err *e)
 			return NULL;
 		note_others(c);
 		note_limits(c, s);
+		term_catch_interrupts(); /* from now on a job may run */
 		sent = submission_send(c, s, e);
 		if (sent || e->code != ERR_CLOSED || c->node || c->host || i == SEND_TRIES ||
 		        term_interrupts())

@@ -76,7 +76,12 @@ static int submit_one(struct cli *c, const char *path)
 
 	if (rc)
 		return rc;
-	sent = cli_connect(c, &e) == 0 ? submission_send(c, s, &e) : NULL;
+	sent = NULL;
+	if (cli_connect(c, &e) == 0) {
+		if (watch)
+			term_catch_interrupts(); /* from now on a job may run */
+		sent = submission_send(c, s, &e);
+	}
 	submission_free(s);
 	if (!sent)
 		return cli_fail(c, &e);

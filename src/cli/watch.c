@@ -197,7 +197,7 @@ static bool follow(struct watch *w, enum watch_end *out, struct err *e)
 enum watch_end watch_job(
         struct cli *c, const char *job, const struct watch_options *o, json_t **out_last, struct err *e)
 {
-	struct watch w = {.c = c, .job = job, .o = o, .interrupts = term_interrupts()};
+	struct watch w = {.c = c, .job = job, .o = o}; /* a Ctrl-C may have come before */
 	enum watch_end end = WATCH_FAILED;
 
 	*out_last = NULL;
