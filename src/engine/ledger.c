@@ -170,7 +170,10 @@ void ledger_note(struct node *n)
 
 void ledger_flush(struct node *n, ledger_fn fn, void *ctx)
 {
-	ledger_flush_to(n, journal_durable(n->journal), fn, ctx);
+	uint64_t size = journal_durable(n->journal);
+
+	/* What the node says of its keys is part of it, also where it is on its way to the disk. */
+	ledger_flush_to(n, n->ledger->tidy_size > size ? n->ledger->tidy_size : size, fn, ctx);
 }
 
 void ledger_flush_to(struct node *n, uint64_t size, ledger_fn fn, void *ctx)

@@ -85,8 +85,8 @@ void node_unwatch(struct node_watch *w);
 int node_follow(struct node *n, job_id job, uint32_t step, uint64_t task, int stream, char *out_path,
         size_t room, struct err *e);
 
-/* Publish now what is durable, receipts of all results included, instead of when the pace asks for it. fn is called once, with NULL or
- * why it failed. Only when ledger_status() says `on`. */
+/* Publish now what is durable, receipts of all results and what the node says of its keys included, instead of when the pace asks for
+ * it. fn is called once, with NULL or why it failed. Only when ledger_status() says `on`. */
 typedef void (*ledger_fn)(void *ctx, const struct err *e);
 void ledger_flush(struct node *n, ledger_fn fn, void *ctx);
 /* Be told once when so many entries are published, however long that takes: it hastens nothing. NULL: nothing is published here. */

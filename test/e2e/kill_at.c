@@ -8,6 +8,7 @@
  *	keeping it was about to make that durable
  *	N       its Nth call that sends, receives, writes, syncs, links or renames
  * The first OSIER_KILLS times, over all of them: counted in the file OSIER_KILLED. In other programs it does nothing.
+ * OSIER_SLOW: while a file of this name is there its disk is slow: each sync takes a second longer.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -176,6 +177,14 @@ static bool of_witness(int fd)
 	       memcmp(path + n - (sizeof(name) - 1), name, sizeof(name) - 1) == 0;
 }
 
+static void be_slow(void)
+{
+	const char *file = getenv("OSIER_SLOW");
+
+	if (file && is_victim() && access(file, F_OK) == 0)
+		(void)sleep(1);
+}
+
 static void around_sync(const char *moment, int fd)
 {
 	if (dies_at(moment) && of_witness(fd))
@@ -188,6 +197,7 @@ int fdatasync(int fd)
 	int rc;
 
 	around_sync("keeping", fd);
+	be_slow();
 	rc = real(fd);
 	around_sync("kept", fd);
 	done();
@@ -200,6 +210,7 @@ int fsync(int fd)
 	int rc;
 
 	around_sync("keeping", fd);
+	be_slow();
 	rc = real(fd);
 	around_sync("kept", fd);
 	done();

@@ -122,9 +122,15 @@ is "no key file is anybody else's" "$(stat -c %a "$OSIER_STATE"/keys/* | sort -u
 
 printf 'ledger: {anchors: [{chain: {rpc: "http://127.0.0.1:1", id: 31337, every: 1h, fee: 1gwei}}]}\n' >"$OSIER_STATE/config.yaml"
 ok "the node ends" "$OSIER" down
-ok "and comes up with a chain to anchor on" up
-ok "its account is told in the log" "$OSIER" ledger publish
+slow() { OSIER_SLOW=$T/slow ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" LD_PRELOAD="$BUILD/test/e2e/libkill-at.so" up; }
 anchors() { "$OSIER" ledger keys --json | jq -r ".keys[] | select(.role == \"anchor\") | $1"; }
+: >"$T/slow"
+ok "and comes up with a chain to anchor on, on a slow disk" slow
+reads() { [ "$(api /v1/ledger/keys/revoke -d '{"key":"00000000","reason":"none"}' | jq -r .error.code)" = closed ]; } # its log, still
+for _ in $(seq 600); do reads || break; sleep 0.05; done
+ok "its account is told in the log, and on its way to the disk" "$OSIER" ledger publish
+like "what is published then has it" "$(anchors .vkey)" '^0x[0-9a-fA-F]{40}$'
+rm "$T/slow"
 account=$(anchors .vkey)
 told "it gets a new account" 0 'give the new account money.*anchors +retired .*anchors +added' "$OSIER" ledger keys rotate anchor
 new() { anchors .vkey | grep -v "$account" | head -n 1; }
