@@ -172,27 +172,45 @@ int pg_journal_state(struct pg *c, struct pg_state *out, struct err *e)
 	return rc;
 }
 
-int pg_journal_claim(struct pg *c, const char *holder, struct pg_state *out, struct err *e)
+/* As long as its epoch is the one that was seen: a claim of ours that we gave up, and that the server carries out when what it waited for
+ * is over, then takes nothing from whom has come since. *out_done false: that changed, or another engine holds it. */
+static int claim(struct pg *c, const char *holder, struct pg_state *s, bool *out_done, struct err *e)
 {
 	static const char sql[] =
 	        "UPDATE head SET epoch = epoch + 1, holder = $1, renewed = clock_timestamp()"
-	        " WHERE holder = $1 OR holder = '' OR renewed < clock_timestamp() - $2 * interval '1 ms'"
+	        " WHERE epoch = $3 AND"
+	        " (holder = $1 OR holder = '' OR renewed < clock_timestamp() - $2 * interval '1 ms')"
 	        " RETURNING " STATE_COLUMNS;
-	struct pg_value v[2] = {
-	        {.type = PG_TEXT, .p = holder, .n = strlen(holder)}, {.type = PG_I8, .i8 = PG_LEASE_MS}};
+	struct pg_value v[3] = {{.type = PG_TEXT, .p = holder, .n = strlen(holder)},
+	        {.type = PG_I8, .i8 = PG_LEASE_MS}, {.type = PG_I8, .i8 = (int64_t)s->epoch}};
 	struct pg_rows *r = NULL;
-	int rc;
+	int rc = 0;
 
-	if (pg_run(c, sql, v, 2, &r, e) < 0)
+	if (pg_run(c, sql, v, 3, &r, e) < 0)
 		return -1;
-	if (pg_rows_n(r) == 1) {
-		rc = take_state(r, out, e);
-		pg_rows_free(r);
-		return rc;
-	}
+	*out_done = pg_rows_n(r) == 1;
+	if (*out_done)
+		rc = take_state(r, s, e);
 	pg_rows_free(r);
+	return rc;
+}
+
+int pg_journal_claim(struct pg *c, const char *holder, struct pg_state *out, struct err *e)
+{
+	bool done = false;
+	uint64_t seen;
+
 	if (pg_journal_state(c, out, e) < 0)
 		return -1;
+	do {
+		seen = out->epoch;
+		if (claim(c, holder, out, &done, e) < 0)
+			return -1;
+		if (done)
+			return 0;
+		if (pg_journal_state(c, out, e) < 0)
+			return -1;
+	} while (out->epoch != seen);
 	(void)err_set(e, ERR_EXISTS, "the record is held by the engine %.120s, which renewed it %.1f s ago",
 	        out->holder, (double)out->age_ms / 1000.0);
 	return err_hint(

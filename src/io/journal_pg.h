@@ -46,7 +46,8 @@ struct pg_state {
 int pg_journal_create(struct pg *c, struct err *e);
 /* What `head` says now. ERR_NOTFOUND: no journal is there. */
 int pg_journal_state(struct pg *c, struct pg_state *out, struct err *e);
-/* Take the record for `holder`. ERR_EXISTS: another engine holds it, and it is not yet time; out->holder says who. */
+/* Take the record for `holder`. ERR_EXISTS: another engine holds it, and it is not yet time; out->holder says who. A claim that failed may
+ * still be carried out by the server, as long as nobody else's is. */
 int pg_journal_claim(struct pg *c, const char *holder, struct pg_state *out, struct err *e);
 /* The name of the notifications. */
 void pg_journal_channel(const struct pg *c, char out[PG_SCHEMA_MAX + 16]);

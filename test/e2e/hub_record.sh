@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # hub_record - a record in a PostgreSQL with a synchronous replica: engine and server are killed in turn and together, the replica is
-# promoted; nothing acknowledged is lost, nothing is done twice. An engine that lost its fence ends; a replica that lacks entries is told.
+# promoted; nothing acknowledged is lost, nothing is done twice. A claim that nobody waits for any more counts for nothing. An engine that
+# lost its fence ends; a replica that lacks entries is told.
 cd "$(dirname "$0")/../.." || exit 1
 . test/tap.sh && . test/node.sh
 PG_DIR=$T/pg
@@ -70,6 +71,35 @@ is "each is done" "$undone" ""
 is "no task is committed twice" "$(pg_sql b "SELECT count(*) FROM (SELECT job, first FROM osier.results WHERE count = 1 GROUP BY job, step, first HAVING count(*) > 1) x")" 0
 is "the record has no holes" "$(pg_sql b 'SELECT count(*) = max(seq) + 1 AND max(seq) + 1 = (SELECT size FROM osier.head) FROM osier.entries')" t
 told "and audits clean" 0 'entries' "$OSIER" ledger audit
+
+# ---- an engine that is killed while it waits for the record: the server still carries out what it asked for, and that counts for nothing ----
+holder=$(pg_sql b 'SELECT holder FROM osier.head')
+told "the node ends" 0 . "$OSIER" down
+mkfifo "$T/sql"
+pg_as "$PG_BIN/psql" -X -q -A -t -h "$PG_DIR/b.sock" -U osier -d postgres <"$T/sql" >"$T/sql.out" 2>&1 &
+psql=$!
+exec 7>"$T/sql"
+echo 'BEGIN; UPDATE osier.head SET renewed = renewed;' >&7
+at_lock() { [ "$(pg_sql b "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")" = "$1" ]; }
+soon_at_lock() { for _ in $(seq 300); do at_lock "$1" && return; sleep 0.1; done; return 1; }
+for _ in $(seq 100); do [ "$(pg_sql b "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")" = 1 ] && break; sleep 0.1; done
+timeout 60 "$OSIER" up >/dev/null 2>&1 &
+up=$!
+ok "an engine waits" soon_at_lock 1
+engine=$(engine_pid)
+kill -9 "$(keeper_pid)" "$engine"
+wait $up
+ok "it is killed" dead "$engine"
+ok "what it asked for is not" at_lock 1
+echo "UPDATE osier.head SET epoch = epoch + 1, holder = '$holder' RETURNING epoch; COMMIT;" >&7
+exec 7>&-
+wait $psql
+ok "until whom it waited for is done" soon_at_lock 0
+gone() { for _ in $(seq 100); do [ "$(pg_sql b "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")" = 1 ] && return; sleep 0.1; done; return 1; }
+ok "and it is gone" gone
+is "who came between has the record" "$(pg_sql b 'SELECT epoch FROM osier.head')" "$(cat "$T/sql.out")"
+told "the node comes up" 0 'osier is up' "$OSIER" up
+works "and works"
 
 # ---- an engine that sleeps through its time ----
 told "a long task runs here" 0 . "$OSIER" submit "$T/long.yaml"
