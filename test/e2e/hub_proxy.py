@@ -16,7 +16,7 @@ listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 print(listener.getsockname()[1], flush=True)
 sel = selectors.DefaultSelector()
 sel.register(listener, selectors.EVENT_READ)
-peer, total, next_cut, began = {}, 0, cut_bytes, time.monotonic()
+peer, total, next_cut, due = {}, 0, cut_bytes, time.monotonic()
 
 
 def drop(s):
@@ -65,9 +65,10 @@ while True:
             continue
         total += len(data)
         if rate:
-            late = total / rate - (time.monotonic() - began)
-            if late > 0:
-                time.sleep(min(late, 0.2))
+            now = time.monotonic()
+            due = max(due, now - 0.2) + len(data) / rate  # who was idle may not make up for it
+            if due > now:
+                time.sleep(min(due - now, 0.2))
         if total - told > 1 << 20:
             told = total
             say()
